@@ -1,0 +1,106 @@
+"""The FPT UNet: the lightweight generator of "Anime Scene Generator from Real-world Scenario".
+
+Le, Bui and Phan's thesis (FPT University) names a UNet-based generator of 1.48 M parameters and
+5.6 MB and describes it no further; those figures and its losses are those of the white-box cartoon
+generator (Wang and Yu, "Learning to Cartoonize Using White-box Cartoon Representations", CVPR 2020),
+whose published layout this is: 1,467,075 parameters, 5.60 MiB in fp32.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SLOPE = 0.2
+
+
+def _activate(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, SLOPE)
+
+
+def _upsample(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions and an addition, without normalization: nothing depends on the picture's size."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Channels x H x W in, the same out."""
+        out: Tensor = x + self.conv2(_activate(self.conv1(x)))
+        return out
+
+
+class UNet(nn.Module):
+    """Fully convolutional: two downsamplings, residual blocks, two bilinear upsamplings, additive skips.
+
+    Takes and gives N x 3 x H x W RGB in [-1, 1]; H and W are multiples of `size_multiple`. The output
+    may leave [-1, 1] slightly: whoever makes code values of it clips.
+
+    It starts as the identity: the first layer carries the picture and its negative in six channels,
+    which leaky ReLUs and the full-size skip bring to the last layer unharmed (`start_as_identity`), so
+    that training needs no phase of its own to learn to reconstruct.
+    """
+
+    size_multiple: ClassVar[int] = 4
+
+    def __init__(self, channels: int = 32, blocks: int = 4) -> None:
+        super().__init__()
+        c = channels
+        self.stem = nn.Conv2d(3, c, 7, padding=3)
+        self.down1 = nn.Conv2d(c, c, 3, stride=2, padding=1)
+        self.conv1 = nn.Conv2d(c, 2 * c, 3, padding=1)
+        self.down2 = nn.Conv2d(2 * c, 2 * c, 3, stride=2, padding=1)
+        self.conv2 = nn.Conv2d(2 * c, 4 * c, 3, padding=1)
+        self.blocks = nn.Sequential(*(ResidualBlock(4 * c) for _ in range(blocks)))
+        self.narrow = nn.Conv2d(4 * c, 2 * c, 3, padding=1)
+        self.up1 = nn.Conv2d(2 * c, 2 * c, 3, padding=1)
+        self.conv3 = nn.Conv2d(2 * c, c, 3, padding=1)
+        self.up2 = nn.Conv2d(c, c, 3, padding=1)
+        self.head = nn.Conv2d(c, 3, 7, padding=3)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, SLOPE)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        for block in self.blocks:
+            with torch.no_grad():
+                block.conv2.weight.mul_(0.1)  # type: ignore[union-attr, operator]
+        self.start_as_identity()
+
+    @torch.no_grad()
+    def start_as_identity(self) -> None:
+        """Rewrites six channels of four layers so that the network returns its input exactly.
+
+        With f the leaky ReLU of slope s, f(f(x)) - f(f(-x)) = (1 + s^2) x for every x.
+        """
+        self.stem.weight[:6] = 0
+        self.conv3.weight[:6] = 0
+        self.up2.weight[:6] = 0
+        self.head.weight.mul_(0.0)
+        for colour in range(3):
+            self.stem.weight[colour, colour, 3, 3] = 1
+            self.stem.weight[3 + colour, colour, 3, 3] = -1
+            self.up2.weight[colour, colour, 1, 1] = 1
+            self.up2.weight[3 + colour, 3 + colour, 1, 1] = 1
+            self.head.weight[colour, colour, 3, 3] = 1 / (1 + SLOPE**2)
+            self.head.weight[colour, 3 + colour, 3, 3] = -1 / (1 + SLOPE**2)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """N x 3 x H x W in [-1, 1] in, the same out."""
+        full = _activate(self.stem(picture))
+        half = _activate(self.conv1(_activate(self.down1(full))))
+        quarter = _activate(self.conv2(_activate(self.down2(half))))
+        quarter = _activate(self.narrow(self.blocks(quarter)))
+        half = _activate(self.up1(_upsample(quarter) + half))
+        half = _activate(self.conv3(half))
+        full = _activate(self.up2(_upsample(half) + full))
+        out: Tensor = self.head(full)
+        return out
