@@ -1,0 +1,41 @@
+"""Small heads over frozen VGG-16 features: a discriminator that can already see.
+
+The idea of Projected GANs (Sauer et al. 2021): what separates drawings from photographs is learned in
+some hundred steps where a discriminator from scratch needs tens of thousands.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+LAYERS = ("conv1_2", "conv2_2", "conv3_3")
+WIDTHS = (64, 128, 256)
+
+
+class FeatureHeads(nn.Module):
+    """One head per VGG level: 1x1 to 64 channels, 3x3, 1x1 to a score; spectrally normalised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                spectral_norm(nn.Conv2d(width, 64, 1)),
+                nn.LeakyReLU(0.2),
+                spectral_norm(nn.Conv2d(64, 64, 3, 2 if level < 2 else 1, 1)),
+                nn.LeakyReLU(0.2),
+                spectral_norm(nn.Conv2d(64, 1, 1)),
+            )
+            for level, width in enumerate(WIDTHS)
+        )
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Maps of scores, one per level, higher for drawings.
+
+        Features are scaled to unit mean per picture: VGG's levels differ by orders of magnitude.
+        """
+        scores = []
+        for head, feature in zip(self.heads, features, strict=True):
+            size = feature.detach().mean(dim=(1, 2, 3), keepdim=True) + 1e-3
+            scores.append(head(feature / size))
+        return scores

@@ -1,0 +1,51 @@
+"""What the two discriminators of the white-box representations look at: surface and texture."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from engines.guided_filter_torch import guided_filter
+
+
+def surface(picture: Tensor, radius: int = 4, eps: float = 4e-2) -> Tensor:
+    """F_gf(I, I): the picture smoothed by itself, N x 3 x H x W in [-1, 1] (He, Sun and Tang 2013).
+
+    `eps` belongs to the range [-1, 1], that is 1e-2 of [0, 1] squared.
+    """
+    grey = (picture * picture.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return guided_filter(grey, picture, radius, eps)
+
+
+def random_grey(picture: Tensor, weights: Tensor) -> Tensor:
+    """F_cs: the random colour shift, a grey picture of weights drawn anew each time, as three channels.
+
+    `weights` is N x 3 and positive; channels are mixed as (w . rgb) / sum(w).
+    """
+    mixed = weights / weights.sum(1, keepdim=True)
+    grey = (picture * mixed[:, :, None, None]).sum(1, keepdim=True)
+    return grey.expand(-1, 3, -1, -1)
+
+
+def draw_grey_weights(count: int, generator: torch.Generator) -> Tensor:
+    """count x 3 weights around luma's, (0.299, 0.587, 0.114) plus or minus 0.1, as white-box draws them."""
+    centre = torch.tensor([0.299, 0.587, 0.114])
+    return centre + (torch.rand(count, 3, generator=generator) * 2 - 1) * 0.1
+
+
+def draw_colour_mix(count: int, generator: torch.Generator) -> Tensor:
+    """count x 3 x 3 random colour matrices: channels permuted, then scaled by 0.7 to 1.3.
+
+    A discriminator that sees every picture through one of these can judge how colours lie beside each
+    other but not which hue a film prefers, so the generator keeps the photograph's own hues.
+    """
+    mixes = torch.zeros(count, 3, 3)
+    for n in range(count):
+        order = torch.randperm(3, generator=generator)
+        mixes[n, torch.arange(3), order] = 0.7 + 0.6 * torch.rand(3, generator=generator)
+    return mixes
+
+
+def mix_colours(picture: Tensor, mixes: Tensor) -> Tensor:
+    """Every picture of a batch through its own matrix, in [0, 1] so that black stays black."""
+    return torch.einsum("nrc,nchw->nrhw", mixes, (picture + 1) / 2) * 2 - 1
