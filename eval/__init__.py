@@ -1,0 +1,1 @@
+"""How good a style, a checkpoint or an engine is: metrics named as the papers name them."""

@@ -1,0 +1,234 @@
+"""Makes the sample clips: `python samples/make_samples.py` (needs the `dev` extra, no network).
+
+`tour.mp4`   6 s, 1280x720, 25 frames/s, AAC stereo: a slow camera over four photographs
+`phone.mp4`  4 s, as a phone held upright records it: landscape frames with a display matrix that turns
+             them by 90 degrees, variable frame rate, AAC mono
+`photo.jpg`  one photograph
+
+The photographs in `photos/` are reduced crops from packages that carry them under CC0 (README.md lists
+them); `--packages DIR` makes them again out of those packages, unpacked below DIR. The same libraries
+give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import skimage.data
+from numpy.typing import NDArray
+
+HERE = Path(__file__).resolve().parent
+PHOTOS = HERE / "photos"
+
+Rgb = NDArray[np.uint8]
+Sound = NDArray[np.float32]
+View = tuple[float, float, float]
+"""Where the camera looks: centre x and y as parts of the photograph, and the part of its width seen."""
+
+RATE = 48_000
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A photograph in `photos/` and the file it was cut from."""
+
+    name: str
+    glob: str
+    """The file in the unpacked package."""
+    size: tuple[int, int]
+    """Width and height after reduction."""
+
+
+BUDGIE = "**/backgrounds/budgie"
+ORIGINS = (
+    Origin("lake", f"{BUDGIE}/lake-sherburne.jpg", (1600, 900)),
+    Origin("otter", f"{BUDGIE}/oakland-zoo-otters.jpg", (1600, 900)),
+    Origin("colosseum", f"{BUDGIE}/roman-colosseum.jpg", (1600, 900)),
+    Origin("city", f"{BUDGIE}/beacon-street-sunset.jpg", (1600, 900)),
+    Origin("osprey", f"{BUDGIE}/perched-osprey.jpg", (1440, 810)),
+    Origin("tourist", "**/twentytwentyfour/assets/images/tourist-and-building.webp", (1200, 800)),
+)
+
+TOUR: tuple[tuple[str, View, View], ...] = (
+    ("lake", (0.44, 0.52, 0.84), (0.56, 0.48, 0.84)),
+    ("otter", (0.50, 0.50, 1.00), (0.55, 0.48, 0.82)),
+    ("colosseum", (0.42, 0.56, 0.84), (0.46, 0.44, 0.84)),
+    ("city", (0.58, 0.50, 0.82), (0.50, 0.50, 1.00)),
+)
+FADE_S = 0.5
+
+
+def read(name: str) -> Rgb:
+    """The photograph `name` from `photos/`."""
+    bgr = cv2.imread(str(PHOTOS / f"{name}.jpg"))
+    if bgr is None:
+        raise FileNotFoundError(PHOTOS / f"{name}.jpg")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def look(photo: Rgb, view: View, size: tuple[int, int]) -> Rgb:
+    """The part of `photo` in `view`, at sub-pixel position, as a picture of `size`."""
+    width, height = size
+    scale = photo.shape[1] * view[2] / width
+    # The view stays inside the photograph, so that no border is ever seen.
+    x = float(np.clip(view[0] * photo.shape[1], scale * width / 2, photo.shape[1] - scale * width / 2))
+    y = float(np.clip(view[1] * photo.shape[0], scale * height / 2, photo.shape[0] - scale * height / 2))
+    matrix = np.array(
+        [[scale, 0, x - scale * (width - 1) / 2 - 0.5], [0, scale, y - scale * (height - 1) / 2 - 0.5]]
+    )
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(photo, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.uint8)
+
+
+def between(a: View, b: View, t: float) -> View:
+    """The view at time `t` in 0..1, starting and stopping softly."""
+    s = 0.5 * t + 0.5 * (t * t * (3 - 2 * t))
+    return (a[0] + (b[0] - a[0]) * s, a[1] + (b[1] - a[1]) * s, a[2] + (b[2] - a[2]) * s)
+
+
+def tour(time_s: float, length_s: float, photos: dict[str, Rgb], size: tuple[int, int]) -> Rgb:
+    """The tour's picture at `time_s`: one shot, or two where one fades into the next."""
+    shot_s = (length_s + FADE_S * (len(TOUR) - 1)) / len(TOUR)
+    picture: NDArray[np.float32] | None = None
+    for index, (name, start, end) in enumerate(TOUR):
+        since = time_s - index * (shot_s - FADE_S)
+        if not 0 <= since < shot_s:
+            continue
+        shot = look(photos[name], between(start, end, since / shot_s), size).astype(np.float32)
+        part = min(1.0, since / FADE_S) if index else 1.0
+        picture = shot if picture is None else picture * (1 - part) + shot * part
+    if picture is None:
+        raise ValueError(f"the tour has no picture at {time_s} s")
+    return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)
+
+
+def music(length_s: float, chords: tuple[tuple[int, ...], ...], channels: int) -> Sound:
+    """Plucked chords as samples x channels in -1..1; the numbers are MIDI notes."""
+    total = round(length_s * RATE)
+    sound = np.zeros((total, channels), np.float64)
+    notes = [note for chord in chords for note in (*chord, *chord[-2:0:-1])]
+    step = length_s / len(notes)
+    for index, note in enumerate(notes):
+        begin = round(index * step * RATE)
+        t = np.arange(total - begin) / RATE
+        hertz = 440.0 * 2 ** ((note - 69) / 12)
+        partials = np.arange(1, 5)[:, None]
+        decay = np.exp(-t * (2.2 + 1.4 * partials)) / partials**1.6
+        tone = (np.sin(2 * np.pi * hertz * partials * t) * decay).sum(axis=0)
+        attack = np.minimum(1.0, t / 0.006)
+        for channel in range(channels):
+            side = 0.5 + 0.25 * np.cos(np.pi * (index % 4) / 3 + np.pi * channel)
+            sound[begin:, channel] += side * tone * attack
+    end = np.minimum(1.0, (total - np.arange(total)) / (0.4 * RATE))[:, None]
+    return np.asarray(0.5 * sound / np.abs(sound).max() * end, np.float32)
+
+
+def write(
+    path: Path,
+    frames: list[tuple[int, Rgb]],
+    time_base: Fraction,
+    rate: int,
+    sound: Sound,
+    rotation: int | None = None,
+) -> None:
+    """Writes (timestamp, picture) pairs and `sound` as H.264 and AAC, tagged BT.709 limited range."""
+    layout = "stereo" if sound.shape[1] == 2 else "mono"
+    with av.open(str(path), "w", options={"movflags": "+faststart", "fflags": "+bitexact"}) as out:
+        video = out.add_stream("libx264", rate=rate, options={"crf": "21", "preset": "slow", "bf": "2"})
+        video.height, video.width = frames[0][1].shape[:2]
+        video.pix_fmt = "yuv420p"
+        video.codec_context.time_base = time_base
+        video.codec_context.thread_count = 1  # one thread: the same bytes on every machine
+        video.codec_context.colorspace = video.codec_context.color_primaries = 1
+        video.codec_context.color_trc = video.codec_context.color_range = 1
+        if rotation is not None:
+            video.set_display_rotation(rotation)
+        audio = out.add_stream("aac", rate=RATE, layout=layout)
+        audio.codec_context.bit_rate = 96_000
+        for pts, rgb in frames:
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+            frame.pts, frame.time_base = pts, time_base
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+        for begin in range(0, len(sound), 1024):
+            part = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(sound[begin : begin + 1024].T), format="fltp", layout=layout
+            )
+            part.sample_rate, part.pts, part.time_base = RATE, begin, Fraction(1, RATE)
+            out.mux(audio.encode(part))
+        out.mux(audio.encode(None))
+
+
+def make_tour() -> None:
+    """Writes `tour.mp4`."""
+    length_s, rate = 6.0, 25
+    photos = {name: read(name) for name, _, _ in TOUR}
+    frames = [(n, tour(n / rate, length_s, photos, (1280, 720))) for n in range(round(length_s * rate))]
+    chords = ((48, 55, 64, 71), (45, 52, 60, 67), (41, 53, 60, 69), (43, 55, 62, 71))
+    write(HERE / "tour.mp4", frames, Fraction(1, rate), rate, music(length_s, chords, 2))
+
+
+def make_phone() -> None:
+    """Writes `phone.mp4`: shown upright (360x640), stored lying (640x360) with a display matrix."""
+    length_s, clock = 4.0, 90_000
+    # Phones stretch exposure in the dark: nearly 30 frames/s, then slower, and now and then a frame lost.
+    random = np.random.default_rng(7)
+    times = [0]
+    while (now := times[-1] / clock) < length_s:
+        exposure = 3000 if now < 2.2 else 4500
+        times.append(
+            times[-1] + exposure + int(random.integers(-90, 91)) + exposure * int(random.random() < 0.06)
+        )
+    shots: tuple[tuple[Rgb, View, View], ...] = (
+        (skimage.data.astronaut(), (0.45, 0.5, 0.56), (0.43, 0.4, 0.56)),
+        (read("osprey"), (0.40, 0.5, 0.31), (0.36, 0.46, 0.28)),
+    )
+    frames = []
+    for pts, after in pairwise(times):
+        if after > length_s * clock:
+            break
+        t = pts / clock / length_s
+        photo, start, end = shots[t >= 0.55]
+        upright = look(photo, between(start, end, t), (360, 640))
+        frames.append((pts, np.ascontiguousarray(np.rot90(upright))))
+    chords = ((57, 64, 72), (55, 62, 71))
+    write(HERE / "phone.mp4", frames, Fraction(1, clock), 30, music(length_s, chords, 1), rotation=-90)
+
+
+def make_photo() -> None:
+    """Writes `photo.jpg`."""
+    (HERE / "photo.jpg").write_bytes((PHOTOS / "tourist.jpg").read_bytes())
+
+
+def make_photos(packages: Path) -> None:
+    """Writes `photos/` from the unpacked packages below `packages`."""
+    PHOTOS.mkdir(exist_ok=True)
+    for origin in ORIGINS:
+        found = sorted(packages.glob(origin.glob))
+        if not found:
+            raise FileNotFoundError(f"{origin.glob} below {packages}")
+        original = cv2.imread(str(found[0]))
+        if original is None:
+            raise ValueError(f"{found[0]} is no picture")
+        picture = cv2.resize(original, origin.size, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(PHOTOS / f"{origin.name}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--packages", type=Path, help="make photos/ again from the packages unpacked here")
+    packages = parser.parse_args().packages
+    if packages:
+        make_photos(packages)
+    make_tour()
+    make_phone()
+    make_photo()
