@@ -1,0 +1,25 @@
+"""Every error a user can cause, in one tree.
+
+    Exception
+     └── StreamtoonError          base: one clear sentence, with the way out where there is one
+          ├── StyleError          a style is unknown, incomplete or damaged
+          ├── EngineError         no engine can do what was asked: missing package, device or precision
+          ├── InputError          a source cannot be read
+          └── OutputError         a destination cannot be written
+
+Anything else that comes out of streamtoon is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from engines.errors import EngineError, StreamtoonError, StyleError
+
+__all__ = ["EngineError", "InputError", "OutputError", "StreamtoonError", "StyleError"]
+
+
+class InputError(StreamtoonError):
+    """A source cannot be read."""
+
+
+class OutputError(StreamtoonError):
+    """A destination cannot be written."""

@@ -1,0 +1,155 @@
+"""Decoded frames to Pictures: 8-bit YUV 4:2:0 as it is, everything else through libavfilter.
+
+A plain frame costs nothing: its planes are viewed, not copied, and stay alive as long as the views do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+
+import av
+import numpy as np
+from av.filter import Graph
+from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
+
+from engines.picture import Picture, Plane
+from streamtoon.media.colour import is_full_range, read_tags, source_matrix
+from streamtoon.media.graphs import Shape, Target, build_graph, has_alpha, is_plain
+from streamtoon.media.probe import MediaInfo
+
+_GREY_IMAGES = ("png", "apng", "mjpeg", "jpeg2000", "tiff", "bmp", "webp")
+"""Codecs whose grey spans 0..255 unless tagged; the grey of video codecs is a limited-range luma."""
+
+
+class Converter:
+    """Turns the frames of one stream into Pictures of one size and colour, in order, one for one.
+
+    What is lost or changed on the way is said once in `warnings`.
+    """
+
+    def __init__(self, info: MediaInfo, warnings: list[str]) -> None:
+        self._info = info
+        self._warnings = warnings
+        self._target = Target(info.width, info.height, info.colour, over_white=_is_page_format(info))
+        self._first: Shape | None = None
+        self._shape: Shape | None = None
+        self._graph: Graph | None = None
+        self._interlaced = False
+        self._pushed = 0
+        self._times: deque[tuple[int, int]] = deque()
+
+    def convert(self, frame: VideoFrame, pts: int, duration: int) -> Iterator[Picture]:
+        """The Pictures that are ready once `frame` is in: one, or none while a filter looks ahead."""
+        shape = self._shape_of(frame)
+        if shape != self._shape:
+            yield from self.flush()
+            self._tell(shape)
+            self._shape = shape
+            self._graph = None if is_plain(shape, self._target) else build_graph(shape, self._target)
+        self._times.append((pts, duration))
+        if self._graph is None:
+            yield self._picture(frame)
+            return
+        self._pushed += 1
+        frame.pts = self._pushed
+        frame.colorspace, frame.color_range = 2, 0  # the graph is told; a frame must not contradict it
+        self._graph.vpush(frame)
+        yield from self._pull(self._graph)
+
+    def flush(self) -> Iterator[Picture]:
+        """The Pictures that a filter still holds."""
+        if self._graph is not None:
+            self._graph.vpush(None)
+            yield from self._pull(self._graph)
+        self._graph = self._shape = None
+
+    def _pull(self, graph: Graph) -> Iterator[Picture]:
+        while True:
+            try:
+                frame = graph.vpull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            yield self._picture(frame)
+
+    def _picture(self, frame: VideoFrame) -> Picture:
+        # Times go around the filters: the nth frame out is the nth that went in.
+        pts, duration = self._times.popleft()
+        if frame.format.name.startswith("gray"):
+            y, u, v = _grey_planes(frame)
+        else:
+            y, u, v = (view(plane) for plane in frame.planes)
+        return Picture(y, u, v, pts, self._info.time_base, duration, self._info.colour)
+
+    def _shape_of(self, frame: VideoFrame) -> Shape:
+        tags, name = read_tags(frame), frame.format.name
+        if frame.interlaced_frame:
+            self._interlaced = True
+        full = is_full_range(name, tags)
+        if name.startswith("gray") and tags.range == 0:
+            full = self._info.video_codec in _GREY_IMAGES
+        matrix = source_matrix(tags, frame.height)
+        if self._first is not None and tags.hdr == self._first.hdr:
+            # Frames that say less than the first one did are meant like it.
+            matrix = matrix if tags.matrix != 2 else self._first.matrix
+            full = full if tags.range or name.startswith("yuvj") else self._first.full
+        return Shape(name, frame.width, frame.height, matrix, full, tags.hdr, self._interlaced)
+
+    def _tell(self, shape: Shape) -> None:
+        """Say once what happens to the pictures that the user may not expect."""
+        first = self._first
+        if first is None:
+            self._first = first = shape
+            bits = self._info.bit_depth
+            if shape.hdr:
+                self._warn(f"The video is HDR ({shape.hdr}): it is tone-mapped to standard range (BT.709).")
+            elif bits > 8:
+                self._warn(f"The video has {bits} bits per colour: the output has 8.")
+            if has_alpha(shape.format) and shape.format not in ("pal8", "bgra"):
+                ground = "white" if self._target.over_white else "black"
+                self._warn(f"The video has transparent parts: they are laid over {ground}.")
+        if shape.interlaced:
+            self._warn("The video is interlaced: its frames are deinterlaced, the output is progressive.")
+        if replace(shape, interlaced=first.interlaced) != first:
+            self._warn(
+                "The pictures change their size or format on the way: "
+                f"all are brought to the first one's {first.width}x{first.height}."
+            )
+
+    def _warn(self, text: str) -> None:
+        if text not in self._warnings:
+            self._warnings.append(text)
+
+
+def view(plane: VideoPlane) -> Plane:
+    """The samples of an 8-bit plane as a read-only H x W array; nothing is copied.
+
+    The array keeps the frame alive. Read-only, because decoders predict later frames from it.
+    """
+    stride = plane.line_size
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, abs(stride))
+    samples: Plane = (rows[::-1] if stride < 0 else rows)[:, : plane.width]
+    samples.flags.writeable = False
+    return samples
+
+
+def _grey_planes(frame: VideoFrame) -> tuple[Plane, Plane, Plane]:
+    """Luma as it is (or rounded to 8 bits), chroma neutral.
+
+    By hand, because swscale takes all grey for full range, which the grey of video codecs is not.
+    """
+    bits = frame.format.components[0].bits
+    if bits == 8:
+        y = view(frame.planes[0])
+    else:
+        order = ">u2" if frame.format.name.endswith("be") else "<u2"
+        rows = np.frombuffer(memoryview(frame.planes[0]), order).reshape(frame.height, -1)[:, : frame.width]
+        y = np.minimum((rows.astype(np.uint32) + (1 << (bits - 9))) >> (bits - 8), 255).astype(np.uint8)
+    neutral = np.full(((frame.height + 1) // 2, (frame.width + 1) // 2), 128, np.uint8)
+    return y, neutral, neutral
+
+
+def _is_page_format(info: MediaInfo) -> bool:
+    return info.container.split("_")[0] in ("gif", "apng", "webp")

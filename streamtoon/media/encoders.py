@@ -1,0 +1,162 @@
+"""Which encoder draws the output, and with which settings."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+from av.codec import Codec
+from av.codec.context import CodecContext
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+
+from streamtoon.errors import OutputError
+from streamtoon.media.containers import ContainerKind
+
+_ENCODERS: dict[str, tuple[str, ...]] = {
+    "h264": ("libx264", "libopenh264", "h264_nvenc", "h264_qsv", "h264_videotoolbox"),
+    "hevc": ("libx265", "hevc_nvenc", "hevc_qsv", "hevc_videotoolbox"),
+    "av1": ("libsvtav1", "libaom-av1", "av1_nvenc"),
+    "vp9": ("libvpx-vp9",),
+    "vp8": ("libvpx",),
+    "mpeg4": ("mpeg4",),
+    "prores": ("prores_ks",),
+    "ffv1": ("ffv1",),
+    "gif": ("gif",),
+}
+"""Common names, and the encoders that stand for each in order of preference."""
+_ALIASES = {"h265": "hevc", "avc": "h264", "x264": "h264", "x265": "hevc", "h.264": "h264", "h.265": "hevc"}
+
+_X26X = "ultrafast superfast veryfast faster fast medium slow slower veryslow placebo".split()
+_PRESETS: dict[str, list[str]] = {
+    "libx264": _X26X,
+    "libx265": _X26X,
+    "libsvtav1": [str(n) for n in range(14)],
+    "libvpx-vp9": [str(n) for n in range(9)],
+    "libvpx": [str(n) for n in range(17)],
+}
+_DEFAULTS: dict[str, tuple[int, str]] = {
+    "libx264": (18, "veryfast"),
+    "libx265": (20, "veryfast"),
+    "libsvtav1": (26, "10"),
+    "libvpx-vp9": (24, "5"),
+    "libvpx": (8, "5"),
+}
+"""CRF and preset: visually clean on flat colours and clear lines, at the speed of an ordinary computer."""
+_CRF_MAX = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63, "libvpx": 63}
+_EXTRA: dict[str, dict[str, str]] = {
+    "libx265": {"x265-params": "log-level=error"},
+    "libvpx-vp9": {"deadline": "good", "row-mt": "1"},
+    "libvpx": {"deadline": "good"},
+}
+_ODD_SIZES = ("libvpx-vp9", "libvpx", "ffv1", "gif")
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderChoice:
+    """An encoder with its settings, checked."""
+
+    name: str
+    codec: str
+    """The codec's own name, e.g. "h264"."""
+    options: dict[str, str]
+    pixel_format: str
+
+    @property
+    def takes_odd_sizes(self) -> bool:
+        """False where 4:2:0 has to have an even width and height."""
+        return self.name in _ODD_SIZES
+
+    @property
+    def needs_coarse_clock(self) -> bool:
+        """True for codecs that cannot count time in fine units."""
+        return self.name in ("mpeg4", "mpeg2video", "mpeg1video")
+
+
+def choose_encoder(
+    kind: ContainerKind, codec: str | None, crf: int | None, preset: str | None
+) -> EncoderChoice:
+    """The encoder for `codec` (FFmpeg's encoder name or a common name; None: the container's default).
+
+    Raises OutputError for a codec, CRF or preset that does not work here, listing what does.
+    """
+    name = _resolve(kind, codec)
+    encoder = Codec(name, "w")
+    if encoder.type != "video":
+        raise OutputError(f"{name} does not encode video; {_working(kind)}.")
+    options = dict(_EXTRA.get(name, {}))
+    default_crf, default_preset = _DEFAULTS.get(name, (None, None))
+    crf = default_crf if crf is None else _checked_crf(name, crf)
+    preset = default_preset if preset is None else _checked_preset(name, preset)
+    if crf is not None:
+        options["cq" if name.endswith("_nvenc") else "crf"] = str(crf)
+    if preset is not None:
+        options["cpu-used" if name.startswith("libvpx") else "preset"] = preset
+    formats = [f.name for f in encoder.video_formats or ()]
+    wanted = ("pal8",) if name == "gif" else ("yuv420p", "nv12", "yuv422p10le")
+    pixel_format = next((f for f in wanted if f in formats), formats[0] if formats else "yuv420p")
+    return EncoderChoice(name, encoder.canonical_name, options, pixel_format)
+
+
+def add_video(
+    container: OutputContainer, kind: ContainerKind, choice: EncoderChoice, rate: Fraction
+) -> VideoStream:
+    """A stream that `choice` encodes. Raises OutputError when the container does not take the codec."""
+    if choice.name == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")  # it writes its own log to stderr: errors only
+    fits = kind.codecs is None or choice.codec in kind.codecs
+    try:
+        if fits:
+            return container.add_stream(choice.name, rate=rate, options=choice.options)  # type: ignore[return-value,call-overload,no-any-return,unused-ignore]
+    except ValueError:
+        fits = False
+    raise OutputError(f"{kind.name} does not take {choice.codec}; {_working(kind)}.")
+
+
+def _resolve(kind: ContainerKind, codec: str | None) -> str:
+    wanted = [_ALIASES.get(codec.lower(), codec.lower())] if codec else list(kind.video)
+    for name in wanted:
+        for encoder in _ENCODERS.get(name, (name,)):
+            if _is_encoder(encoder):
+                return encoder
+    raise OutputError(f"There is no video encoder {codec or wanted[0]} here; {_working(kind)}.")
+
+
+def _is_encoder(name: str) -> bool:
+    try:
+        Codec(name, "w")
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _working(kind: ContainerKind) -> str:
+    with av.open("x", "w", format=kind.format) as container:
+        taken = kind.codecs or container.supported_codecs
+    names = [n for n, encoders in _ENCODERS.items() if n in taken and any(map(_is_encoder, encoders))]
+    return f"codecs that work here for {kind.name}: {', '.join(names)}"
+
+
+def _checked_crf(name: str, crf: int) -> int:
+    top = _CRF_MAX.get(name)
+    if top is None and name.endswith("_nvenc"):
+        top = 51
+    if top is None:
+        raise OutputError(f"{name} has no CRF setting; leave it out or take another codec.")
+    if not 0 <= crf <= top:
+        raise OutputError(f"A CRF of {crf} is out of range for {name}: 0 (best) to {top}.")
+    return crf
+
+
+def _checked_preset(name: str, preset: str) -> str:
+    allowed = _PRESETS.get(name)
+    if allowed is None:
+        known = CodecContext.create(name, "w").supported_options.private
+        allowed = [choice.name for o in known if o.name == "preset" for choice in o.choices]
+    if not allowed:
+        raise OutputError(f"{name} has no presets; leave the setting out or take another codec.")
+    if preset not in allowed:
+        raise OutputError(f'"{preset}" is no preset of {name}; take one of {", ".join(allowed)}.')
+    return preset

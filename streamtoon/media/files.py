@@ -1,0 +1,62 @@
+"""The output's file: checked before anything is done, hidden until it is whole."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from streamtoon.errors import OutputError
+
+
+class HiddenFile:
+    """A file that appears under its name when it is whole, or not at all.
+
+    Until then it lies in the same folder under a name that begins with a dot. Raises OutputError when the
+    place cannot be written, when something is there that may not be replaced, or when it is the source.
+    """
+
+    def __init__(self, path: Path, *, source: Path | None, overwrite: bool) -> None:
+        self.path = path
+        self.hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        self._check(source, overwrite)
+
+    def _check(self, source: Path | None, overwrite: bool) -> None:
+        path, folder = self.path, self.path.parent
+        try:
+            if path.is_dir():
+                raise OutputError(f"{path} is a folder; name a file.")
+            if not folder.is_dir():
+                raise OutputError(f"The folder {folder} does not exist.")
+            if path.exists():
+                if source is not None and source.exists() and path.samefile(source):
+                    raise OutputError(f"{path} is the input itself; write to another file.")
+                if not overwrite:
+                    raise OutputError(f"{path} exists already; --overwrite replaces it.")
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{path} cannot be written: {_reason(error)}.") from error
+        if not os.access(folder, os.W_OK):
+            raise OutputError(f"The folder {folder} cannot be written to.")
+
+    def create(self) -> None:
+        """Make the hidden file, empty. Raises OutputError."""
+        try:
+            self.hidden.open("xb").close()
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written: {_reason(error)}.") from error
+
+    def publish(self) -> None:
+        """Give the whole file its name. Raises OutputError."""
+        try:
+            self.hidden.replace(self.path)
+        except OSError as error:
+            self.discard()
+            raise OutputError(f"{self.path} cannot be written: {_reason(error)}.") from error
+
+    def discard(self) -> None:
+        """Remove what there is."""
+        self.hidden.unlink(missing_ok=True)
+
+
+def _reason(error: BaseException) -> str:
+    return str(getattr(error, "strerror", None) or error).rstrip(".").lower()

@@ -1,0 +1,38 @@
+"""Pictures turned upright, for containers that cannot tell a player to do it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engines.picture import Plane
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """One of the eight ways to lay a picture: transposed first, then flipped."""
+
+    transpose: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+
+    @classmethod
+    def of(cls, matrix: tuple[int, ...] | None) -> Orientation:
+        """What a display matrix asks a player to do, to the next quarter turn.
+
+        The matrix maps (x, y) to (a x + c y, b x + d y); a, b, c, d are its elements 0, 1, 3 and 4.
+        """
+        if matrix is None:
+            return cls()
+        a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
+        if abs(b) + abs(c) > abs(a) + abs(d):
+            return cls(True, c < 0, b < 0)
+        return cls(False, a < 0, d < 0)
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) after turning."""
+        return (height, width) if self.transpose else (width, height)
+
+    def apply(self, plane: Plane) -> Plane:
+        """A view of `plane`, turned."""
+        turned = plane.T if self.transpose else plane
+        return turned[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]

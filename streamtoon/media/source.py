@@ -1,0 +1,298 @@
+"""A video as a stream of Pictures, with the packets of its other streams between them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import av
+from av.packet import Packet
+from av.stream import Stream
+from av.video.frame import VideoFrame
+
+from engines.picture import Picture
+from streamtoon.errors import InputError
+from streamtoon.media.convert import Converter
+from streamtoon.media.decode import VideoDecoder
+from streamtoon.media.opening import OpenedVideo, is_cover_art, open_video
+from streamtoon.media.packets import Passthrough
+from streamtoon.media.probe import MediaInfo, describe
+from streamtoon.media.timestamps import Clock, Cut
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
+
+Timed = tuple[VideoFrame, int, int]
+"""A frame, its timestamp and its duration in the stream's time base."""
+_SLACK = Fraction(10)
+"""Seconds past the end of a cut that are searched for sound that lies late in the file."""
+
+
+class Source:
+    """Reads one video once, front to back. A context manager.
+
+    `path` is a file, a URL, '-' for standard input, or a binary file object. `start` and `end` cut:
+    pictures from `start` up to, not including, `end` seconds of the video's own time, the first one at
+    timestamp 0 and everything else in its old relation to it.
+
+    Opening decodes the first picture, so that `info` is fact. Raises InputError when there is none.
+    Damage on the way is survived, counted and told in `warnings`.
+    """
+
+    def __init__(
+        self, path: str | Path | BinaryIO, *, start: float | None = None, end: float | None = None
+    ) -> None:
+        self.warnings: list[str] = []
+        """Sentences for the user; complete when the last item has been given."""
+        self.frames = 0
+        """Pictures given so far."""
+        self.opened: OpenedVideo = open_video(path)
+        """The container and its main stream, for the Sink that copies the rest."""
+        self.shift = Fraction(0)
+        """Seconds that a cut takes off every timestamp."""
+        self.covers: dict[int, bytes] = {}
+        """Cover art by stream index."""
+        try:
+            self._prepare(start, end)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, start: float | None, end: float | None) -> None:
+        container, stream = self.opened.container, self.opened.stream
+        time_base = stream.time_base or Fraction(1, 90000)
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        try:
+            self.cut = Cut.of(start, end, Fraction(container.start_time or 0, 1_000_000))
+        except ValueError as error:
+            raise InputError(f"{self.opened.name}: {error}.") from error
+        self._decoder = VideoDecoder(stream)
+        self._clock = Clock(time_base, rate)
+        self.copied: list[Stream] = [
+            s
+            for s in container.streams
+            if s is not stream and s.type in ("audio", "video", "subtitle", "data")
+        ]
+        """Streams whose packets are passed on."""
+        if self.cut.start:
+            self._seek(self.cut.start, time_base)
+        self._raw = self._cut_items()
+        self._ahead: deque[Timed | Passthrough] = deque()
+        first = self._find_first()
+        self.info: MediaInfo = describe(self.opened, first[0])
+        if self.cut.start is not None:
+            self.shift = first[1] * time_base
+        self._converter = Converter(self.info, self.warnings)
+        self._items = self._finished_items()
+
+    # --- what it gives ---------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Picture | Passthrough]:
+        """Pictures in order of time, and between them, in file order, the packets of all other streams."""
+        return self._items
+
+    def pictures(self) -> Iterator[Picture]:
+        """Only the pictures."""
+        return (item for item in self if isinstance(item, Picture))
+
+    @property
+    def expected_frames(self) -> int | None:
+        """An estimate of the pictures to come in all; None where nothing is known."""
+        total = self.info.frames
+        if total is None and self.info.duration:
+            total = round(self.info.duration * self.info.rate)
+        if total is None or (self.cut.start is None and self.cut.end is None):
+            return total
+        origin = Fraction(self.opened.container.start_time or 0, 1_000_000)
+        length = Fraction(total) / self.info.rate
+        start = (self.cut.start or origin) - origin
+        end = min(length, (self.cut.end or origin + length) - origin)
+        return max(1, round((end - start) * self.info.rate))
+
+    def chapters(self) -> list[Chapter]:
+        """The chapters, cut and moved like everything else."""
+        kept = []
+        for chapter in self.opened.container.chapters():
+            unit = chapter["time_base"]
+            if not unit or self.cut.after(chapter["start"] * unit) or self.cut.before(chapter["end"] * unit):
+                continue
+            begin = max(
+                Fraction(0) if self.shift else chapter["start"] * unit, chapter["start"] * unit - self.shift
+            )
+            until = chapter["end"] if self.cut.end is None else min(chapter["end"], int(self.cut.end / unit))
+            kept.append({**chapter, "start": int(begin / unit), "end": until - round(self.shift / unit)})
+        return kept  # type: ignore[return-value]  # the same keys as the TypedDict they come from
+
+    def close(self) -> None:
+        """Close the file."""
+        self.opened.container.close()
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Source({self.opened.name!r}, {self.info.width}x{self.info.height}, {self.frames} given)"
+
+    # --- how it gets there -----------------------------------------------------------------------
+
+    def _seek(self, start: Fraction, time_base: Fraction) -> None:
+        """Go to a key frame at or before `start`; where that cannot be done, reading begins at the front."""
+        container, stream = self.opened.container, self.opened.stream
+        origin = Fraction(container.start_time or 0, 1_000_000)
+        self._read_covers()
+        back = Fraction(1, 2)
+        while start - back > origin:
+            try:
+                container.seek(int((start - back) / time_base), stream=stream)
+                packet = next(p for p in container.demux(stream) if p.size)
+            except (av.FFmpegError, StopIteration):
+                break
+            pts = packet.pts if packet.pts is not None else packet.dts
+            if pts is not None and pts * time_base <= start:
+                container.seek(int((start - back) / time_base), stream=stream)
+                return
+            back *= 4
+        try:
+            container.seek(int(origin / time_base) - 1, stream=stream)
+        except av.FFmpegError as error:
+            if self.opened.path is not None:
+                raise InputError(f"{self.opened.name} cannot be searched: convert all of it.") from error
+
+    def _read_covers(self) -> None:
+        """Cover art comes first in a file and is lost by seeking."""
+        streams = [s for s in self.copied if s.type == "video" and is_cover_art(s)]
+        for packet in self.opened.container.demux(*streams) if streams else ():
+            self.covers.setdefault(packet.stream_index, bytes(packet))
+            if len(self.covers) == len(streams):
+                return
+
+    def _find_first(self) -> Timed:
+        for item in self._raw:
+            self._ahead.append(item)
+            if not isinstance(item, Passthrough):
+                return item
+        if self.cut.start:
+            seconds = self.opened.container.duration
+            length = f"it is {seconds / 1_000_000:.3f} s long" if seconds else "it is shorter"
+            raise InputError(f"{self.opened.name} has no picture in the part to keep: {length}.")
+        raise InputError(f"{self.opened.name} holds no picture that can be decoded.")
+
+    def _read(self) -> Iterator[Timed | Passthrough]:
+        """Decoded frames with their times, and packets, in file order.
+
+        A frame waits for the next one, which tells how long it lasts: what decoders say of that is the
+        distance of packets in decoding order, wrong wherever pictures are reordered or unevenly spaced.
+        """
+        waiting: tuple[VideoFrame, int] | None = None
+        for item in self._decode():
+            if isinstance(item, Passthrough):
+                yield item
+                continue
+            pts = self._clock.stamp(item)
+            if waiting is not None:
+                yield (*waiting, pts - waiting[1])
+            waiting = item, pts
+        if waiting is not None:
+            stream = self.opened.stream
+            known = stream.duration is not None
+            end = (stream.start_time or 0) + (stream.duration or 0) if known else None
+            yield (*waiting, self._clock.last_duration(end))
+
+    def _decode(self) -> Iterator[VideoFrame | Passthrough]:
+        stream = self.opened.stream
+        for packet in self._decoder.packets(self.opened.container, (stream, *self.copied)):
+            if packet.stream_index == stream.index:
+                yield from self._decoder.decode(packet)
+            elif is_cover_art(packet.stream):
+                self.covers.setdefault(packet.stream_index, bytes(packet))
+            else:
+                yield Passthrough(packet, packet.stream_index)
+        yield from self._decoder.flush()
+
+    def _cut_items(self) -> Iterator[Timed | Passthrough]:
+        """What lies within the cut, with the times it has in the file."""
+        time_base = self.opened.stream.time_base or Fraction(1, 90000)
+        open_streams = {s.index for s in self.copied if s.type == "audio"} | {self.opened.stream.index}
+        for item in self._read():
+            if isinstance(item, Passthrough):
+                time, index = item.time, item.stream_index
+            else:
+                time, index = item[1] * time_base, self.opened.stream.index
+            if time is not None and self.cut.after(time):
+                open_streams.discard(index)
+                late = self.cut.end is not None and time > self.cut.end + _SLACK
+                if not open_streams or (late and self.opened.stream.index not in open_streams):
+                    return
+            elif isinstance(item, Passthrough) or not self.cut.before(time or Fraction(0)):
+                yield item
+
+    def _finished_items(self) -> Iterator[Picture | Passthrough]:
+        for item in self._shifted(self._all_items()):
+            self.frames += isinstance(item, Picture)
+            yield item
+        self._tell_damage()
+
+    def _all_items(self) -> Iterator[Picture | Passthrough]:
+        shift = round(self.shift / self.info.time_base)
+        while self._ahead:
+            yield from self._finish(self._ahead.popleft(), shift)
+        for item in self._raw:
+            yield from self._finish(item, shift)
+        yield from self._converter.flush()
+
+    def _finish(self, item: Timed | Passthrough, shift: int) -> Iterator[Picture | Passthrough]:
+        if isinstance(item, Passthrough):
+            yield item
+        else:
+            frame, pts, duration = item
+            yield from self._converter.convert(frame, pts - shift, duration)
+
+    def _shifted(self, items: Iterator[Picture | Passthrough]) -> Iterator[Picture | Passthrough]:
+        for item in items:
+            if isinstance(item, Picture) or self.cut.start is None or _shift_packet(item.packet, self.shift):
+                yield item
+
+    def _tell_damage(self) -> None:
+        decoder, info = self._decoder, self.info
+        if decoder.damaged or decoder.read_errors:
+            places = decoder.damaged + decoder.read_errors
+            self.warnings.append(f"The video is damaged in {places} places: what could be decoded was kept.")
+        whole = self.cut.start is None and self.cut.end is None
+        if whole and info.frames and decoder.packets_seen < info.frames:
+            self.warnings.append(
+                f"The file ends early: it declares {info.frames} pictures and holds {decoder.packets_seen}."
+            )
+        if self._clock.mended:
+            self.warnings.append(
+                f"{self._clock.mended} pictures had no usable timestamp: theirs were derived."
+            )
+
+
+def _shift_packet(packet: Packet[Any], shift: Fraction) -> bool:
+    """Move a packet's times back by `shift` seconds; False when it belongs before the cut."""
+    unit = packet.time_base
+    offset = round(shift / unit)
+    pts = packet.pts if packet.pts is not None else packet.dts
+    if pts is None:
+        return False
+    if pts < offset:
+        # A subtitle that is still on screen at the cut stays, for the rest of its time.
+        rest = pts + (packet.duration or 0) - offset
+        if packet.stream.type != "subtitle" or rest <= 0:
+            return False
+        packet.pts = packet.dts = offset
+        packet.duration = rest
+    if packet.pts is not None:
+        packet.pts -= offset
+    if packet.dts is not None:
+        packet.dts -= offset
+    return True

@@ -1,0 +1,184 @@
+"""Everything beside the pictures: sound, subtitles, attachments, chapters, metadata."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from media_clips import _tone, convert, facts, make_clip, scene
+
+JPEG = b""
+
+
+def rich_matroska(path: Path) -> Path:
+    """Two sounds, subtitles, a font, chapters, tags of all kinds."""
+    with av.open(str(path), "w", container_options={"default_mode": "passthrough"}) as out:
+        video: Any = out.add_stream("libx264", rate=25)
+        video.width, video.height, video.disposition = 64, 48, 1
+        first: Any = out.add_stream("aac", rate=48000)
+        second: Any = out.add_stream("libopus", rate=48000)
+        first.metadata.update({"language": "deu", "title": "Ton"})
+        second.metadata.update({"language": "fra", "title": "Commentaire"})
+        first.disposition, second.disposition = 1, 8
+        subtitles: Any = out.add_stream("srt")
+        subtitles.metadata.update({"language": "eng", "title": "English"})
+        subtitles.disposition = 64
+        out.add_attachment("face.ttf", "application/x-truetype-font", bytes(range(256)) * 4)
+        out.metadata.update({"title": "A film", "ARTIST": "Nobody", "custom key": "kept"})
+        out.set_chapters(
+            [
+                {"id": n, "start": 400 * n, "end": 400 * (n + 1), "time_base": Fraction(1, 1000)}
+                | {"metadata": {"title": f"Part {n}"}}
+                for n in range(3)
+            ]
+        )
+        for n in range(30):
+            frame = av.VideoFrame.from_ndarray(scene(64, 48, n), "rgb24")
+            frame.pts = n
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+        for stream in (first, second):
+            _tone(out, stream, 0, 1.2)
+        for n in range(3):
+            packet = av.Packet(f"line {n}".encode())
+            packet.stream, packet.time_base = subtitles, Fraction(1, 1000)
+            packet.pts = packet.dts = 300 * n
+            packet.duration = 250
+            out.mux(packet)
+    return path
+
+
+def test_matroska_keeps_every_stream_tag_and_chapter(tmp_path: Path) -> None:
+    source = rich_matroska(tmp_path / "in.mkv")
+    warnings, _ = convert(source, tmp_path / "out.mkv")
+    before, after = facts(source), facts(tmp_path / "out.mkv")
+    assert warnings == []
+    assert [s.type for s in after.streams] == ["video", "audio", "audio", "subtitle", "attachment"]
+    for a, b in zip(before.streams, after.streams, strict=True):
+        assert a.disposition == b.disposition
+        assert {k: v for k, v in a.metadata.items() if k not in ("ENCODER", "DURATION")} == {
+            k: v for k, v in b.metadata.items() if k not in ("ENCODER", "DURATION")
+        }
+        if a.type != "video":
+            assert (a.codec, a.times, a.digests) == (b.codec, b.times, b.digests)
+    assert after.chapters == before.chapters
+    assert {k: v for k, v in after.metadata.items() if k != "ENCODER"} == {
+        k: v for k, v in before.metadata.items() if k != "ENCODER"
+    }
+    with av.open(str(source)) as a, av.open(str(tmp_path / "out.mkv")) as b:
+        assert b.streams.attachments[0].data == a.streams.attachments[0].data
+
+
+def test_mp4_takes_what_it_can_and_says_what_it_cannot(tmp_path: Path) -> None:
+    source = rich_matroska(tmp_path / "in.mkv")
+    warnings, written = convert(source, tmp_path / "out.mp4")
+    before, after = facts(source), facts(tmp_path / "out.mp4")
+    assert written.audio_codecs == ("aac", "opus")
+    for n in (1, 2):
+        assert after.streams[n].digests == before.streams[n].digests
+        assert after.streams[n].metadata["language"] == before.streams[n].metadata["language"]
+    assert len(warnings) == 2
+    assert any("subtitles of stream 3 (subrip, English)" in w for w in warnings)
+    assert any("attached file of stream 4" in w and "face.ttf" in w for w in warnings)
+    assert after.metadata["title"] == "A film"
+    assert after.metadata["artist"] == "Nobody"
+    assert after.metadata["custom key"] == "kept"
+    assert [(a, b, m["title"]) for a, b, m in after.chapters] == [
+        (a, b, m["title"]) for a, b, m in before.chapters
+    ]
+
+
+def test_sound_is_never_lost(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", audio_start=4800)
+    warnings, written = convert(source, tmp_path / "out.webm")
+    assert written.audio_codecs == ("opus",)
+    assert any("encoded anew" in w and "aac" in w for w in warnings)
+    before, after = _loudness(source), _loudness(tmp_path / "out.webm")
+    assert abs(len(before) - len(after)) <= 2
+    assert np.corrcoef(before[: len(after)], after[: len(before)])[0, 1] > 0.9
+
+
+def _loudness(path: Path) -> list[float]:
+    """Level of every 20 ms from time 0 on, as heard; silence where no sound is."""
+    samples = np.zeros(0)
+    with av.open(str(path)) as file:
+        stream = file.streams.audio[0]
+        resampler = av.AudioResampler("fltp", "mono", 48000)
+        for frame in file.decode(stream):
+            assert frame.pts is not None and frame.time_base is not None
+            start = max(0, round(float(frame.pts * frame.time_base) * 48000))
+            for part in resampler.resample(frame):
+                block = part.to_ndarray()[0]
+                if len(samples) < start:
+                    samples = np.concatenate([samples, np.zeros(start - len(samples))])
+                samples = np.concatenate([samples, block])
+    blocks = samples[: len(samples) // 960 * 960].reshape(-1, 960)
+    return [float(b) for b in np.sqrt((blocks**2).mean(1))]
+
+
+def test_cover_art_is_not_the_video_and_comes_along(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "plain.mp4")
+    picture = _jpeg()
+    source = tmp_path / "in.mp4"
+    with av.open(str(clip)) as file, av.open(str(source), "w") as out:
+        copies = {s.index: out.add_stream_from_template(s, opaque=True) for s in file.streams}
+        cover: Any = out.add_mux_stream("mjpeg", width=200, height=200)
+        cover.disposition = 1024
+        for packet in file.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream_index]
+                out.mux(packet)
+        image = av.Packet(picture)
+        image.stream, image.pts, image.dts, image.time_base = cover, 0, 0, Fraction(1, 90000)
+        out.mux(image)
+    for extension in (".mp4", ".mkv"):
+        warnings, written = convert(source, tmp_path / f"out{extension}")
+        assert (written.width, written.height, written.frames) == (64, 48, 25)
+        with av.open(str(tmp_path / f"out{extension}")) as file:
+            pictures = [s for s in file.streams.video if s.disposition & 1024]
+            assert len(pictures) == 1, warnings
+            assert bytes(next(file.demux(pictures[0]))) == picture
+    convert(source, tmp_path / "cut.mkv", start=0.4)
+    assert any(s.disposition & 1024 for s in facts(tmp_path / "cut.mkv").streams)
+
+
+def _jpeg() -> bytes:
+    context: Any = av.CodecContext.create("mjpeg", "w")
+    context.width, context.height, context.pix_fmt = 200, 200, "yuvj420p"
+    context.time_base = Fraction(1, 25)
+    frame = av.VideoFrame.from_ndarray(scene(200, 200, 0), "rgb24").reformat(format="yuvj420p")
+    frame.pts = 0
+    return b"".join(bytes(p) for p in [*context.encode(frame), *context.encode(None)])
+
+
+def test_metadata_of_phones_survives(tmp_path: Path) -> None:
+    source = tmp_path / "in.mov"
+    tags = {
+        "location": "+47.3769+008.5417/",
+        "com.apple.quicktime.make": "Someone",
+        "creation_time": "2024-05-06T07:08:09.000000Z",
+    }
+    with av.open(str(source), "w", container_options={"movflags": "use_metadata_tags"}) as out:
+        stream: Any = out.add_stream("libx264", rate=25)
+        stream.width, stream.height = 64, 48
+        out.metadata.update(tags)
+        frame = av.VideoFrame.from_ndarray(scene(64, 48, 0), "rgb24")
+        frame.pts = 0
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    for extension in (".mov", ".mp4"):
+        convert(source, tmp_path / f"out{extension}")
+        after = facts(tmp_path / f"out{extension}").metadata
+        assert {k: after.get(k) for k in tags} == tags
+
+
+@pytest.mark.parametrize("extension", [".mp4", ".mkv", ".ts"])
+def test_languages_are_kept(tmp_path: Path, extension: str) -> None:
+    source = rich_matroska(tmp_path / "in.mkv")
+    convert(source, tmp_path / f"out{extension}")
+    sounds = [s for s in facts(tmp_path / f"out{extension}").streams if s.type == "audio"]
+    assert [s.metadata.get("language") for s in sounds] == ["deu", "fra"]
