@@ -90,6 +90,8 @@ class Trainer:
             self.generator.parameters(), lr=recipe.generator_rate, betas=recipe.betas
         )
         self._vgg = _placed(VGG16(vgg_weights), self.device)
+        # Frozen weights would be cast anew in every pass under autocast.
+        self._vgg.convolutions.to(torch.bfloat16)
         weights = recipe.weights
         self._surface = Critic(recipe, self._vgg, self.device) if weights.surface else None
         self._texture = Critic(recipe, self._vgg, self.device) if weights.texture else None

@@ -20,7 +20,7 @@ from skimage.segmentation import felzenszwalb
 Image = NDArray[np.uint8]
 """H x W x 3, RGB, 0..255."""
 
-VERSION = 2
+VERSION = 3
 """Part of the cache key: raise it when `abstraction` paints another picture."""
 
 
@@ -35,7 +35,7 @@ def region_means(image: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArr
 
 
 def superpixels(image: Image, scale: float = 60.0, minimum: int = 24) -> NDArray[np.int64]:
-    """Felzenszwalb's regions in CIE Lab, H x W labels from 0."""
+    """Felzenszwalb's regions in CIE Lab, H x W labels from 0; larger `scale`, larger regions."""
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
     labels: NDArray[np.int64] = felzenszwalb(
         lab, scale=scale, sigma=0.4, min_size=minimum, channel_axis=-1
@@ -43,22 +43,25 @@ def superpixels(image: Image, scale: float = 60.0, minimum: int = 24) -> NDArray
     return labels
 
 
-def ink_lines(image: Image) -> NDArray[np.float32]:
-    """Ink in [0, 1], H x W: the dark side of edges by a difference of Gaussians, softly thresholded."""
+def ink_lines(image: Image, sigma: float = 1.2) -> NDArray[np.float32]:
+    """Ink in [0, 1], H x W: the dark side of edges by a difference of Gaussians, softly thresholded.
+
+    The difference is taken relative to the brightness: an edge in the shade gets its line too.
+    """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    difference = cv2.GaussianBlur(grey, (0, 0), 1.6) - cv2.GaussianBlur(grey, (0, 0), 1.0)
-    return np.asarray(np.clip((difference - 0.012) / 0.03, 0, 1), np.float32)
+    difference = cv2.GaussianBlur(grey, (0, 0), 1.6 * sigma) - cv2.GaussianBlur(grey, (0, 0), sigma)
+    return np.asarray(np.clip((difference / (0.25 + grey) - 0.006) / 0.02, 0, 1), np.float32)
 
 
-def abstraction(image: Image, ink: float = 0.7, saturation: float = 1.3, lift: float = 0.9) -> Image:
+def abstraction(image: Image, ink: float = 0.8, saturation: float = 1.3, lift: float = 0.88) -> Image:
     """The photograph as flat, rich colours under ink lines.
 
     `ink`: how dark the lines are, 0..1. `saturation`: factor on the distance from grey. `lift`: exponent
     on luma; below 1 it opens the shadows, as a painter who fears mud does.
     """
-    smooth = np.asarray(cv2.pyrMeanShiftFiltering(image, 8, 22, maxLevel=1), np.uint8)
-    labels = superpixels(smooth)
-    flat = 0.5 * smooth.astype(np.float32) + 0.5 * region_means(image.astype(np.float32), labels)
+    smooth = np.asarray(cv2.pyrMeanShiftFiltering(image, 9, 30, maxLevel=1), np.uint8)
+    labels = superpixels(smooth, scale=90, minimum=40)
+    flat = 0.4 * smooth.astype(np.float32) + 0.6 * region_means(image.astype(np.float32), labels)
     flat /= 255
     luma = (flat @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
     lifted = np.maximum(luma, 1e-3) ** lift

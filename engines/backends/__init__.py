@@ -1,0 +1,166 @@
+"""The backends by name, and how one is chosen; each is one file beside this and imported when asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+
+from engines.backends.base import PRECISIONS, Device, Image, Precision, Runner
+from engines.errors import EngineError
+from engines.style import Style
+
+__all__ = ["BACKENDS", "Backend", "BackendRow", "Image", "Precision", "Runner", "available", "open_runner"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Where a backend's code is and what it needs."""
+
+    name: str
+    module: str
+    """Has `version()`, `devices()` and the runner."""
+    runner: str
+    """The runner's class in `module`."""
+    requires: tuple[str, ...]
+    """Import names of the packages it needs."""
+    install: str
+    """The command that brings them."""
+
+
+BACKENDS: dict[str, Backend] = {
+    backend.name: backend
+    for backend in (
+        Backend(
+            "openvino",
+            "engines.backends.openvino",
+            "OpenVinoRunner",
+            ("openvino",),
+            "pip install streamtoon",
+        ),
+        Backend(
+            "onnxruntime",
+            "engines.backends.onnxruntime",
+            "OnnxRuntimeRunner",
+            ("onnxruntime", "onnx"),
+            "pip install 'streamtoon[onnxruntime]'",
+        ),
+        Backend(
+            "torch",
+            "engines.backends.torch",
+            "TorchRunner",
+            ("torch", "safetensors"),
+            "pip install 'streamtoon[torch]'",
+        ),
+    )
+}
+"""In the order in which `auto` prefers them on a CPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendRow:
+    """What this machine can run with one backend, for people."""
+
+    name: str
+    present: bool
+    version: str
+    """Empty where not present."""
+    devices: dict[str, tuple[Precision, ...]]
+    """Device -> precisions, the preferred of both first."""
+    install: str
+    problem: str
+    """Why it is not present or cannot be used; empty where all is well."""
+
+
+def available() -> list[BackendRow]:
+    """One row for every backend, present or not. Imports every package that is there: takes seconds."""
+    return [_row(backend) for backend in BACKENDS.values()]
+
+
+def _row(backend: Backend) -> BackendRow:
+    try:
+        module = _load(backend)
+        devices = {name: device.precisions for name, device in module.devices().items()}
+        return BackendRow(backend.name, True, module.version(), devices, backend.install, "")
+    except EngineError as error:
+        return BackendRow(backend.name, False, "", {}, backend.install, str(error))
+
+
+def open_runner(
+    style: Style, *, backend: str, device: str, precision: str, height: int, width: int
+) -> tuple[str, Runner]:
+    """The backend's name and the style's generator in it, at height x width (multiples of `size_multiple`).
+
+    Each of backend, device and precision may be "auto". A GPU that torch can use comes first, then the
+    backends in the order of `BACKENDS`. Raises EngineError in one sentence: an unknown or missing backend
+    (with the install line), or a device or precision that is not there (with those that are).
+    """
+    if precision not in ("auto", *PRECISIONS):
+        raise EngineError(f"unknown precision {precision!r}: known are auto, {', '.join(PRECISIONS)}")
+    name = _choose(device, precision) if backend == "auto" else backend
+    if name not in BACKENDS:
+        raise EngineError(f"unknown backend {name!r}: known are auto, {', '.join(BACKENDS)}")
+    module = _load(BACKENDS[name])
+    runner: Runner = getattr(module, BACKENDS[name].runner)(style, device, precision, height, width)
+    return name, runner
+
+
+def _choose(device: str, precision: str) -> str:
+    """The first backend that is installed and has the device and the precision."""
+    present = [name for name, backend in BACKENDS.items() if not _missing(backend)]
+    if not present:
+        raise EngineError(f"no backend is installed: {BACKENDS['openvino'].install}")
+    if device in ("auto", "cuda") and "torch" in present and _torch_uses_cuda():
+        present = ["torch", *(name for name in present if name != "torch")]
+    if device == "auto" and precision == "auto":
+        return present[0]
+    seen = []
+    for name in present:
+        devices: dict[str, Device] = _load(BACKENDS[name]).devices()
+        offers = "; ".join(f"{found.name} {' '.join(found.precisions)}" for found in devices.values())
+        seen.append(f"{name} ({offers})")
+        fits = devices.values() if device == "auto" else [devices[device]] if device in devices else []
+        if any(precision in ("auto", *found.precisions) for found in fits):
+            return name
+    wanted = " ".join(word for word in (device, precision) if word != "auto")
+    raise EngineError(f"nothing installed here offers {wanted}: available are {', '.join(seen)}")
+
+
+def _missing(backend: Backend) -> list[str]:
+    return [name for name in backend.requires if not _is_installed(name)]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # an import hook's word, or a blocked entry in sys.modules
+        return False
+
+
+def _load(backend: Backend) -> ModuleType:
+    if missing := _missing(backend):
+        packages = " and ".join(missing)
+        raise EngineError(f"{backend.name} needs {packages}, not installed here: {backend.install}")
+    try:
+        return importlib.import_module(backend.module)
+    except (ImportError, OSError) as error:  # OSError: a library that the package needs does not load
+        raise EngineError(
+            f"{backend.name} is installed but does not load ({error}); reinstall it: {backend.install}"
+        ) from error
+
+
+def _torch_uses_cuda() -> bool:
+    """Whether torch finds a GPU; torch, which takes seconds to import, is asked only where it could."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        if importlib.metadata.version("torch").endswith("+cpu"):
+            return False
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return "cuda" in _load(BACKENDS["torch"]).devices()

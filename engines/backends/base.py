@@ -1,0 +1,75 @@
+"""What every backend gives: a runner, which takes one generator's work and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import EngineError
+
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16", "int8")
+Image = NDArray[np.uint8]
+"""Height x width x 3 RGB, 0..255."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device as a backend sees it."""
+
+    name: str
+    """As asked for and reported: cpu, cuda, gpu, npu."""
+    precisions: tuple[Precision, ...]
+    """What it computes natively, the one that `auto` takes first; int8 runs where a style has that graph."""
+
+
+class Runner(Protocol):
+    """A generator made runnable at one size.
+
+    Every runner maps code value x to x / 127.5 - 1 for the generator and its output y to
+    round((y + 1) 127.5), halves to even, clipped to 0..255, within its own graph.
+    """
+
+    device: str
+    precision: Precision
+
+    def __call__(self, image: Image) -> Image:
+        """The cartoon of an image of the runner's size; valid until the next call."""
+        ...
+
+    def close(self) -> None:
+        """Frees the model."""
+        ...
+
+
+def pick_device(backend: str, devices: Mapping[str, Device], wanted: str) -> Device:
+    """The device of that name, or the backend's first for `auto`.
+
+    Raises EngineError that lists what is there.
+    """
+    if wanted == "auto":
+        return next(iter(devices.values()))
+    if wanted not in devices:
+        raise EngineError(f"{backend} has no device {wanted!r} here: available are {', '.join(devices)}")
+    return devices[wanted]
+
+
+def pick_precision(backend: str, device: Device, wanted: str, has_int8: bool) -> Precision:
+    """The precision of that name, or the device's first for `auto`.
+
+    Raises EngineError that lists what the device offers, or says that the style has no int8 graph.
+    """
+    if wanted == "auto":
+        return device.precisions[0]
+    offered = [p for p in device.precisions if p != "int8" or has_int8]
+    for precision in offered:
+        if precision == wanted:
+            return precision
+    if wanted == "int8" and "int8" in device.precisions:
+        raise EngineError(f"this style has no int8 graph: precision can be {', '.join(offered)}")
+    known = ", ".join(offered)
+    raise EngineError(f"{backend} does not offer {wanted} on {device.name} here: available are {known}")

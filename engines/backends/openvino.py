@@ -1,0 +1,94 @@
+"""OpenVINO: the default on CPUs, and Intel's GPUs and NPUs."""
+
+from __future__ import annotations
+
+from engines.backends.base import Device, Image, Precision, pick_device, pick_precision
+from engines.cache import cache_folder
+from engines.style import Style
+from engines.telemetry import without_telemetry
+
+with without_telemetry():
+    import openvino as ov
+    from openvino import Layout, Type
+    from openvino import opset13 as ops
+    from openvino.preprocess import PrePostProcessor
+
+_HINT = {"fp32": Type.f32, "bf16": Type.bf16, "fp16": Type.f16}
+_NAME: dict[Type, Precision] = {Type.f32: "fp32", Type.bf16: "bf16", Type.f16: "fp16"}
+
+
+def version() -> str:
+    """The package's version."""
+    return str(ov.get_version()).split("-")[0]
+
+
+def devices() -> dict[str, Device]:
+    """The devices here, the CPU first; GPUs and NPUs are offered and not preferred, being untested."""
+    core = ov.Core()
+    found = {}
+    for name in sorted(core.available_devices, key=lambda name: (name != "CPU", name)):
+        capabilities = set(core.get_property(name, "OPTIMIZATION_CAPABILITIES"))
+        native: tuple[Precision, ...]
+        if name == "CPU":
+            native = ("bf16", "fp32") if "BF16" in capabilities else ("fp32",)
+        else:
+            native = ("fp16", "fp32")
+        if "INT8" in capabilities:
+            native += ("int8",)
+        found[name.lower()] = Device(name.lower(), native)
+    return found
+
+
+class OpenVinoRunner:
+    """One compiled model, run synchronously."""
+
+    def __init__(self, style: Style, device: str, precision: str, height: int, width: int) -> None:
+        here = pick_device("openvino", devices(), device)
+        self.device = here.name
+        asked = pick_precision("openvino", here, precision, style.int8_graph is not None)
+        core = ov.Core()
+        name = here.name.upper()
+        # Left alone, OpenVINO computes in bf16 wherever the CPU can, without a word. The float layers of
+        # an int8 graph take what the device likes best.
+        hint = _HINT[here.precisions[0] if asked == "int8" else asked]
+        options: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+        # A CPU compiles in a twentieth of a second; GPUs and NPUs take long enough to be worth a file.
+        if name != "CPU" and (folder := cache_folder("openvino")):
+            options["CACHE_DIR"] = str(folder)
+        graph = style.int8_graph if asked == "int8" else style.graph
+        model = _with_code_values(core.read_model(graph), height, width)
+        self._compiled = core.compile_model(model, name, options)
+        used = _NAME[self._compiled.get_property("INFERENCE_PRECISION_HINT")]
+        self.precision: Precision = "int8" if asked == "int8" else used
+        self._request = self._compiled.create_infer_request()
+
+    def __call__(self, image: Image) -> Image:
+        """Height x width x 3 in and out; the result is the model's own buffer."""
+        results = self._request.infer([image[None]], share_inputs=True, share_outputs=True)
+        cartoon: Image = results[0][0]
+        return cartoon
+
+    def close(self) -> None:
+        """Frees the model."""
+        del self._request, self._compiled
+
+
+def _with_code_values(model: ov.Model, height: int, width: int) -> ov.Model:
+    """The model with 1 x height x width x 3 code values at both ends, fixed in size."""
+    model.reshape([1, 3, height, width])
+    steps = PrePostProcessor(model)
+    steps.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
+    steps.input().model().set_layout(Layout("NCHW"))
+    steps.input().preprocess().convert_element_type(Type.f32).mean(127.5).scale(127.5)
+    steps.output().model().set_layout(Layout("NCHW"))
+    steps.output().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
+    steps.output().postprocess().custom(_to_code_values).convert_element_type(Type.u8).convert_layout(
+        Layout("NHWC")
+    )
+    return steps.build()
+
+
+def _to_code_values(output: ov.Output) -> ov.Output:
+    half = ops.constant(127.5, Type.f32)
+    scaled = ops.add(ops.multiply(output, half), half)
+    return ops.clamp(ops.round(scaled, "half_to_even"), 0.0, 255.0).output(0)

@@ -1,0 +1,75 @@
+"""PyTorch: NVIDIA's GPUs through CUDA, and the CPU."""
+
+from __future__ import annotations
+
+import contextlib
+
+import safetensors.torch
+import torch
+
+from engines.backends.base import Device, Image, Precision, pick_device, pick_precision
+from engines.errors import StyleError
+from engines.generators import create
+from engines.style import Style
+
+_TYPE = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def version() -> str:
+    """The package's version."""
+    return str(torch.__version__)
+
+
+def devices() -> dict[str, Device]:
+    """CUDA first where there is one, then the CPU."""
+    found = {}
+    if torch.cuda.is_available():
+        found["cuda"] = Device("cuda", ("fp16", "fp32", "bf16"))
+    features = torch.cpu.get_capabilities()
+    native = bool(features.get("avx512_bf16") or features.get("amx_tile"))
+    found["cpu"] = Device("cpu", ("bf16", "fp32") if native else ("fp32", "bf16"))
+    return found
+
+
+class TorchRunner:
+    """The network itself, in the layout that the device's convolutions like best."""
+
+    def __init__(self, style: Style, device: str, precision: str, height: int, width: int) -> None:
+        here = pick_device("torch", devices(), device)
+        self.device = here.name
+        self.precision: Precision = pick_precision("torch", here, precision, has_int8=False)
+        network = create(style.generator)
+        try:
+            network.load_state_dict(safetensors.torch.load_file(style.weights))
+        except (RuntimeError, safetensors.SafetensorError) as error:
+            raise StyleError(f"{style.weights} does not fit the generator {style.generator}") from error
+        self._dtype = _TYPE[self.precision]
+        # oneDNN and cuDNN compute reduced precisions channels-last without reordering every layer's input.
+        self._format = torch.contiguous_format if self.precision == "fp32" else torch.channels_last
+        network = network.eval().to(self.device, self._dtype)
+        self._network = network.to(memory_format=self._format)  # type: ignore[call-overload]  # a gap in its types
+
+    @torch.inference_mode()
+    def __call__(self, image: Image) -> Image:
+        """Height x width x 3 in and out."""
+        values = torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None]
+        picture = ((values.float() - 127.5) / 127.5).to(self._dtype, memory_format=self._format)
+        with _honest_fp32(self.device):
+            cartoon = self._network(picture).float()
+        out = (cartoon * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+        result: Image = out[0].permute(1, 2, 0).contiguous().cpu().numpy()
+        return result
+
+    def close(self) -> None:
+        """Frees the network."""
+        del self._network
+
+
+def _honest_fp32(device: str) -> contextlib.AbstractContextManager[object]:
+    """By default cuDNN's convolutions of fp32 tensors keep ten bits of mantissa (TF32)."""
+    if device != "cuda":
+        return contextlib.nullcontext()
+    flags: contextlib.AbstractContextManager[object] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=True, deterministic=False, allow_tf32=False
+    )
+    return flags

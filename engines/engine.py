@@ -1,0 +1,237 @@
+"""An engine: pictures in, cartoons out, in the same order.
+
+It owns everything between two pictures: the working size, colour conversion, padding, the generator, the
+guided filter that brings the drawing to the picture's own size, and the strength of the effect.
+
+The generator draws a picture at working size. Of its drawing, luma is taken over through a guided filter:
+lines fitted at working size between the source's luma (the guide) and the drawn luma, applied to the
+source's full-size luma (He and Sun's fast guided filter; at scale 1 the plain one). Chroma is taken as it
+is, resized to where 4:2:0 keeps it. RGB exists at working size only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.backends import Runner, open_runner
+from engines.backends.base import Precision
+from engines.colour import rgb_to_yuv, yuv_to_rgb
+from engines.errors import EngineError
+from engines.guided_filter import Scratch, apply_coefficients, coefficients, keep_lines
+from engines.picture import Colour, Picture
+from engines.quality import choose_quality
+from engines.style import DEFAULT_STYLE, Style, load_style
+from engines.working_size import Quality, WorkingSize, extend, fit, working_scale
+
+Bytes = NDArray[np.uint8]
+Planes = tuple[Bytes, Bytes, Bytes]
+OpenRunner = Callable[[int, int], Runner]
+"""Padded height and width to a runner."""
+
+RGB_COLOUR = Colour("bt601", full_range=True)
+"""In which photographs pass through the engine (as JPEG's): the range that loses least."""
+KEPT_SIZES = 2
+"""Runners kept for pictures of changing size: a landscape and a portrait one."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What an engine is, for reports; for pictures of the size it was opened for."""
+
+    backend: str
+    device: str
+    precision: Precision
+    generator: str
+    style: str
+    quality: Quality
+    """`custom` where `detail` was given."""
+    scale: float
+    """Working size / picture size."""
+    working_width: int
+    """Pixels."""
+    working_height: int
+    """Pixels."""
+    reason: str
+    """Why this quality, one clause for people."""
+
+
+class Engine:
+    """Made by `open_engine`. Used by one thread at a time; frees its models on `close`."""
+
+    facts: EngineFacts
+
+    def __init__(
+        self,
+        style: Style,
+        facts: EngineFacts,
+        detail: float | None,
+        strength: float,
+        open_at: OpenRunner,
+        first: dict[tuple[int, int], Runner],
+    ) -> None:
+        self.facts = facts
+        self._style = style
+        self._detail = detail
+        self._strength = strength
+        self._open_at = open_at
+        self._runners = first
+        self._scratch = Scratch()
+        self._closed = False
+
+    def __call__(self, picture: Picture) -> Picture:
+        """The cartoon of a picture: same size, time and colour. Strength 0 returns the picture itself."""
+        if self._strength == 0:
+            return picture
+        height, width = picture.height, picture.width
+        y = extend(picture.y, height + height % 2, width + width % 2)
+        drawn_y, u, v = self._cartoon((y, picture.u, picture.v), picture.colour)
+        y = drawn_y[:height, :width]
+        return dataclasses.replace(
+            picture, y=self._mix(picture.y, y), u=self._mix(picture.u, u), v=self._mix(picture.v, v)
+        )
+
+    def rgb(self, image: Bytes) -> Bytes:
+        """The cartoon of an H x W x 3 RGB image of any size; strength 0 returns a copy.
+
+        Raises ValueError for anything but uint8 of that shape.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ValueError(f"image is {image.dtype} {image.shape}, expected uint8 H x W x 3")
+        if self._strength == 0:
+            return image.copy()
+        height, width = image.shape[:2]
+        even = extend(np.ascontiguousarray(image), height + height % 2, width + width % 2)
+        y, u, v = self._cartoon(rgb_to_yuv(even, RGB_COLOUR), RGB_COLOUR)
+        return self._mix(image, yuv_to_rgb(y, u, v, RGB_COLOUR)[:height, :width])
+
+    def close(self) -> None:
+        """Frees the models; a second call does nothing."""
+        while self._runners:
+            self._runners.popitem()[1].close()
+        self._closed = True
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _cartoon(self, planes: Planes, colour: Colour) -> Planes:
+        """Three planes of even luma size and any chroma size to the same, at full strength."""
+        y, u, v = planes
+        size = self._working_size(*y.shape)
+        guide = size.shrink(y)
+        image = yuv_to_rgb(guide, size.shrink(u), size.shrink(v), colour)
+        drawing = size.crop(self._runner(size)(size.pad(image)))
+        drawn_y, drawn_u, drawn_v = rgb_to_yuv(drawing, colour)
+        # eps is a fraction of the range squared, and limited range spans 219 code values.
+        eps = self._style.eps * (1.0 if colour.full_range else (219 / 255) ** 2)
+        a, b = coefficients(guide, drawn_y, self._style.radius, eps, self._scratch)
+        if self._style.lines:
+            b = keep_lines(a, b, guide, drawn_y, self._style.lines, self._scratch)
+        return apply_coefficients(a, b, y, self._scratch), fit(drawn_u, *u.shape), fit(drawn_v, *v.shape)
+
+    def _working_size(self, height: int, width: int) -> WorkingSize:
+        scale = working_scale(self.facts.quality, self._detail, self._style.working_height, height, width)
+        return WorkingSize.of(height, width, scale, self._style.size_multiple)
+
+    def _runner(self, size: WorkingSize) -> Runner:
+        """The runner for that size, moved to the end of the ones kept."""
+        if self._closed:
+            raise ValueError("the engine is closed")
+        key = (size.padded_height, size.padded_width)
+        runner = self._runners.pop(key, None)
+        while runner is None and len(self._runners) >= KEPT_SIZES:
+            self._runners.pop(next(iter(self._runners))).close()
+        if runner is None:
+            runner = self._open_at(*key)
+        self._runners[key] = runner
+        return runner
+
+    def _mix(self, source: Bytes, cartoon: Bytes) -> Bytes:
+        if self._strength == 1:
+            return cartoon
+        mixed = cv2.addWeighted(cartoon, self._strength, source, 1 - self._strength, 0)
+        return np.asarray(mixed, np.uint8)
+
+
+def open_engine(
+    style: Style | str | Path = DEFAULT_STYLE,
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    quality: Literal["auto", "full", "fast"] = "auto",
+    detail: float | None = None,
+    strength: float = 1.0,
+    width: int,
+    height: int,
+    rate: Fraction | None = None,
+) -> Engine:
+    """An engine for pictures of width x height (others are taken too, and cost a compilation).
+
+    `quality`: the generator sees pictures at the style's working height (`full`), at half of it (`fast`),
+    or, `auto`, at whichever holds `rate` (pictures a second; None: no hurry), measured in under a second;
+    on a GPU always `full`. `detail`, above 0 and at most 1, overrides it by a fraction of the picture's
+    size. `strength` runs from 0, the source, to 1, the cartoon.
+
+    Raises StyleError for the style, EngineError for a backend, device or precision that is not here, or
+    for a value out of range, each in one sentence.
+    """
+    if quality not in ("auto", "full", "fast"):
+        raise EngineError(f"unknown quality {quality!r}: known are auto, full, fast")
+    if detail is not None and not 0 < detail <= 1:
+        raise EngineError(f"detail is {detail}: allowed is above 0 and at most 1")
+    if not 0 <= strength <= 1:
+        raise EngineError(f"strength is {strength}: allowed is 0 to 1")
+    if width < 1 or height < 1:
+        raise EngineError(f"pictures of {width}x{height} cannot be drawn: both sizes must be at least 1")
+    if not isinstance(style, Style):
+        style = load_style(style)
+    chosen_backend = backend
+
+    def open_at(padded_height: int, padded_width: int) -> Runner:
+        nonlocal chosen_backend
+        chosen_backend, runner = open_runner(
+            style,
+            backend=chosen_backend,
+            device=device,
+            precision=precision,
+            height=padded_height,
+            width=padded_width,
+        )
+        return runner
+
+    def size_at(kind: Quality) -> WorkingSize:
+        scale = working_scale(kind, detail, style.working_height, height, width)
+        return WorkingSize.of(height, width, scale, style.size_multiple)
+
+    asked: Quality | Literal["auto"] = "custom" if detail is not None else quality
+    choice = choose_quality(asked, rate, size_at, open_at)
+    size = size_at(choice.quality)
+    facts = EngineFacts(
+        backend=chosen_backend,
+        device=choice.runner.device,
+        precision=choice.runner.precision,
+        generator=style.generator,
+        style=style.name,
+        quality=choice.quality,
+        scale=working_scale(choice.quality, detail, style.working_height, height, width),
+        working_width=size.small_width,
+        working_height=size.small_height,
+        reason=choice.reason,
+    )
+    first = {(size.padded_height, size.padded_width): choice.runner}
+    return Engine(style, facts, detail, strength, open_at, first)

@@ -1,0 +1,144 @@
+"""The guided filter on the host, as box filters.
+
+K. He, J. Sun, X. Tang, "Guided Image Filtering", TPAMI 35(6), 2013; K. He, J. Sun, "Fast Guided Filter",
+arXiv:1505.00996, 2015. In every square window the output is a line in the guide, q = a I + b, fitted to
+the source with a penalty of `eps` on a^2; a pixel takes the mean of the lines of all windows it lies in.
+The fast form fits the lines on small pictures and applies them to the large guide.
+
+Windows are cut at the border, and a mean there divides by the pixels that the cut window really holds.
+`engines.guided_filter_torch` is the same for training and graphs.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+
+class Scratch:
+    """Arrays by name, used again for picture after picture of one size.
+
+    Fresh arrays of these sizes come from the system as pages to be cleared, which takes five times as long
+    as all the filter's arithmetic. Whatever a function returns from a scratch is valid until its next call
+    with it.
+    """
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, NDArray[Any]] = {}
+
+    def take(self, name: str, shape: tuple[int, ...], dtype: type[np.generic] = np.float32) -> NDArray[Any]:
+        """The array of that name with anything in it, made anew where shape or type have changed."""
+        array = self._arrays.get(name)
+        if array is None or array.shape != shape or array.dtype != dtype:
+            array = self._arrays[name] = np.empty(shape, dtype)
+        return array
+
+
+@lru_cache(maxsize=8)
+def _inverse_counts(height: int, width: int, radius: int) -> Floats:
+    """1 / |window| for every pixel, H x W."""
+
+    def span(size: int) -> NDArray[np.int64]:
+        at = np.arange(size)
+        return np.minimum(at + radius, size - 1) - np.maximum(at - radius, 0) + 1
+
+    counts = span(height)[:, None] * span(width)[None, :]
+    inverse: Floats = (1.0 / counts).astype(np.float32)
+    inverse.flags.writeable = False
+    return inverse
+
+
+def _means(image: NDArray[Any], radius: int, out: Floats) -> Floats:
+    """The mean over each pixel's window, H x W, written to `out`, which is not `image`."""
+    height, width = image.shape
+    window = (2 * radius + 1, 2 * radius + 1)
+    cv2.boxFilter(image, cv2.CV_32F, window, out, normalize=False, borderType=cv2.BORDER_CONSTANT)
+    return np.multiply(out, _inverse_counts(height, width, radius), out=out)
+
+
+def coefficients(
+    guide: Bytes | Floats, source: Bytes | Floats, radius: int, eps: float, scratch: Scratch | None = None
+) -> tuple[Floats, Floats]:
+    """The averaged lines (a, b) of Eqs. 5, 6 and 8 of the 2013 paper, each H x W float32.
+
+    `guide` and `source` are H x W grey pictures of one dtype: uint8 with the range 0..255, or float32 with
+    the range 0..1. `radius` is in pixels, at least 0; `eps` is a fraction of the range squared, above 0.
+    Raises ValueError for anything else.
+    """
+    if guide.ndim != 2 or guide.shape != source.shape or guide.dtype != source.dtype:
+        raise ValueError(
+            f"guide is {guide.dtype} {guide.shape}, source {source.dtype} {source.shape}: "
+            "expected two H x W of one type"
+        )
+    if guide.dtype not in (np.uint8, np.float32) or radius < 0 or eps <= 0:
+        got = f"got {guide.dtype}, {radius}, {eps}"
+        raise ValueError(f"expected uint8 or float32, radius >= 0 and eps > 0: {got}")
+    codes = guide.dtype == np.uint8
+    scratch = scratch or Scratch()
+    # Products of code values fit 16 bits, and box sums of integers are exact and faster.
+    product = scratch.take("product", guide.shape, np.uint16 if codes else np.float32)
+    depth = cv2.CV_16U if codes else cv2.CV_32F
+    mean_i, mean_p, covariance, variance, spare = (
+        scratch.take(name, guide.shape) for name in ("mean_i", "mean_p", "covariance", "variance", "spare")
+    )
+    _means(guide, radius, mean_i)
+    _means(source, radius, mean_p)
+    _means(np.asarray(cv2.multiply(guide, source, product, dtype=depth)), radius, covariance)
+    _means(np.asarray(cv2.multiply(guide, guide, product, dtype=depth)), radius, variance)
+    covariance -= np.multiply(mean_i, mean_p, out=spare)
+    variance -= np.multiply(mean_i, mean_i, out=spare)
+    variance += np.float32(eps * 255**2 if codes else eps)
+    a = np.divide(covariance, variance, out=covariance)
+    b = np.subtract(mean_p, np.multiply(a, mean_i, out=spare), out=mean_p)
+    return _means(a, radius, variance), _means(b, radius, mean_i)
+
+
+def keep_lines(
+    a: Floats, b: Floats, guide: Bytes, source: Bytes, share: float, scratch: Scratch | None = None
+) -> Floats:
+    """`b` such that a I + b gives back that share, 0 to 1, of what the filter takes from the source.
+
+    Lines a generator draws where the source has no edge are no line in the guide, and the filter pales
+    them. With share 1, at the size of the fit, the source itself comes back.
+    """
+    left_out: Floats = (scratch or Scratch()).take("left_out", guide.shape)
+    np.multiply(a, guide, out=left_out)
+    left_out += b
+    np.subtract(source, left_out, out=left_out)
+    left_out *= np.float32(share)
+    left_out += b
+    return left_out
+
+
+def guided_filter(guide: Bytes | Floats, source: Bytes | Floats, radius: int, eps: float) -> Floats:
+    """`source` smoothed along `guide`, H x W float32 in their own range; arguments as `coefficients`."""
+    a, b = coefficients(guide, source, radius, eps)
+    a *= guide
+    a += b
+    return a
+
+
+def apply_coefficients(a: Floats, b: Floats, guide: Bytes, scratch: Scratch | None = None) -> Bytes:
+    """Returns a I + b at the guide's size, rounded and clipped to 0..255: the fast filter's last step.
+
+    `a` and `b` are h x w, and enlarged bilinearly to the guide's H x W where they differ. The result is an
+    array of its own, never a scratch.
+    """
+    scratch = scratch or Scratch()
+    line = scratch.take("line", guide.shape)
+    if a.shape == guide.shape:
+        cv2.multiply(a, guide, line, dtype=cv2.CV_32F)
+    else:
+        height, width = guide.shape
+        constant = scratch.take("constant", guide.shape)
+        cv2.resize(a, (width, height), line, interpolation=cv2.INTER_LINEAR)
+        b = np.asarray(cv2.resize(b, (width, height), constant, interpolation=cv2.INTER_LINEAR), np.float32)
+        cv2.multiply(line, guide, line, dtype=cv2.CV_32F)
+    return np.asarray(cv2.add(line, b, dtype=cv2.CV_8U), np.uint8)

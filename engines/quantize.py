@@ -1,0 +1,83 @@
+"""The int8 form of a style's graph: QDQ nodes that OpenVINO and ONNX Runtime both compute in integers.
+
+NNCF's post-training quantization: activations' ranges are taken from the generator's own activations on
+photographs, weights are quantized for every output channel by itself, biases are corrected for the mean
+error. The first convolution and the last two stay in float, for they carry the picture itself at full
+size: in eight bits a half-trained style's pictures were off by 3.1 code values on average (the last two
+quantized but for the very last), in float by 0.5, for the same time.
+
+Needs the packages nncf, onnx and onnxruntime.
+"""
+
+from __future__ import annotations
+
+import logging
+import tomllib
+from collections.abc import Iterable
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from engines.errors import StyleError
+from engines.export import replace_file, write_card
+from engines.style import CARD, INT8_GRAPH, Style, file_sha256
+from engines.telemetry import without_telemetry
+
+with without_telemetry():
+    import nncf
+
+SIZE = 256
+"""Pixels a side of the pictures that the ranges are taken from."""
+ENOUGH = 128
+"""Photographs that are looked at, at most."""
+
+
+def quantize_style(style: Style, photographs: Iterable[NDArray[np.uint8]]) -> Style:
+    """Writes the style's int8 graph, enters it in the card and returns the style as it now is.
+
+    `photographs` are H x W x 3 RGB of any size, best of many kinds; the middle of each is used. Raises
+    StyleError where there is none.
+    """
+    pictures = [_middle(photo) for photo, _ in zip(photographs, range(ENOUGH), strict=False)]
+    if not pictures:
+        raise StyleError("quantization needs photographs to take the ranges from: none was given")
+    nncf.set_log_level(logging.WARNING)
+    model = onnx.load(style.graph)
+    quantized = nncf.quantize(
+        model,
+        nncf.Dataset(pictures, lambda picture: {"picture": picture}),
+        subset_size=len(pictures),
+        preset=nncf.QuantizationPreset.MIXED,
+        ignored_scope=nncf.IgnoredScope(names=_float_layers(model)),
+    )
+    onnx.checker.check_model(quantized, full_check=True)
+    data = quantized.SerializeToString()
+    replace_file(style.folder / INT8_GRAPH, lambda part: part.write_bytes(data))
+    return _enter(style)
+
+
+def _float_layers(model: onnx.ModelProto) -> list[str]:
+    """The names of the first convolution and the last two."""
+    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    return [convolutions[0], *convolutions[-2:]]
+
+
+def _middle(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The middle of a photograph as the generator takes it, 1 x 3 x SIZE x SIZE in [-1, 1]."""
+    height, width = photo.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = cv2.resize(
+        photo[top : top + side, left : left + side], (SIZE, SIZE), interpolation=cv2.INTER_AREA
+    )
+    return (np.asarray(square, np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
+
+
+def _enter(style: Style) -> Style:
+    """Adds the int8 graph's checksum to the card."""
+    facts: dict[str, Any] = tomllib.loads((style.folder / CARD).read_text(encoding="utf-8"))
+    facts["sha256"][INT8_GRAPH] = file_sha256(style.folder / INT8_GRAPH)
+    return write_card(style.folder, facts)

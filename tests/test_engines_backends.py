@@ -1,0 +1,178 @@
+"""All backends draw the same picture, say what they compute in, and refuse in one sentence."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from skimage import data
+
+from engines.backends import BACKENDS, available, open_runner
+from engines.backends.base import Device, pick_device, pick_precision
+from engines.errors import EngineError
+from engines.generators import create
+from engines.style import Style, load_style
+
+Image = NDArray[np.uint8]
+HEIGHT, WIDTH = 96, 128
+PHOTOS = ["astronaut", "coffee", "chelsea", "rocket"]
+OFFERED = [
+    (row.name, device, precision)
+    for row in available()
+    for device, precisions in row.devices.items()
+    for precision in precisions
+    if precision != "int8"
+]
+
+
+@pytest.fixture(scope="module")
+def style(style_folder: Path) -> Style:
+    return load_style(style_folder)
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[Image]:
+    return [
+        np.asarray(cv2.resize(getattr(data, name)(), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+        for name in PHOTOS
+    ]
+
+
+@pytest.fixture(scope="module")
+def exact(style: Style, photos: list[Image]) -> list[NDArray[np.float64]]:
+    """The network in torch and float64, without rounding: what every backend approximates."""
+    network = create(style.generator)
+    network.load_state_dict(load_file(style.weights))
+    network = network.double().eval()
+    cartoons = []
+    for photo in photos:
+        picture = torch.from_numpy(photo).permute(2, 0, 1)[None].double() / 127.5 - 1
+        with torch.inference_mode():
+            cartoon = (network(picture)[0].permute(1, 2, 0).numpy() + 1) * 127.5
+        cartoons.append(cartoon.clip(0, 255))
+    return cartoons
+
+
+@pytest.mark.parametrize("backend, device, precision", OFFERED, ids=["-".join(row) for row in OFFERED])
+def test_every_backend_draws_the_same_picture(
+    backend: str,
+    device: str,
+    precision: str,
+    style: Style,
+    photos: list[Image],
+    exact: list[NDArray[np.float64]],
+) -> None:
+    name, runner = open_runner(
+        style, backend=backend, device=device, precision=precision, height=HEIGHT, width=WIDTH
+    )
+    assert (name, runner.device, runner.precision) == (backend, device, precision)
+    for photo, expected in zip(photos, exact, strict=True):
+        cartoon = runner(photo)
+        assert cartoon.dtype == np.uint8
+        assert cartoon.shape == photo.shape
+        assert np.abs(photo - expected).mean() > 4  # the generator does something
+        difference = np.abs(cartoon - expected)
+        if precision == "fp32":
+            assert difference.max() <= 0.55  # rounding's half and a little
+        else:
+            assert difference.mean() <= 3
+    runner.close()
+
+
+def test_every_backend_rounds_and_clips_alike(style: Style) -> None:
+    # Noise drives the network out of -1..1, where code values are clipped at both ends.
+    noise = np.random.default_rng(0).choice(np.array([0, 255], np.uint8), (HEIGHT, WIDTH, 3))
+    cartoons = []
+    for backend, device, precision in OFFERED:
+        if precision == "fp32":
+            _, runner = open_runner(
+                style, backend=backend, device=device, precision=precision, height=HEIGHT, width=WIDTH
+            )
+            cartoons.append(runner(noise).astype(int))
+            runner.close()
+    assert (cartoons[0] == 0).any()
+    assert (cartoons[0] == 255).any()
+    for cartoon in cartoons[1:]:
+        assert np.abs(cartoon - cartoons[0]).max() <= 1
+        assert (cartoon == cartoons[0]).mean() > 0.999
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_auto_precision_is_named(backend: str, style: Style) -> None:
+    _, runner = open_runner(style, backend=backend, device="auto", precision="auto", height=32, width=32)
+    row = next(row for row in available() if row.name == backend)
+    assert runner.precision == row.devices[runner.device][0]
+    runner.close()
+
+
+def test_openvino_computes_fp32_where_fp32_was_asked_for(style: Style, photos: list[Image]) -> None:
+    """On CPUs with bf16, OpenVINO takes bf16 unless told otherwise: the two must differ where both exist."""
+    if ("openvino", "cpu", "bf16") not in OFFERED:
+        pytest.skip("this CPU has no bf16")
+    cartoons = []
+    for precision in ("fp32", "bf16"):
+        _, runner = open_runner(
+            style, backend="openvino", device="cpu", precision=precision, height=HEIGHT, width=WIDTH
+        )
+        cartoons.append(runner(photos[0]).copy())
+    assert (cartoons[0] != cartoons[1]).any()
+
+
+def test_auto_takes_the_first_that_can(style: Style) -> None:
+    name, runner = open_runner(style, backend="auto", device="cpu", precision="fp32", height=32, width=32)
+    assert (name, runner.precision) == ("openvino", "fp32")
+
+
+@pytest.mark.parametrize(
+    "choice, sentence",
+    [
+        ({"backend": "abacus"}, "unknown backend 'abacus': known are auto, openvino, onnxruntime, torch"),
+        ({"precision": "fp8"}, "unknown precision 'fp8': known are auto, fp32"),
+        (
+            {"backend": "onnxruntime", "precision": "bf16"},
+            "does not offer bf16 on cpu here: available are fp32",
+        ),
+        ({"backend": "openvino", "device": "tpu"}, "openvino has no device 'tpu' here: available are cpu"),
+        ({"device": "tpu"}, "nothing installed here offers tpu: available are openvino"),
+        ({"backend": "openvino", "precision": "int8"}, "this style has no int8 graph"),
+    ],
+)
+def test_what_is_not_here_is_refused(choice: dict[str, str], sentence: str, style: Style) -> None:
+    asked = {"backend": "auto", "device": "auto", "precision": "auto"} | choice
+    with pytest.raises(EngineError, match=sentence):
+        open_runner(style, height=32, width=32, **asked)
+
+
+def test_a_missing_package_names_its_install_line(monkeypatch: pytest.MonkeyPatch, style: Style) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(EngineError, match=r"needs onnxruntime.*pip install 'streamtoon\[onnxruntime\]'"):
+        open_runner(style, backend="onnxruntime", device="auto", precision="auto", height=32, width=32)
+    row = next(row for row in available() if row.name == "onnxruntime")
+    assert not row.present
+    assert not row.devices
+    assert row.problem
+
+
+def test_a_package_that_does_not_load_says_why(monkeypatch: pytest.MonkeyPatch, style: Style) -> None:
+    def broken(name: str) -> None:
+        raise ImportError("libstrange.so.6: cannot open shared object file")
+
+    monkeypatch.setattr("engines.backends.importlib.import_module", broken)
+    with pytest.raises(EngineError, match=r"does not load \(libstrange"):
+        open_runner(style, backend="openvino", device="auto", precision="auto", height=32, width=32)
+
+
+def test_devices_and_precisions_are_picked_by_name() -> None:
+    devices = {"gpu": Device("gpu", ("fp16", "int8")), "cpu": Device("cpu", ("fp32",))}
+    assert pick_device("x", devices, "auto").name == "gpu"
+    assert pick_device("x", devices, "cpu").name == "cpu"
+    assert pick_precision("x", devices["gpu"], "auto", has_int8=True) == "fp16"
+    assert pick_precision("x", devices["gpu"], "int8", has_int8=True) == "int8"
+    with pytest.raises(EngineError, match="x does not offer int8 on cpu here: available are fp32"):
+        pick_precision("x", devices["cpu"], "int8", has_int8=True)
