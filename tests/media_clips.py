@@ -73,11 +73,11 @@ def make_clip(
         out.mux(video.encode(None))
         if sound is not None:
             seconds = float((pts[-1] - pts[0] + step) * time_base)
-            _tone(out, sound, audio_start, seconds)
+            tone(out, sound, audio_start, seconds)
     return path
 
 
-def _tone(out: Any, stream: Any, start: int, seconds: float) -> None:
+def tone(out: Any, stream: Any, start: int, seconds: float) -> None:
     for block in range(max(1, int(seconds * 48000 / 1024))):
         t = np.arange(block * 1024, (block + 1) * 1024) / 48000
         samples = np.tile((0.3 * np.sin(2 * np.pi * 440 * t)).astype(np.float32), (2, 1))
@@ -85,6 +85,44 @@ def _tone(out: Any, stream: Any, start: int, seconds: float) -> None:
         frame.sample_rate, frame.pts, frame.time_base = 48000, start + block * 1024, Fraction(1, 48000)
         out.mux(stream.encode(frame))
     out.mux(stream.encode(None))
+
+
+def rich_matroska(path: Path) -> Path:
+    """Two sounds, subtitles, a font, chapters, tags of all kinds."""
+    with av.open(str(path), "w", container_options={"default_mode": "passthrough"}) as out:
+        video: Any = out.add_stream("libx264", rate=25)
+        video.width, video.height, video.disposition = 64, 48, 1
+        first: Any = out.add_stream("aac", rate=48000)
+        second: Any = out.add_stream("libopus", rate=48000)
+        first.metadata.update({"language": "deu", "title": "Ton"})
+        second.metadata.update({"language": "fra", "title": "Commentaire"})
+        first.disposition, second.disposition = 1, 8
+        subtitles: Any = out.add_mux_stream("subrip")
+        subtitles.metadata.update({"language": "eng", "title": "English"})
+        subtitles.disposition = 64
+        out.add_attachment("face.ttf", "application/x-truetype-font", bytes(range(256)) * 4)
+        out.metadata.update({"title": "A film", "ARTIST": "Nobody", "custom key": "kept"})
+        out.set_chapters(
+            [
+                {"id": n, "start": 400 * n, "end": 400 * (n + 1), "time_base": Fraction(1, 1000)}
+                | {"metadata": {"title": f"Part {n}"}}
+                for n in range(3)
+            ]
+        )
+        for n in range(30):
+            frame = av.VideoFrame.from_ndarray(scene(64, 48, n), "rgb24")
+            frame.pts = n
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+        for stream in (first, second):
+            tone(out, stream, 0, 1.2)
+        for n in range(3):
+            packet = av.Packet(f"line {n}".encode())
+            packet.stream, packet.time_base = subtitles, Fraction(1, 1000)
+            packet.pts = packet.dts = 300 * n
+            packet.duration = 250
+            out.mux(packet)
+    return path
 
 
 @dataclass
@@ -142,7 +180,7 @@ def facts(path: Path) -> Facts:
             for s in file.streams
         }
         for packet in file.demux():
-            known = streams[packet.stream_index]
+            known = streams[packet.stream.index]  # a flushing packet has no index of its own
             if packet.size:
                 known.times.append(None if packet.pts is None else packet.pts * packet.time_base)
                 known.digests.append(hashlib.sha256(bytes(packet)).hexdigest())

@@ -9,47 +9,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from media_clips import _tone, convert, facts, make_clip, scene
-
-JPEG = b""
-
-
-def rich_matroska(path: Path) -> Path:
-    """Two sounds, subtitles, a font, chapters, tags of all kinds."""
-    with av.open(str(path), "w", container_options={"default_mode": "passthrough"}) as out:
-        video: Any = out.add_stream("libx264", rate=25)
-        video.width, video.height, video.disposition = 64, 48, 1
-        first: Any = out.add_stream("aac", rate=48000)
-        second: Any = out.add_stream("libopus", rate=48000)
-        first.metadata.update({"language": "deu", "title": "Ton"})
-        second.metadata.update({"language": "fra", "title": "Commentaire"})
-        first.disposition, second.disposition = 1, 8
-        subtitles: Any = out.add_stream("srt")
-        subtitles.metadata.update({"language": "eng", "title": "English"})
-        subtitles.disposition = 64
-        out.add_attachment("face.ttf", "application/x-truetype-font", bytes(range(256)) * 4)
-        out.metadata.update({"title": "A film", "ARTIST": "Nobody", "custom key": "kept"})
-        out.set_chapters(
-            [
-                {"id": n, "start": 400 * n, "end": 400 * (n + 1), "time_base": Fraction(1, 1000)}
-                | {"metadata": {"title": f"Part {n}"}}
-                for n in range(3)
-            ]
-        )
-        for n in range(30):
-            frame = av.VideoFrame.from_ndarray(scene(64, 48, n), "rgb24")
-            frame.pts = n
-            out.mux(video.encode(frame))
-        out.mux(video.encode(None))
-        for stream in (first, second):
-            _tone(out, stream, 0, 1.2)
-        for n in range(3):
-            packet = av.Packet(f"line {n}".encode())
-            packet.stream, packet.time_base = subtitles, Fraction(1, 1000)
-            packet.pts = packet.dts = 300 * n
-            packet.duration = 250
-            out.mux(packet)
-    return path
+from media_clips import convert, facts, make_clip, rich_matroska, scene
 
 
 def test_matroska_keeps_every_stream_tag_and_chapter(tmp_path: Path) -> None:
@@ -86,7 +46,7 @@ def test_mp4_takes_what_it_can_and_says_what_it_cannot(tmp_path: Path) -> None:
     assert any("attached file of stream 4" in w and "face.ttf" in w for w in warnings)
     assert after.metadata["title"] == "A film"
     assert after.metadata["artist"] == "Nobody"
-    assert after.metadata["custom key"] == "kept"
+    assert after.metadata["CUSTOM_KEY"] == "kept"  # as Matroska spells it
     assert [(a, b, m["title"]) for a, b, m in after.chapters] == [
         (a, b, m["title"]) for a, b, m in before.chapters
     ]
@@ -182,3 +142,42 @@ def test_languages_are_kept(tmp_path: Path, extension: str) -> None:
     convert(source, tmp_path / f"out{extension}")
     sounds = [s for s in facts(tmp_path / f"out{extension}").streams if s.type == "audio"]
     assert [s.metadata.get("language") for s in sounds] == ["deu", "fra"]
+
+
+@pytest.mark.parametrize("extension", [".webm", ".avi", ".flv"])
+def test_surround_sound_finds_a_layout_that_the_new_encoder_knows(tmp_path: Path, extension: str) -> None:
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as out:
+        video: Any = out.add_stream("libx264", rate=25)
+        video.width, video.height = 64, 48
+        sound: Any = out.add_stream("flac", rate=44100)
+        sound.codec_context.layout = "5.1(side)"
+        for n in range(5):
+            frame = av.VideoFrame.from_ndarray(scene(64, 48, n), "rgb24")
+            frame.pts = n
+            out.mux(video.encode(frame))
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 6 * 8820), np.int16), "s16", "5.1(side)")
+        samples.sample_rate, samples.pts = 44100, 0
+        out.mux([*video.encode(None), *sound.encode(samples), *sound.encode(None)])
+    _, written = convert(source, tmp_path / f"out{extension}")
+    assert len(written.audio_codecs) == 1
+    assert facts(tmp_path / f"out{extension}").others[0].times
+
+
+@pytest.mark.parametrize("extension", [".mp4", ".mov"])
+def test_a_timecode_is_kept(tmp_path: Path, extension: str) -> None:
+    source = tmp_path / "in.mov"
+    with av.open(str(source), "w") as out:
+        video: Any = out.add_stream("libx264", rate=25)
+        video.width, video.height = 64, 48
+        video.metadata["timecode"] = "10:20:30:05"
+        for n in range(5):
+            frame = av.VideoFrame.from_ndarray(scene(64, 48, n), "rgb24")
+            frame.pts = n
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+    warnings, _ = convert(source, tmp_path / f"out{extension}")
+    after = facts(tmp_path / f"out{extension}")
+    assert warnings == []
+    assert [s.type for s in after.streams] == ["video", "data"]
+    assert after.video.metadata["timecode"] == "10:20:30:05"

@@ -57,6 +57,11 @@ class ContainerKind:
         return self.format == "matroska"
 
     @property
+    def takes_covers(self) -> bool:
+        """True where a cover is a stream of its own."""
+        return self.format == "mp4"
+
+    @property
     def is_mov(self) -> bool:
         """True for MP4 and QuickTime, which are one family."""
         return self.format in ("mp4", "mov")
@@ -145,6 +150,9 @@ def takes(kind: ContainerKind, template: Stream) -> bool:
     """
     if kind.codecs is not None:
         return codec_name(template) in kind.codecs
+    if kind.is_mov and template.type == "data":
+        # The muxer believes any tag of a data stream, but can describe only this kind.
+        return codec_name(template) == "bin_data"
     try:
         with av.open(io.BytesIO(), "w", format=kind.format) as trial:
             add_copy(trial, template)

@@ -96,6 +96,8 @@ def _why_unreadable(name: str, local: Path | None, error: BaseException) -> str:
         with local.open("rb") as file:
             if file.read(12)[4:8] == b"ftyp":
                 return f"{name} is cut short or damaged: the index that an MP4 needs (moov) is missing."
+    if local is None:
+        return f"{name} is not a readable video; through a pipe, MP4 needs its index in front (faststart)."
     return f"{name} is not a readable video: it is damaged, cut short, or no media file at all."
 
 

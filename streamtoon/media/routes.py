@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any, Protocol, cast
 
 import av
@@ -17,6 +18,8 @@ from streamtoon.media.opening import is_cover_art
 from streamtoon.media.source import Source
 
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
+"""The layouts that every encoder knows, by number of channels."""
 _BITS_PER_CHANNEL = {"aac": 96_000, "libopus": 80_000, "libmp3lame": 112_000}
 _KINDS = {
     "audio": "sound",
@@ -62,6 +65,14 @@ class CopyRoute:
 
     def finish(self) -> None:
         """Nothing is held back."""
+
+    def write_cover(self, data: bytes) -> None:
+        """Mux a cover, which the source has read ahead."""
+        packet: Packet[Any] = Packet(data)
+        packet.pts = packet.dts = 0
+        packet.time_base = Fraction(1, 1000)
+        packet.is_keyframe = True
+        self.write(packet)
 
 
 class EncodeRoute:
@@ -109,7 +120,7 @@ def add_route(
     """Open a way for the packets of `template`, in a container whose header is not yet written."""
     if is_cover_art(template) and kind.takes_attachments:
         return _attach_cover(container, source, template)
-    if takes(kind, template):
+    if (kind.takes_covers or not is_cover_art(template)) and takes(kind, template):
         stream = add_copy(container, template)
         stream.metadata.clear()
         stream.metadata.update(stream_tags(template.metadata))
@@ -118,10 +129,10 @@ def add_route(
         return CopyRoute(container, stream, _end_of(source, template))
     label = _label(template)
     if template.type == "audio" and template.codec_context is not None and kind.audio:
-        warnings.append(f"{kind.name} does not take {label}: it is encoded anew as {kind.audio}.")
+        warnings.append(f"{kind.name} does not take {label}: encoded anew as {kind.audio}.")
         return _encode_anew(container, kind, template)
     if not (kind.is_mov and "timecode" in template.metadata):  # that track is made anew by the muxer
-        warnings.append(f"{kind.name} does not take {label}: it is left out.")
+        warnings.append(f"{kind.name} does not take {label}: left out.")
     return DropRoute()
 
 
@@ -136,9 +147,8 @@ def _label(stream: Stream) -> str:
     what = "cover art" if is_cover_art(stream) else _KINDS.get(stream.type, "data")
     name = stream.metadata.get("title") or stream.metadata.get("filename") or stream.language
     codec = codec_name(stream)
-    details = ", ".join(
-        part for part in (codec if codec != "unknown" else "", name) if part and part != "und"
-    )
+    known = (codec if codec != "unknown" else None, name if name != "und" else None)
+    details = ", ".join(dict.fromkeys(part for part in known if part))
     return f"the {what} of stream {stream.index}" + (f" ({details})" if details else "")
 
 
@@ -152,11 +162,12 @@ def _encode_anew(container: OutputContainer, kind: ContainerKind, template: Stre
         rate = rate if rate in (32000, 44100, 48000) else 48000
     stream = container.add_stream(kind.audio, rate=rate)
     assert isinstance(stream, AudioStream)
-    channels = min(context.layout.nb_channels, 2 if kind.audio == "libmp3lame" else 8)
-    stream.codec_context.layout = context.layout.name if channels == context.layout.nb_channels else "stereo"
+    channels = min(context.layout.nb_channels, 2 if kind.audio == "libmp3lame" else len(_LAYOUTS))
+    stream.codec_context.layout = _LAYOUTS[channels - 1]
     stream.bit_rate = _BITS_PER_CHANNEL.get(kind.audio, 96_000) * channels
     stream.metadata.update(stream_tags(template.metadata))
     stream.disposition = template.disposition
+    stream.codec_context.open()
     return EncodeRoute(container, stream)
 
 

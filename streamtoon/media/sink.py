@@ -21,7 +21,7 @@ from streamtoon.media.encoders import EncoderChoice, choose_encoder
 from streamtoon.media.files import HiddenFile
 from streamtoon.media.metadata import container_tags, needs_free_keys, stream_tags
 from streamtoon.media.packets import Passthrough
-from streamtoon.media.routes import Route, add_route
+from streamtoon.media.routes import CopyRoute, Route, add_route
 from streamtoon.media.source import Source
 from streamtoon.media.video import VideoEncoder
 
@@ -108,6 +108,10 @@ class Sink:
         try:
             with self._errors_told():
                 self._container.start_encoding()
+                for index, data in self._source.covers.items():
+                    route = self._routes.get(index)
+                    if isinstance(route, CopyRoute):
+                        route.write_cover(data)
         except BaseException:
             self._abandon()
             raise

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import av
 from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
@@ -18,9 +17,10 @@ from engines.picture import Picture
 from streamtoon.errors import InputError
 from streamtoon.media.convert import Converter
 from streamtoon.media.decode import VideoDecoder
-from streamtoon.media.opening import OpenedVideo, is_cover_art, open_video
+from streamtoon.media.opening import OpenedVideo, is_cover_art
 from streamtoon.media.packets import Passthrough
 from streamtoon.media.probe import MediaInfo, describe
+from streamtoon.media.seeking import open_at, origin_of
 from streamtoon.media.timestamps import Clock, Cut
 
 if TYPE_CHECKING:
@@ -50,11 +50,12 @@ class Source:
         """Sentences for the user; complete when the last item has been given."""
         self.frames = 0
         """Pictures given so far."""
-        self.opened: OpenedVideo = open_video(path)
+        opened, covers = open_at(path, start)
+        self.opened: OpenedVideo = opened
         """The container and its main stream, for the Sink that copies the rest."""
         self.shift = Fraction(0)
         """Seconds that a cut takes off every timestamp."""
-        self.covers: dict[int, bytes] = {}
+        self.covers: dict[int, bytes] = covers
         """Cover art by stream index."""
         try:
             self._prepare(start, end)
@@ -67,7 +68,7 @@ class Source:
         time_base = stream.time_base or Fraction(1, 90000)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         try:
-            self.cut = Cut.of(start, end, Fraction(container.start_time or 0, 1_000_000))
+            self.cut = Cut.of(start, end, origin_of(self.opened))
         except ValueError as error:
             raise InputError(f"{self.opened.name}: {error}.") from error
         self._decoder = VideoDecoder(stream)
@@ -78,14 +79,13 @@ class Source:
             if s is not stream and s.type in ("audio", "video", "subtitle", "data")
         ]
         """Streams whose packets are passed on."""
-        if self.cut.start:
-            self._seek(self.cut.start, time_base)
         self._raw = self._cut_items()
         self._ahead: deque[Timed | Passthrough] = deque()
         first = self._find_first()
         self.info: MediaInfo = describe(self.opened, first[0])
         if self.cut.start is not None:
             self.shift = first[1] * time_base
+            self._decoder.damaged = 0  # what came before the cut, from wherever the search ended
         self._converter = Converter(self.info, self.warnings)
         self._items = self._finished_items()
 
@@ -107,7 +107,7 @@ class Source:
             total = round(self.info.duration * self.info.rate)
         if total is None or (self.cut.start is None and self.cut.end is None):
             return total
-        origin = Fraction(self.opened.container.start_time or 0, 1_000_000)
+        origin = origin_of(self.opened)
         length = Fraction(total) / self.info.rate
         start = (self.cut.start or origin) - origin
         end = min(length, (self.cut.end or origin + length) - origin)
@@ -143,37 +143,6 @@ class Source:
         return f"Source({self.opened.name!r}, {self.info.width}x{self.info.height}, {self.frames} given)"
 
     # --- how it gets there -----------------------------------------------------------------------
-
-    def _seek(self, start: Fraction, time_base: Fraction) -> None:
-        """Go to a key frame at or before `start`; where that cannot be done, reading begins at the front."""
-        container, stream = self.opened.container, self.opened.stream
-        origin = Fraction(container.start_time or 0, 1_000_000)
-        self._read_covers()
-        back = Fraction(1, 2)
-        while start - back > origin:
-            try:
-                container.seek(int((start - back) / time_base), stream=stream)
-                packet = next(p for p in container.demux(stream) if p.size)
-            except (av.FFmpegError, StopIteration):
-                break
-            pts = packet.pts if packet.pts is not None else packet.dts
-            if pts is not None and pts * time_base <= start:
-                container.seek(int((start - back) / time_base), stream=stream)
-                return
-            back *= 4
-        try:
-            container.seek(int(origin / time_base) - 1, stream=stream)
-        except av.FFmpegError as error:
-            if self.opened.path is not None:
-                raise InputError(f"{self.opened.name} cannot be searched: convert all of it.") from error
-
-    def _read_covers(self) -> None:
-        """Cover art comes first in a file and is lost by seeking."""
-        streams = [s for s in self.copied if s.type == "video" and is_cover_art(s)]
-        for packet in self.opened.container.demux(*streams) if streams else ():
-            self.covers.setdefault(packet.stream_index, bytes(packet))
-            if len(self.covers) == len(streams):
-                return
 
     def _find_first(self) -> Timed:
         for item in self._raw:

@@ -1,0 +1,96 @@
+"""Codecs by either name, checked settings, and clear words where something does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from media_clips import convert, facts, make_clip
+
+from streamtoon.errors import OutputError
+from streamtoon.media import Sink, Source
+from streamtoon.media.containers import BY_EXTENSION
+from streamtoon.media.encoders import choose_encoder
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("clip") / "in.mp4", pts=[512 * n for n in range(6)])
+
+
+@pytest.mark.parametrize(
+    ("codec", "extension", "expected"),
+    [
+        (None, ".mp4", "h264"),
+        (None, ".webm", "vp9"),
+        (None, ".avi", "mpeg4"),
+        (None, ".gif", "gif"),
+        ("h264", ".mkv", "h264"),
+        ("libx264", ".ts", "h264"),
+        ("HEVC", ".mp4", "hevc"),
+        ("h265", ".mkv", "hevc"),
+        ("av1", ".mp4", "av1"),
+        ("vp9", ".mp4", "vp9"),
+        ("vp8", ".webm", "vp8"),
+        ("ffv1", ".mkv", "ffv1"),
+        ("prores", ".mov", "prores"),
+        ("mpeg4", ".mp4", "mpeg4"),
+    ],
+)
+def test_codecs_encode_every_picture(
+    tmp_path: Path,
+    clip: Path,
+    codec: str | None,
+    extension: str,
+    expected: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    _, written = convert(clip, tmp_path / f"out{extension}", codec=codec)
+    assert written.video_codec == expected
+    after = facts(tmp_path / f"out{extension}")
+    assert after.video.codec == expected
+    assert len(after.times) == 6
+    assert capfd.readouterr() == ("", "")  # encoders with a log of their own are kept quiet
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"codec": "nonsense"}, "no video encoder nonsense.*h264, hevc"),
+        ({"codec": "aac"}, "does not encode video"),
+        ({"codec": "gif"}, "MP4 does not take gif"),
+        ({"crf": 52}, "out of range for libx264: 0 .* 51"),
+        ({"crf": -1}, "out of range"),
+        ({"preset": "warp"}, "no preset of libx264.*ultrafast"),
+        ({"codec": "mpeg4", "crf": 20}, "mpeg4 has no CRF"),
+        ({"codec": "mpeg4", "preset": "fast"}, "mpeg4 has no presets"),
+        ({"codec": "av1", "preset": "fast"}, "no preset of libsvtav1; take one of 0, 1"),
+        ({"codec": "h264_nvenc"}, "does not open here|no video encoder"),
+    ],
+)
+def test_what_does_not_work_is_said_before_work(
+    tmp_path: Path, clip: Path, settings: dict[str, object], words: str
+) -> None:
+    with Source(clip) as source, pytest.raises(OutputError, match=words):
+        Sink(tmp_path / "out.mp4", source, **settings)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_reach_the_encoder(tmp_path: Path, clip: Path) -> None:
+    sizes = []
+    for crf in (10, 40):
+        convert(clip, tmp_path / f"{crf}.mp4", crf=crf, preset="ultrafast")
+        sizes.append((tmp_path / f"{crf}.mp4").stat().st_size)
+    assert sizes[0] > 1.2 * sizes[1]
+    assert choose_encoder(BY_EXTENSION[".mkv"], "vp9", 31, "8").options["cpu-used"] == "8"
+
+
+def test_hevc_in_mp4_is_tagged_for_apple(tmp_path: Path, clip: Path) -> None:
+    convert(clip, tmp_path / "out.mp4", codec="hevc")
+    assert b"hvc1" in (tmp_path / "out.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("extension", BY_EXTENSION)
+def test_every_extension_is_written(tmp_path: Path, clip: Path, extension: str) -> None:
+    _, written = convert(clip, tmp_path / f"out{extension}")
+    assert written.frames == len(facts(tmp_path / f"out{extension}").times) == 6
