@@ -33,7 +33,7 @@ def finish(recipe: Recipe, generator: nn.Module, show: Path, folder: Path) -> St
         "attribution": card.attribution,
         "recipe": f"{recipe.name}.toml",
         "preview": PREVIEW,
-        "guided_filter": {"radius": card.radius, "eps": card.eps},
+        "guided_filter": {"radius": card.radius, "eps": card.eps, "lines": card.lines},
         "data": [{"name": d.name, "licence": d.licence, "source": d.source} for d in card.data],
     }
     write_picture(folder / PREVIEW, before_after(generator, show, SHOWN, HEIGHT))

@@ -74,6 +74,8 @@ class Card:
     """Of the guided filter, in pixels at working size."""
     eps: float = 3e-4
     """Of the guided filter, as a fraction of the range squared."""
+    lines: float = 0.0
+    """Share of the drawn lines that the guided filter would smooth away and that is put back, 0..1."""
     data: tuple[Source, ...] = ()
 
 
@@ -173,6 +175,7 @@ def _check_ranges(recipe: Recipe, path: Path) -> None:
     )
     demand("card.radius", recipe.card.radius, 0 <= recipe.card.radius <= 64, "0 to 64")
     demand("card.eps", recipe.card.eps, 1e-7 <= recipe.card.eps <= 1, "1e-7 to 1")
+    demand("card.lines", recipe.card.lines, 0 <= recipe.card.lines <= 1, "0 to 1")
     for field in dataclasses.fields(recipe.weights):
         weight = getattr(recipe.weights, field.name)
         demand(f"weights.{field.name}", weight, 0 <= weight < 1e6, "0 or more")
