@@ -1,0 +1,99 @@
+"""The application: its commands, its --version, and how each kind of end becomes an exit code.
+
+0 done; 1 a StreamtoonError, as one red sentence on standard error; 2 wrong usage; 130 interrupted.
+Any other exception is a bug of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from streamtoon.cli.common import interrupted, say_error
+from streamtoon.cli.doctor import doctor
+from streamtoon.cli.image import EXAMPLES as IMAGE_EXAMPLES
+from streamtoon.cli.image import image
+from streamtoon.cli.styles import styles
+from streamtoon.cli.video import EXAMPLES as VIDEO_EXAMPLES
+from streamtoon.cli.video import video
+from streamtoon.errors import StreamtoonError
+
+
+class _Group(TyperGroup):
+    """Gives every command the same ends."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return ["video", "image", "styles", "doctor"]
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except StreamtoonError as error:
+            if isinstance(error.__cause__, BrokenPipeError):
+                _hush()
+            else:
+                say_error(str(error))
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            interrupted()
+            raise typer.Exit(130) from error
+        except BrokenPipeError as error:
+            _hush()
+            raise typer.Exit(1) from error
+
+
+def _hush() -> None:
+    """Whoever read our output has left: the interpreter's last flush must not complain about that either."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+app = typer.Typer(
+    cls=_Group,
+    name="streamtoon",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""\b
+[bold]Examples[/bold]
+streamtoon video in.mp4 out.mp4
+streamtoon image photo.jpg cartoon.png
+streamtoon video --help
+""",
+)
+app.command(epilog=VIDEO_EXAMPLES)(video)
+app.command(epilog=IMAGE_EXAMPLES)(image)
+app.add_typer(styles, name="styles")
+app.command()(doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from streamtoon import __version__
+
+        typer.echo(f"streamtoon {__version__}")
+        raise typer.Exit
+
+
+@app.callback(no_args_is_help=True)
+def streamtoon(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Turn video into cartoon in real time on an ordinary computer."""
+
+
+def main() -> None:
+    """Run the command on this process's arguments and exit."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            # As an exception it unwinds like any other end: no temporary file stays behind.
+            signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
+    app()

@@ -1,0 +1,95 @@
+"""`streamtoon doctor`: what this machine can run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamtoon.cli.common import JsonOption, console, print_json, printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from engines.backends import BackendRow
+    from streamtoon.machine import Machine
+
+YES, NO = "yes", "no"
+
+
+def doctor(as_json: JsonOption = False) -> None:
+    """Say what this machine can run: CPU features, engines, GPUs, encoders, cameras."""
+    from streamtoon.machine import examine
+
+    machine = examine()
+    if as_json:
+        print_json(machine.as_dict())
+        return
+    screen = console(stderr=False)
+    for table in (_machine(machine), _engines(machine), _encoders(machine)):
+        screen.print(table)
+    for line in _advice(machine):
+        screen.print(line)
+
+
+def _table(title: str, *columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    table.show_header = any(columns)
+    return table
+
+
+def _machine(machine: Machine) -> Table:
+    table = _table("Machine", "", "")
+    features = {
+        name: "unknown" if has is None else YES if has else NO for name, has in machine.cpu.features.items()
+    }
+    table.add_row("CPU", f"{machine.cpu.model}, {machine.cpu.cores} cores")
+    table.add_row("CPU features", ", ".join(f"{name} {has}" for name, has in features.items()))
+    table.add_row("Memory", "unknown" if machine.memory_gb is None else f"{machine.memory_gb} GB")
+    gpus = [f"{gpu.name}, {gpu.memory_gb} GB, driver {gpu.driver}" for gpu in machine.gpus]
+    table.add_row("NVIDIA GPU", "\n".join(gpus) or "none found")
+    table.add_row(
+        "Cameras", "\n".join(f"{each.name} ({each.device})" for each in machine.cameras) or "none found"
+    )
+    table.add_row("System", f"{machine.system}, Python {machine.python}")
+    return table
+
+
+def _engines(machine: Machine) -> Table:
+    table = _table("Engines", "engine", "version", "devices and precisions")
+    for row in machine.engines:
+        version = row.version if row.present else "missing"
+        table.add_row(row.name, version, _devices(row), style="" if row.present else "dim")
+    return table
+
+
+def _devices(row: BackendRow) -> str:
+    if not row.present:
+        return printable(row.problem)
+    return "\n".join(f"{device}: {', '.join(precisions)}" for device, precisions in row.devices.items())
+
+
+def _encoders(machine: Machine) -> Table:
+    table = _table("Video encoders", "codec", "in software", "in hardware here", "not usable here")
+    for codec in dict.fromkeys(encoder.codec for encoder in machine.encoders):
+        own = [encoder for encoder in machine.encoders if encoder.codec == codec]
+        hardware = [encoder for encoder in own if encoder.hardware]
+        table.add_row(
+            codec,
+            ", ".join(encoder.name for encoder in own if not encoder.hardware) or "none",
+            ", ".join(encoder.name for encoder in hardware if encoder.works) or "none",
+            ", ".join(encoder.name for encoder in hardware if not encoder.works),
+        )
+    return table
+
+
+def _advice(machine: Machine) -> list[str]:
+    """How to get what is missing."""
+    missing = [row for row in machine.engines if not row.present]
+    if not missing:
+        return ["Every engine is here."]
+    width = max(len(row.name) for row in missing)
+    return ["To add an engine:", *(f"  {row.name:<{width}}  {row.install}" for row in missing)]

@@ -1,0 +1,201 @@
+"""`streamtoon video`: one video, or a folder of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streamtoon.cli.common import (
+    OUTPUT_PANEL,
+    STYLE_PANEL,
+    DetailOption,
+    DeviceOption,
+    EngineOption,
+    JsonOption,
+    OverwriteOption,
+    PrecisionOption,
+    QualityOption,
+    QuietOption,
+    StrengthOption,
+    StyleOption,
+    parse_time,
+    print_json,
+    say,
+    say_warnings,
+)
+from streamtoon.errors import OutputError
+
+if TYPE_CHECKING:
+    from streamtoon.cartoonizer import Cartoonizer
+    from streamtoon.report import Report
+
+PART_PANEL = "Which part"
+PIPE = "-"
+
+# Backspace: keep the line breaks of this paragraph.
+EXAMPLES = """\b
+[bold]Examples[/bold]
+streamtoon video in.mp4 out.mp4
+streamtoon video in.mp4 out.mkv --quality fast --side-by-side
+streamtoon video in.mp4 out.mp4 --from 1:30 --to 2:00 --codec hevc --crf 24
+streamtoon video holiday/ cartoons/
+cat in.mkv | streamtoon video - - > out.mkv
+"""
+
+
+def video(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="IN", help="Any video that FFmpeg reads, a folder of them, or - for stdin."),
+    ],
+    target: Annotated[
+        str, typer.Argument(metavar="OUT", help="The file to write, a folder for a folder, or - for stdout.")
+    ],
+    style: StyleOption = None,
+    strength: StrengthOption = 1.0,
+    detail: DetailOption = None,
+    side_by_side: Annotated[
+        bool,
+        typer.Option(
+            "--side-by-side", help="Source on the left, cartoon on the right.", rich_help_panel=STYLE_PANEL
+        ),
+    ] = False,
+    quality: QualityOption = "auto",
+    engine: EngineOption = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    start: Annotated[
+        float | None,
+        typer.Option(
+            "--from",
+            parser=parse_time,
+            metavar="T",
+            help="Begin here: seconds, or [HH:]MM:SS[.mmm].",
+            rich_help_panel=PART_PANEL,
+        ),
+    ] = None,
+    end: Annotated[
+        float | None,
+        typer.Option("--to", parser=parse_time, metavar="T", help="End here.", rich_help_panel=PART_PANEL),
+    ] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="h264, hevc, av1, vp9 or any encoder that [bold]streamtoon doctor[/bold] lists.",
+            rich_help_panel=OUTPUT_PANEL,
+        ),
+    ] = None,
+    crf: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=63,
+            help="The encoder's quality: lower is better and larger.",
+            rich_help_panel=OUTPUT_PANEL,
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The encoder's speed, such as veryfast.", rich_help_panel=OUTPUT_PANEL
+        ),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Turn a video into a cartoon: same length, same sound, same sync.
+
+    Frames, times, sound, subtitles, chapters and rotation are kept. OUT appears when it is whole.
+    """
+    if as_json and target == PIPE:
+        raise typer.BadParameter("--json and a video cannot both go to standard output")
+    if start is not None and end is not None and end <= start:
+        raise typer.BadParameter("--to must be later than --from")
+
+    from engines.style import DEFAULT_STYLE
+    from streamtoon.cartoonizer import Cartoonizer
+
+    options: dict[str, Any] = {
+        "start": start,
+        "end": end,
+        "side_by_side": side_by_side,
+        "codec": codec,
+        "crf": crf,
+        "preset": preset,
+        "overwrite": overwrite,
+    }
+    with Cartoonizer(
+        style or DEFAULT_STYLE,
+        engine=engine,
+        device=device,
+        precision=precision,
+        quality=quality,
+        detail=detail,
+        strength=strength,
+    ) as cartoonizer:
+        if source != PIPE and Path(source).is_dir():
+            _folder(cartoonizer, Path(source), target, options, as_json=as_json, quiet=quiet)
+            return
+        report = _one(cartoonizer, source, target, options, quiet=quiet, to_stderr=as_json or target == PIPE)
+    if as_json:
+        print_json(report.as_dict())
+
+
+def _one(
+    cartoonizer: Cartoonizer,
+    source: str,
+    target: str,
+    options: dict[str, Any],
+    *,
+    quiet: bool,
+    to_stderr: bool,
+) -> Report:
+    from streamtoon.cli.progress import shown
+
+    name = "standard input" if source == PIPE else Path(source).name
+    with shown(name, quiet=quiet) as on_progress:
+        report = cartoonizer.video(source, target, on_progress=on_progress, **options)
+    say_warnings(report.warnings)
+    if not quiet:
+        say(summary(report), stderr=to_stderr)
+    return report
+
+
+def summary(report: Report) -> str:
+    """One line for a person."""
+    engine = report.engine
+    target = "standard output" if report.output.path == PIPE else report.output.path
+    return (
+        f"{target}: {report.frames_out} frames in {report.seconds:.1f} s ({report.fps:.1f} fps), "
+        f"{engine.style} by {engine.backend} {engine.precision} on {engine.device}, {engine.quality}"
+    )
+
+
+def _folder(
+    cartoonizer: Cartoonizer,
+    source: Path,
+    target: str,
+    options: dict[str, Any],
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    from streamtoon.cli.batch import convert_all
+    from streamtoon.folder import VIDEO_SUFFIXES, plan
+
+    if target == PIPE:
+        raise OutputError("a folder of videos cannot go to standard output: name a folder for the results.")
+    todo = plan(source, Path(target), VIDEO_SUFFIXES)
+    if not quiet:
+        for path in todo.skipped:
+            say(f"skipped: {path} is no video")
+    convert_all(
+        todo.jobs,
+        lambda here, there: _one(cartoonizer, str(here), str(there), options, quiet=quiet, to_stderr=as_json),
+        as_json=as_json,
+    )

@@ -1,0 +1,153 @@
+"""What this machine is and what of streamtoon it can run: the facts behind `streamtoon doctor`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from engines.backends import BackendRow, available
+from streamtoon.media.hardware import Camera, Encoder, cameras, encoders
+
+X86 = {
+    "AVX2": ("avx2",),
+    "VNNI": ("avx512_vnni", "avx_vnni"),
+    "AVX512-BF16": ("avx512_bf16",),
+    "AMX": ("amx_bf16", "amx_int8"),
+}
+"""Name for people -> any of these flags of /proc/cpuinfo: what makes networks fast, the fastest last."""
+ARM = {"NEON": ("asimd", "neon"), "I8MM": ("i8mm",), "BF16": ("bf16",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """The processor."""
+
+    model: str
+    cores: int
+    """That this process may use."""
+    features: dict[str, bool | None]
+    """None: the system does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A graphics processor that a driver here speaks for."""
+
+    name: str
+    memory_gb: float
+    driver: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """All that the doctor looks at."""
+
+    system: str
+    python: str
+    cpu: Cpu
+    memory_gb: float | None
+    """Of main memory; None where the system does not say."""
+    gpus: tuple[Gpu, ...]
+    engines: tuple[BackendRow, ...]
+    encoders: tuple[Encoder, ...]
+    cameras: tuple[Camera, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values for JSON."""
+        return asdict(self)
+
+
+def examine() -> Machine:
+    """Look at this machine: takes seconds, as every engine that is installed is imported."""
+    return Machine(
+        system=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        cpu=_cpu(),
+        memory_gb=_memory_gb(),
+        gpus=_nvidia_gpus(),
+        engines=tuple(available()),
+        encoders=tuple(encoders()),
+        cameras=tuple(cameras()),
+    )
+
+
+def _cpu() -> Cpu:
+    info = _read("/proc/cpuinfo")
+    wanted = ARM if platform.machine().lower() in ("arm64", "aarch64") else X86
+    flags = re.search(r"^(?:flags|Features)\s*:(.*)$", info, re.MULTILINE)
+    words = set(flags[1].split()) if flags else None
+    return Cpu(
+        model=_cpu_model(info),
+        cores=_cores(),
+        features={
+            name: None if words is None else not words.isdisjoint(any_of) for name, any_of in wanted.items()
+        },
+    )
+
+
+def _cpu_model(info: str) -> str:
+    if named := re.search(r"^model name\s*:\s*(.+)$", info, re.MULTILINE):
+        return named[1].strip()
+    if sys.platform == "darwin":
+        return _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory_gb() -> float | None:
+    if sys.platform == "win32":
+        size = ctypes.c_ulonglong()
+        if not ctypes.windll.kernel32.GetPhysicallyInstalledSystemMemory(ctypes.byref(size)):
+            return None
+        return round(size.value / 2**20, 1)
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (OSError, ValueError):
+        return None
+
+
+def _nvidia_gpus() -> tuple[Gpu, ...]:
+    query = _output(
+        "nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"
+    )
+    rows = [[cell.strip() for cell in line.split(",")] for line in query.splitlines()]
+    return tuple(Gpu(row[0], round(_number(row[1]) / 1024, 1), row[2]) for row in rows if len(row) == 3)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:  # "[N/A]": a GPU that shares the machine's memory
+        return 0.0
+
+
+def _output(*command: str) -> str:
+    """What a command prints; empty where it is missing, fails or hangs."""
+    program = shutil.which(command[0])
+    if program is None:
+        return ""
+    try:
+        done = subprocess.run([program, *command[1:]], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

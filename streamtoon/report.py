@@ -1,0 +1,89 @@
+"""What a finished conversion says about itself: the object behind `--json`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from streamtoon.pipeline import Stage, StageTime
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReport:
+    """What turned the pictures."""
+
+    backend: str
+    device: str
+    precision: str
+    generator: str
+    style: str
+    quality: str
+    scale: float
+    """Working size over picture size."""
+    reason: str
+    """Why this quality, one clause for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaReport:
+    """One file, as it was read or written."""
+
+    path: str
+    width: int
+    """Pixels as coded; a rotation by display matrix is not applied."""
+    height: int
+    duration: float | None
+    """Seconds; None where the file does not say."""
+    video_codec: str
+    audio_codecs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One converted video."""
+
+    frames_in: int
+    frames_out: int
+    seconds: float
+    """From the call to the finished file, opening the engine included."""
+    fps: float
+    """`frames_out` per second of `seconds`."""
+    stages: dict[Stage, StageTime]
+    engine: EngineReport
+    input: MediaReport
+    output: MediaReport
+    warnings: tuple[str, ...]
+    """What could not be kept as it was, each said once."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """One picture file, as it was read or written."""
+
+    path: str
+    format: str
+    """Pillow's name of the format: JPEG, PNG, WEBP, ..."""
+    width: int
+    """Pixels, upright: after the EXIF orientation."""
+    height: int
+    frames: int
+    """More than one: an animation."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReport:
+    """One converted picture or animation."""
+
+    seconds: float
+    engine: EngineReport
+    input: ImageFacts
+    output: ImageFacts
+    warnings: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values for JSON."""
+        return asdict(self)

@@ -1,0 +1,117 @@
+"""The steps in CONTRIBUTING.md lead where they say."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import re
+import subprocess
+import textwrap
+import tomllib
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from engines.backends import BACKENDS
+from engines.generators import GENERATORS, create
+from engines.style import load_style
+from streamtoon.cartoonizer import EngineName
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def _section(title: str) -> str:
+    found = re.search(rf"^## {title}$(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE)
+    assert found, title
+    return found[1]
+
+
+def test_every_file_it_names_is_there() -> None:
+    named = set(re.findall(r"`([\w./-]+/[\w./-]+)`", TEXT))
+    assert len(named) > 8
+    patterns = {name for name in named if "NAME" in name}
+    for name in named - patterns:
+        assert (ROOT / name).exists(), name
+    for name in patterns:
+        assert list(ROOT.glob(name.replace("NAME", "*"))), name
+
+
+def test_the_map_names_every_folder_and_nothing_else() -> None:
+    drawn = re.findall(r"^(\w+)/ ", _section("The map of the house"), re.MULTILINE)
+    assert sorted(drawn) == ["engines", "eval", "samples", "streamtoon", "tests", "training"]
+    inner = re.findall(r"(?<=[ (])(\w+)/(?=[ ,)])", _section("The map of the house").replace("\n", " "))
+    parents = ("", "streamtoon", "engines", "training", "eval")
+    for folder in inner:
+        assert any((ROOT / parent / folder).is_dir() for parent in parents), folder
+
+
+def test_the_map_takes_a_dozen_lines() -> None:
+    assert len(_section("The map of the house").strip().splitlines()) <= 15
+
+
+def test_the_check_command_runs_the_four_rules() -> None:
+    script = ROOT / ".ci" / "check"
+    assert subprocess.run(["sh", "-n", script], check=False).returncode == 0
+    lines = [line for line in script.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    assert lines[-4:] == ["ruff check .", "ruff format --check .", "mypy", "lint-imports --no-cache"]
+    for user in (".ci/run", ".pre-commit-config.yaml"):
+        assert ".ci/check" in (ROOT / user).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(GENERATORS))
+def test_a_generator_is_a_file_a_class_and_a_row(name: str) -> None:
+    assert GENERATORS[name].startswith(f"engines.generators.{name}:")
+    assert create(name).size_multiple >= 1  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", sorted(BACKENDS))
+def test_a_backend_is_a_file_a_row_and_an_extra(name: str) -> None:
+    row = BACKENDS[name]
+    assert row.module == f"engines.backends.{name}"
+    assert importlib.util.find_spec(row.module)
+    module = importlib.import_module(row.module)
+    assert callable(module.version)
+    assert callable(module.devices)
+    assert isinstance(getattr(module, row.runner), type)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for extra in re.findall(r"\[(\w+)\]", row.install):
+        assert extra in extras["optional-dependencies"]
+
+
+def test_the_command_offers_every_backend() -> None:
+    assert set(get_args(EngineName)) == {"auto", *BACKENDS}
+    from streamtoon.cli.common import EngineOption
+
+    option, *_ = get_args(EngineOption)
+    assert set(get_args(option)) == {"auto", *BACKENDS}
+
+
+def test_a_metric_is_a_file_with_a_function_of_its_name() -> None:
+    tests = (ROOT / "tests" / "test_metrics.py").read_text(encoding="utf-8")
+    files = [file for file in (ROOT / "eval" / "metrics").glob("*.py") if file.stem != "__init__"]
+    assert files
+    for file in files:
+        function = getattr(importlib.import_module(f"eval.metrics.{file.stem}"), file.stem)
+        assert function.__doc__
+        assert file.stem in tests
+
+
+def test_the_training_line_has_the_trainers_options() -> None:
+    from training.__main__ import main
+
+    options = set(re.findall(r"(?<=--)\w+", _section("Add a style"))) - {"style"}
+    assert {"vgg", "show", "out"} <= options <= set(inspect.signature(main).parameters)
+
+
+@pytest.mark.slow
+def test_the_steps_to_a_style_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    block = re.search(r"```python\n(.*?)^ *```", _section("Add a style"), re.DOTALL | re.MULTILINE)
+    assert block
+    monkeypatch.chdir(tmp_path)
+    exec(textwrap.dedent(block[1]), {})
+    style = load_style(tmp_path / "engines" / "styles" / "mine")
+    assert (style.name, style.generator, style.parameters) == ("mine", "unet", 1_467_075)
+    assert style.data[0].licence == "CC-BY-4.0"

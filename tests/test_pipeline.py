@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from engines.picture import Picture
+from streamtoon.pipeline import DEPTH, STAGES, Progress, run
+from streamtoon.side_by_side import side_by_side, side_by_side_width
+
+
+def _picture(number: int, width: int = 6, height: int = 4) -> Picture:
+    dice = np.random.default_rng(number)
+    chroma = ((height + 1) // 2, (width + 1) // 2)
+    y, u, v = (dice.integers(0, 256, shape, np.uint8) for shape in ((height, width), chroma, chroma))
+    return Picture(y, u, v, pts=number, time_base=Fraction(1, 25))
+
+
+def _same(picture: Picture) -> Picture:
+    return picture
+
+
+def _threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("streamtoon")]
+
+
+def test_every_item_arrives_once_and_in_order() -> None:
+    # Every third item stands for a packet: whatever is no Picture goes past the engine untouched.
+    items = [SimpleNamespace(number=n) if n % 3 == 2 else _picture(n) for n in range(200)]
+    seen: list[int] = []
+    written: list[object] = []
+
+    def work(picture: Picture) -> Picture:
+        seen.append(picture.pts)
+        time.sleep(0.001 * (picture.pts % 5 == 0))
+        return picture
+
+    outcome = run(items, work, written.append)  # type: ignore[arg-type]
+    assert written == items
+    assert seen == [n for n in range(200) if n % 3 != 2]
+    assert outcome.frames_in == outcome.frames_out == len(seen)
+    assert not _threads()
+
+
+def test_an_empty_source_is_an_empty_run() -> None:
+    outcome = run([], _same, lambda item: None)
+    assert (outcome.frames_in, outcome.frames_out) == (0, 0)
+    assert outcome.stages["run"].mean_ms == 0
+
+
+def test_the_decoder_runs_only_so_far_ahead() -> None:
+    given = 0
+    furthest = 0
+
+    def source() -> Iterator[Picture]:
+        nonlocal given
+        for number in range(60):
+            given += 1
+            yield _picture(number)
+
+    def write(item: object) -> None:
+        nonlocal furthest
+        time.sleep(0.002)
+        furthest = max(furthest, given - item.pts)  # type: ignore[attr-defined]
+
+    run(source(), _same, write)
+    # Two full queues, one item in the hands of each stage, and the one about to be put.
+    assert furthest <= 2 * DEPTH + 4
+
+
+class _SomeError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_error_stops_all_and_arrives_as_itself(stage: str) -> None:
+    error = _SomeError(stage)
+
+    def check(wanted: str, number: int) -> None:
+        if stage == wanted and number == 20:
+            raise error
+
+    def source() -> Iterator[Picture]:
+        for number in range(10_000):
+            check("decode", number)
+            yield _picture(number)
+
+    def work(picture: Picture) -> Picture:
+        check("run", picture.pts)
+        return picture
+
+    def write(item: object) -> None:
+        check("encode", item.pts)  # type: ignore[attr-defined]
+        time.sleep(0.001)
+
+    with pytest.raises(_SomeError) as caught:
+        run(source(), work, write)
+    assert caught.value is error
+    assert not _threads()
+
+
+def test_an_error_in_the_callback_stops_all() -> None:
+    def on_progress(progress: Progress) -> None:
+        raise _SomeError
+
+    endless = (_picture(number) for number in range(10**9))
+    with pytest.raises(_SomeError):
+        run(endless, _same, lambda item: time.sleep(0.001), on_progress=on_progress, interval=0.02)
+    assert not _threads()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="POSIX signals")
+def test_ctrl_c_stops_all_promptly() -> None:
+    main = threading.main_thread().ident
+    assert main
+    alarm = threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT))
+    alarm.start()
+    endless = (_picture(number) for number in range(10**9))
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(endless, _same, lambda item: time.sleep(0.001))
+    assert time.monotonic() - began < 2
+    assert not _threads()
+
+
+def test_a_waiting_source_is_unblocked() -> None:
+    free = threading.Event()
+
+    def source() -> Iterator[Picture]:
+        yield _picture(0)
+        free.wait()
+
+    def work(picture: Picture) -> Picture:
+        raise _SomeError
+
+    with pytest.raises(_SomeError):
+        run(source(), work, lambda item: None, unblock=free.set)
+    assert not _threads()
+
+
+def test_times_are_of_work_and_not_of_waiting() -> None:
+    def work(picture: Picture) -> Picture:
+        time.sleep(0.010 if picture.pts < 18 else 0.060)
+        return picture
+
+    outcome = run([_picture(number) for number in range(20)], work, lambda item: None)
+    spent = outcome.stages["run"]
+    assert 15 <= spent.mean_ms < 25  # (18 x 10 + 2 x 60) / 20
+    assert 60 <= spent.p95_ms < 90
+    assert outcome.stages["decode"].mean_ms < 3  # it waited some 15 ms for each
+    assert outcome.stages["encode"].mean_ms < 3
+
+
+def test_progress_counts_up_to_the_end() -> None:
+    told: list[Progress] = []
+    pictures = [_picture(number) for number in range(40)]
+    run(pictures, _same, lambda item: time.sleep(0.005), total=40, on_progress=told.append, interval=0.02)
+    assert len(told) > 3
+    counts = [progress.frames for progress in told]
+    assert counts == sorted(counts)
+    assert counts[-1] == 40
+    assert told[-1].remaining == 0
+    assert set(told[-1].stages) == set(STAGES)
+    assert 50 < told[-1].fps < 250  # one in 5 ms, more or less
+
+
+@pytest.mark.parametrize(("width", "height"), [(6, 4), (7, 4), (7, 5), (1, 1)])
+def test_side_by_side_keeps_both_halves_exactly(width: int, height: int) -> None:
+    left, right = _picture(1, width, height), _picture(2, width, height)
+    joined = side_by_side(left, right)
+    assert (joined.width, joined.height) == (side_by_side_width(width), height)
+    assert joined.pts == left.pts
+    begin = width + width % 2
+    chroma = (width + 1) // 2
+    np.testing.assert_array_equal(joined.y[:, :width], left.y)
+    np.testing.assert_array_equal(joined.y[:, begin:], right.y)
+    for plane in ("u", "v"):
+        np.testing.assert_array_equal(getattr(joined, plane)[:, :chroma], getattr(left, plane))
+        np.testing.assert_array_equal(getattr(joined, plane)[:, chroma:], getattr(right, plane))
+
+
+def test_side_by_side_refuses_unequal_sizes() -> None:
+    with pytest.raises(ValueError, match="6x4 and 8x4"):
+        side_by_side(_picture(1, 6), _picture(2, 8))
