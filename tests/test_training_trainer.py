@@ -71,11 +71,11 @@ def test_a_run_leaves_weights_state_and_strip(
 
 
 def test_the_abstraction_is_learned(tmp_path: Path, folders: Data, vgg_file: Path) -> None:
-    only = recipe(folders, weights=Weights(abstraction=1.0), generator_rate=1e-3)
+    only = recipe(folders, weights=Weights(abstraction=1.0), generator_rate=2e-4)
     trainer = Trainer(only, tmp_path / "run", vgg_file)
     batch = trainer._batches.at(0)
-    values = [trainer.train_step(batch)["abstraction"] for _ in range(25)]
-    assert values[-1] < 0.6 * values[0]
+    values = [trainer.train_step(batch)["abstraction"] for _ in range(40)]
+    assert min(values[-5:]) < 0.7 * values[0], values
 
 
 def test_an_exploding_loss_stops_with_a_sentence(tmp_path: Path, folders: Data, vgg_file: Path) -> None:

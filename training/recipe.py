@@ -95,8 +95,8 @@ class Recipe:
     batch: int = 16
     generator_rate: float = 1.5e-4
     discriminator_rate: float = 1.5e-4
-    decay: bool = False
-    """Both rates fall along half a cosine to a tenth by the last step."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Of both rates; `cosine` climbs for 100 steps, then falls along half a cosine to a tenth."""
     betas: tuple[float, float] = (0.5, 0.99)
     """Adam's."""
     ema: float = 0.999
@@ -146,7 +146,7 @@ def _value(kind: Any, value: Any, path: Path, key: str) -> Any:
         return tuple(_value(part, item, path, key) for part, item in zip(get_args(kind), value, strict=True))
     if kind is float and type(value) in (int, float):
         return float(value)
-    if kind in (int, str, bool) and type(value) is kind:
+    if kind in (int, str) and type(value) is kind:
         return value
     allowed = " or ".join(map(repr, get_args(kind))) or getattr(kind, "__name__", str(kind))
     raise RecipeError(f"{path}: {key} = {value!r}; allowed is {allowed}")

@@ -141,8 +141,15 @@ class Trainer:
         return terms
 
     def _set_rates(self) -> None:
-        """Both rates fall along half a cosine to a tenth: bold strokes first, a steady hand at the end."""
+        """Bold strokes first, a steady hand at the end.
+
+        The climb is for Adam, whose first steps are as long as the rate however small the gradient:
+        they would throw a generator off that starts as the identity.
+        """
+        if self.recipe.schedule == "constant":
+            return
         share = 0.55 + 0.45 * math.cos(math.pi * self.step / self.recipe.steps)
+        share *= min(1.0, (self.step + 1) / 100)
         optimizers = [(self._optimizer, self.recipe.generator_rate)]
         optimizers += [
             (critic.optimizer, self.recipe.discriminator_rate)
@@ -151,7 +158,7 @@ class Trainer:
         ]
         for optimizer, rate in optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = rate * share if self.recipe.decay else rate
+                group["lr"] = rate * share
 
     def train_step(self, batch: Batch) -> dict[str, float]:
         """One step of every discriminator and of the generator; the unweighted value of every term."""
@@ -167,7 +174,7 @@ class Trainer:
             )
         self._optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.generator.parameters(), 10.0)
+        nn.utils.clip_grad_norm_(self.generator.parameters(), 1.0)
         self._optimizer.step()
         # Averages over young weights would remember the start for a thousand steps.
         decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))

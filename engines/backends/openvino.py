@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from engines.backends.base import Device, Image, Precision, pick_device, pick_precision
 from engines.cache import cache_folder
 from engines.style import Style
@@ -17,6 +19,14 @@ _HINT = {"fp32": Type.f32, "bf16": Type.bf16, "fp16": Type.f16}
 _NAME: dict[Type, Precision] = {Type.f32: "fp32", Type.bf16: "bf16", Type.f16: "fp16"}
 
 
+@functools.cache
+def _core() -> ov.Core:
+    """The process's one core. Its CPU plugin replaces the loading thread's signal stack and unmaps it when
+    unloaded: several cores that come and go leave a dangling one, and the next Ctrl-C is a crash.
+    """
+    return ov.Core()
+
+
 def version() -> str:
     """The package's version."""
     return str(ov.get_version()).split("-")[0]
@@ -24,7 +34,7 @@ def version() -> str:
 
 def devices() -> dict[str, Device]:
     """The devices here, the CPU first; GPUs and NPUs are offered and not preferred, being untested."""
-    core = ov.Core()
+    core = _core()
     found = {}
     for name in sorted(core.available_devices, key=lambda name: (name != "CPU", name)):
         capabilities = set(core.get_property(name, "OPTIMIZATION_CAPABILITIES"))
@@ -46,7 +56,7 @@ class OpenVinoRunner:
         here = pick_device("openvino", devices(), device)
         self.device = here.name
         asked = pick_precision("openvino", here, precision, style.int8_graph is not None)
-        core = ov.Core()
+        core = _core()
         name = here.name.upper()
         # Left alone, OpenVINO computes in bf16 wherever the CPU can, without a word. The float layers of
         # an int8 graph take what the device likes best.
