@@ -14,7 +14,7 @@
     preview = "preview.webp"         # optional: a before/after picture in the same folder
 
     [guided_filter]
-    radius = 1                       # pixels at working size, 0 to 64
+    radius = 2                       # pixels at the style's own size, 0 to 64; smaller where it works smaller
     eps = 3e-4                       # fraction of the range squared, 1e-7 to 1
     lines = 0.0                      # optional, 0 to 1: share kept of what the filter would smooth away
 

@@ -138,7 +138,7 @@ class Engine:
         drawn_y, drawn_u, drawn_v = rgb_to_yuv(drawing, colour)
         # eps is a fraction of the range squared, and limited range spans 219 code values.
         eps = self._style.eps * (1.0 if colour.full_range else (219 / 255) ** 2)
-        a, b = coefficients(guide, drawn_y, self._style.radius, eps, self._scratch)
+        a, b = coefficients(guide, drawn_y, self._radius(size), eps, self._scratch)
         if self._style.lines:
             b = keep_lines(a, b, guide, drawn_y, self._style.lines, self._scratch)
         return apply_coefficients(a, b, y, self._scratch), fit(drawn_u, *u.shape), fit(drawn_v, *v.shape)
@@ -146,6 +146,15 @@ class Engine:
     def _working_size(self, height: int, width: int) -> WorkingSize:
         scale = working_scale(self.facts.quality, self._detail, self._style.working_height, height, width)
         return WorkingSize.of(height, width, scale, self._style.size_multiple)
+
+    def _radius(self, size: WorkingSize) -> int:
+        """The style's own where it works at full size, and as much smaller as the working size is.
+
+        Windows then cover the same part of the picture, and `fast` looks like `full`.
+        """
+        full = working_scale("full", None, self._style.working_height, size.height, size.width)
+        share = size.small_height / (size.height * full)
+        return max(min(1, self._style.radius), round(self._style.radius * share))
 
     def _runner(self, size: WorkingSize) -> Runner:
         """The runner for that size, moved to the end of the ones kept."""

@@ -52,7 +52,7 @@ class Style:
     working_height: int
     """Pixels of the short side that the style was made for: larger pictures are worked on at this size."""
     radius: int
-    """Of the guided filter, in pixels at working size."""
+    """Of the guided filter, in pixels at the style's own size; where it works smaller, as much smaller."""
     eps: float
     """Of the guided filter, as a fraction of the range squared."""
     lines: float

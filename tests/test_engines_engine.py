@@ -21,7 +21,7 @@ from engines.backends import Runner
 from engines.colour import rgb_to_yuv, yuv_to_rgb
 from engines.engine import Engine, open_engine
 from engines.errors import EngineError, StyleError
-from engines.guided_filter import guided_filter
+from engines.guided_filter import apply_coefficients, coefficients, guided_filter
 from engines.picture import Colour, Picture
 from engines.style import Style, load_style
 from engines.working_size import WorkingSize, working_scale
@@ -137,6 +137,20 @@ def test_full_is_the_plain_guided_filter(style: Style, echoes: list[Echo]) -> No
     drawn = rgb_to_yuv(255 - echoes[0].seen[-1], colour)[0]
     expected = guided_filter(source.y, drawn, style.radius, style.eps).clip(0, 255)
     assert np.abs(cartoon.y - expected).max() <= 0.51
+
+
+def test_the_filters_windows_cover_the_same_part_at_every_scale(style: Style, echoes: list[Echo]) -> None:
+    colour = Colour("bt601", full_range=True)
+    source = picture(np.asarray(data.astronaut()[:256, :256]), colour)
+    wide = dataclasses.replace(style, radius=6)
+    for settings, radius in (({"quality": "fast"}, 3), ({"detail": 0.25}, 2)):
+        with open_engine(wide, width=256, height=256, **settings) as engine:
+            echoes[-1].draw = lambda image: 255 - image
+            cartoon = engine(source)
+        seen = echoes[-1].seen[-1]
+        guide = np.asarray(cv2.resize(source.y, seen.shape[1::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        a, b = coefficients(guide, rgb_to_yuv(255 - seen, colour)[0], radius, wide.eps)
+        assert np.array_equal(cartoon.y, apply_coefficients(a, b, source.y))
 
 
 def test_limited_range_is_filtered_like_full_range(style: Style, echoes: list[Echo]) -> None:

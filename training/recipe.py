@@ -70,9 +70,9 @@ class Card:
     licence: str
     attribution: str = ""
     working_height: int = 720
-    radius: int = 1
-    """Of the guided filter, in pixels at working size."""
-    eps: float = 3e-4
+    radius: int = 2
+    """Of the guided filter, in pixels at the style's own size."""
+    eps: float = 1e-3
     """Of the guided filter, as a fraction of the range squared."""
     lines: float = 0.0
     """Share of the drawn lines that the guided filter would smooth away and that is put back, 0..1."""
