@@ -150,6 +150,6 @@ def test_a_finished_style_runs_in_an_engine(tmp_path: Path, folders: Data, vgg_f
     finish(trainer.recipe, trainer.average, Path(folders.photos), tmp_path / "style")
     style = load_style(tmp_path / "style")
     assert (style.name, style.parameters, style.licence) == ("tiny", 1_467_075, "CC0-1.0")
-    assert style.preview is not None
+    assert style.preview is not None and style.int8_graph is not None
     preview = cv2.imread(str(style.preview))
     assert preview is not None and preview.shape[0] == 720

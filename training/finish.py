@@ -7,7 +7,9 @@ from pathlib import Path
 from torch import nn
 
 from engines.export import save_style
+from engines.quantize import ENOUGH, quantize_style
 from engines.style import Style
+from training.data.pictures import list_pictures, read_picture
 from training.preview import before_after, write_picture
 from training.recipe import Recipe
 
@@ -17,7 +19,9 @@ HEIGHT = 360
 
 
 def finish(recipe: Recipe, generator: nn.Module, show: Path, folder: Path) -> Style:
-    """Writes weights, graph, card and a before/after picture of the first photos in `show`.
+    """Writes weights, both graphs, card and a before/after picture of the first photos in `show`.
+
+    The int8 graph takes its ranges from the recipe's photographs, evenly picked.
 
     Raises EngineError where the exported graph does not agree with torch, StyleError for a wrong card.
     """
@@ -37,4 +41,7 @@ def finish(recipe: Recipe, generator: nn.Module, show: Path, folder: Path) -> St
         "data": [{"name": d.name, "licence": d.licence, "source": d.source} for d in card.data],
     }
     write_picture(folder / PREVIEW, before_after(generator, show, SHOWN, HEIGHT))
-    return save_style(folder, generator, facts)
+    style = save_style(folder, generator, facts)
+    photographs = list_pictures(Path(recipe.data.photos))
+    every = -(-len(photographs) // ENOUGH)
+    return quantize_style(style, map(read_picture, photographs[::every]))
