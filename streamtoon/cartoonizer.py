@@ -18,7 +18,7 @@ from engines.style import DEFAULT_STYLE, load_style
 from streamtoon.pipeline import Progress, run
 from streamtoon.report import EngineReport, ImageReport, MediaReport, Report
 from streamtoon.side_by_side import side_by_side as join
-from streamtoon.side_by_side import side_by_side_width
+from streamtoon.side_by_side import side_by_side_size
 
 if TYPE_CHECKING:
     from streamtoon.media import MediaInfo
@@ -114,18 +114,22 @@ class Cartoonizer:
         Raises InputError, OutputError and EngineError, each with a sentence for the user.
         """
         from streamtoon.media import Sink, Source
+        from streamtoon.media.orientation import Orientation
         from streamtoon.standard_input import StandardInput
 
         began = time.perf_counter()
         stdin = StandardInput() if source == "-" else None
         with stdin.open(start=start, end=end) if stdin else Source(source, start=start, end=end) as opened:
             info = opened.info
-            width = side_by_side_width(info.width) if side_by_side else info.width
+            side = Orientation.of(info.display_matrix).right
+            width, height = info.width, info.height
+            if side_by_side:
+                width, height = side_by_side_size(width, height, side)
             with Sink(
                 target,
                 opened,
                 width=width,
-                height=info.height,
+                height=height,
                 codec=codec,
                 crf=crf,
                 preset=preset,
@@ -134,7 +138,7 @@ class Cartoonizer:
                 draw = self.open(info.width, info.height, info.rate)
 
                 def work(picture: Picture) -> Picture:
-                    return join(picture, draw(picture)) if side_by_side else draw(picture)
+                    return join(picture, draw(picture), side) if side_by_side else draw(picture)
 
                 outcome = run(
                     opened,

@@ -25,9 +25,17 @@ class Plan:
     """Other files that lie there; hidden ones are not mentioned."""
 
 
-def plan(folder: Path, target: Path, suffixes: Collection[str]) -> Plan:
+def plan(
+    folder: Path,
+    target: Path,
+    suffixes: Collection[str],
+    *,
+    writable: Collection[str] | None = None,
+    instead: str = "",
+) -> Plan:
     """Pairs every file under `folder` whose suffix is in `suffixes` with one of the same relative name.
 
+    A suffix that is not in `writable` (None: all are) gets `instead` behind it: "a.mpg" becomes "a.mpg.mkv".
     Nothing is written. Raises InputError when there is no such file or the folder cannot be read,
     OutputError when `target` is a file or the folder itself.
     """
@@ -47,7 +55,8 @@ def plan(folder: Path, target: Path, suffixes: Collection[str]) -> Plan:
         if any(part.startswith(".") for part in relative.parts) or inside in path.resolve().parents:
             continue
         if path.suffix.lower() in suffixes:
-            jobs.append((path, target / relative))
+            kept = writable is None or path.suffix.lower() in writable
+            jobs.append((path, target / (relative if kept else f"{relative}{instead}")))
         else:
             skipped.append(path)
     if not jobs:

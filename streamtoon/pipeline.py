@@ -46,7 +46,7 @@ class Progress:
     seconds: float
     """Since the pipeline started."""
     fps: float
-    """Pictures written per second over about the last two seconds."""
+    """Pictures written per second over about the last two seconds, longer where they come slowly."""
     stages: dict[Stage, float]
     """Mean milliseconds per picture over the latest pictures."""
 
@@ -270,7 +270,8 @@ class _Meter:
     def read(self) -> Progress:
         now, frames = time.perf_counter(), len(self._clocks["encode"].times)
         then, before = self._marks[0]
-        self._marks.append((now, frames))
+        if frames != self._marks[-1][1]:  # else two seconds without a picture would read as a standstill
+            self._marks.append((now, frames))
         return Progress(
             frames=frames,
             total=self._total,

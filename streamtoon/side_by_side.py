@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
 from engines.picture import Picture, Plane
 
+Side = Literal["right", "left", "below", "above"]
+"""Where the second picture lies. Other than "right" for videos that a player turns before showing them."""
 
-def side_by_side(left: Picture, right: Picture) -> Picture:
-    """`left` and `right` joined at full height; time and colour are `left`'s.
 
-    The right half has to begin on a whole chroma sample, so a `left` of odd width W gets its last luma
-    column twice: the result is `side_by_side_width(W)` wide. Raises ValueError for unequal sizes.
+def side_by_side(first: Picture, second: Picture, side: Side = "right") -> Picture:
+    """`second` joined to that side of `first`; time and colour are those of `first`.
+
+    Halves begin on whole chroma samples, so the upper or left one of an odd size gets its last luma row or
+    column twice: the result is of `side_by_side_size`. Raises ValueError for unequal sizes.
     """
-    if (left.width, left.height) != (right.width, right.height):
+    if (first.width, first.height) != (second.width, second.height):
         raise ValueError(
-            f"pictures of {left.width}x{left.height} and {right.width}x{right.height} cannot be joined"
+            f"pictures of {first.width}x{first.height} and {second.width}x{second.height} cannot be joined"
         )
-    luma = [left.y, right.y] if left.width % 2 == 0 else [left.y, left.y[:, -1:], right.y]
-    return replace(
-        left,
-        y=_join(luma),
-        u=_join([left.u, right.u]),
-        v=_join([left.v, right.v]),
-    )
+    axis = 1 if side in ("right", "left") else 0
+    a, b = (first, second) if side in ("right", "below") else (second, first)
+    y = a.y
+    if y.shape[axis] % 2:
+        y = np.concatenate([y, np.take(y, [-1], axis)], axis)
+    return replace(first, y=_join(y, b.y, axis), u=_join(a.u, b.u, axis), v=_join(a.v, b.v, axis))
 
 
-def side_by_side_width(width: int) -> int:
-    """Width of the joined picture for two halves of `width` pixels."""
-    return 2 * width + width % 2
+def side_by_side_size(width: int, height: int, side: Side = "right") -> tuple[int, int]:
+    """Width and height of the joined picture for two halves of `width` x `height`."""
+    if side in ("right", "left"):
+        return 2 * width + width % 2, height
+    return width, 2 * height + height % 2
 
 
-def _join(planes: list[Plane]) -> Plane:
-    return np.concatenate(planes, axis=1)
+def _join(a: Plane, b: Plane, axis: int) -> Plane:
+    return np.concatenate([a, b], axis)

@@ -203,6 +203,20 @@ def test_a_folder_becomes_a_folder(style_folder: Path, tmp_path: Path) -> None:
     assert "is the input folder itself" in CliRunner().invoke(app, arguments).stderr
 
 
+def test_a_folders_videos_of_a_kind_that_is_not_written_become_matroska(
+    style_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    make_clip(tmp_path / "in" / "a.3gp", frames=5)
+    make_clip(tmp_path / "in" / "a.mkv", frames=5)
+    done = CliRunner().invoke(
+        app, ["video", str(tmp_path / "in"), str(tmp_path / "out"), "--style", str(style_folder)]
+    )
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.3gp.mkv", "a.mkv"]
+    assert read_clip(tmp_path / "out" / "a.3gp.mkv")[0] == read_clip(tmp_path / "out" / "a.mkv")[0]
+
+
 def test_a_folder_without_videos_is_an_error(style_folder: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(
         app, ["video", str(tmp_path), str(tmp_path / "out"), "--style", str(style_folder)]
@@ -241,6 +255,26 @@ def test_an_interrupted_run_leaves_nothing(
     assert b"Traceback" not in err
     if code == 130:
         assert err.splitlines()[-1] == b"interrupted: nothing half-written is left behind."
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals")
+@pytest.mark.parametrize("ignored", [True, False])
+def test_nohup_is_respected(ignored: bool) -> None:
+    code = f"""
+import signal, sys
+from streamtoon.cli import main
+if {ignored}:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+sys.argv = ["streamtoon", "--version"]
+try:
+    main()
+except SystemExit:
+    print(signal.getsignal(signal.SIGHUP) == signal.SIG_IGN)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True, timeout=60
+    )
+    assert done.stdout.splitlines()[-1] == str(ignored)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -346,6 +380,7 @@ def test_a_folder_that_takes_no_files_is_one_sentence(clip: Path, style_folder: 
     "options",
     [
         ["--style", "nobody"],
+        ["--style", ""],
         ["--device", "abacus"],
         ["--codec", "nonsense"],
         ["--preset", "nonsense"],

@@ -17,7 +17,7 @@ from engines.export import save_style
 from engines.generators import create
 from engines.style import Style, load_style
 
-pytest.importorskip("nncf", reason="the extra `quantize` is not installed")
+pytest.importorskip("nncf", reason="the extra `train` is not installed")
 
 from engines.quantize import quantize_style
 

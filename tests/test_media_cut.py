@@ -117,6 +117,14 @@ def test_a_start_behind_the_end_says_how_long_the_video_is(clip: Path) -> None:
         Source(clip, start=60)
 
 
+def test_what_lies_before_a_cut_is_not_held_in_memory(clip: Path, tmp_path: Path) -> None:
+    # A pipe cannot be searched, so all that lies before the cut is read: hours of sound, maybe.
+    convert(clip, tmp_path / "in.mkv")
+    with (tmp_path / "in.mkv").open("rb") as pipe, Source(pipe, start=3.0) as source:
+        assert len(source._ahead) < 20
+        assert len(list(source.pictures())) == 25
+
+
 def test_typed_times_may_be_rounded() -> None:
     cut = Cut.of(33.367, 66.733, Fraction(0))
     assert not cut.before(Fraction(1001000, 30000))

@@ -107,6 +107,22 @@ def test_damage_in_the_middle_is_survived_and_told(tmp_path: Path) -> None:
     assert set(facts(tmp_path / "out.mp4").times) <= set(facts(whole).times)
 
 
+def test_damaged_sound_that_is_encoded_anew_is_told(tmp_path: Path, clip: Path) -> None:
+    with av.open(str(clip)) as whole, av.open(str(tmp_path / "bad.mkv"), "w") as bad:
+        streams = [bad.add_stream_from_template(stream) for stream in whole.streams]
+        for n, packet in enumerate(packet for packet in whole.demux() if packet.size):
+            index = packet.stream_index
+            if whole.streams[index].type == "audio" and n % 3 == 0:
+                noise = av.Packet(b"\xff" * packet.size)
+                noise.pts, noise.dts, noise.time_base = packet.pts, packet.dts, packet.time_base
+                packet = noise
+            packet.stream = streams[index]
+            bad.mux(packet)
+    warnings, written = convert(tmp_path / "bad.mkv", tmp_path / "out.webm")
+    assert written.audio_codecs == ("opus",)
+    assert sum(w.startswith("The sound of stream 1 (aac) is damaged") for w in warnings) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -248,3 +264,9 @@ def test_names_that_look_like_protocols_or_patterns_are_files(tmp_path: Path, cl
     source.write_bytes(clip.read_bytes())
     convert(source, tmp_path / "a:b %d.mp4")
     assert len(facts(tmp_path / "a:b %d.mp4").times) == 25
+
+
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path, clip: Path) -> None:
+    target = tmp_path / f"{'x' * 251}.mp4"
+    convert(clip, target)
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from streamtoon.errors import InputError
 from streamtoon.media import Sink, Source, probe
 from streamtoon.media.opening import check_size
 from streamtoon.media.orientation import Orientation
+from streamtoon.side_by_side import side_by_side
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
@@ -37,6 +39,18 @@ def test_containers_without_rotation_get_turned_pictures(tmp_path: Path, degrees
     assert (written.height, written.width) == upright.shape
     assert np.abs(luma_frames(tmp_path / "out.ts")[0].astype(int) - upright).mean() < 1
     assert any("turned" in w for w in warnings)
+
+
+@pytest.mark.parametrize(("degrees", "turns"), [(0, 0), (90, 1), (180, 2), (270, 3)])
+def test_side_by_side_is_so_for_who_sees_the_turned_picture(tmp_path: Path, degrees: int, turns: int) -> None:
+    with Source(make_clip(tmp_path / "in.mov", rotation=degrees, audio=None, pts=[0, 512])) as source:
+        picture = next(source.pictures())
+        negative = replace(picture, y=255 - picture.y)
+        joined = side_by_side(picture, negative, Orientation.of(source.info.display_matrix).right)
+    seen = np.rot90(joined.y, turns)
+    left, right = np.hsplit(seen, 2)
+    np.testing.assert_array_equal(left, np.rot90(picture.y, turns))
+    np.testing.assert_array_equal(right, np.rot90(negative.y, turns))
 
 
 def test_a_mirrored_display_matrix_is_kept_and_can_be_applied(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,50 @@ def test_metadata_of_phones_survives(tmp_path: Path) -> None:
         convert(source, tmp_path / f"out{extension}")
         after = facts(tmp_path / f"out{extension}").metadata
         assert {k: after.get(k) for k in tags} == tags
+
+
+@pytest.mark.parametrize(("layout", "rate"), [("5.1", 48000), ("stereo", 32000)])
+def test_sound_that_changes_its_kind_on_the_way_is_encoded_to_the_end(
+    tmp_path: Path, layout: str, rate: int
+) -> None:
+    parts = [*_ac3_packets("stereo", 48000), *_ac3_packets(layout, rate)]
+    with av.open(str(tmp_path / "in.ts"), "w") as out:
+        video: Any = out.add_stream("libx264", rate=25)
+        video.width, video.height = 64, 48
+        sound = out.add_stream("ac3", rate=48000, layout="stereo")
+        for n in range(50):
+            frame = av.VideoFrame(64, 48)
+            frame.pts = n
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+        time = Fraction(0)
+        for data, seconds in parts:
+            packet: Any = av.Packet(data)
+            packet.stream, packet.time_base = sound, Fraction(1, 90000)
+            packet.pts = packet.dts = round(time * 90000)
+            out.mux(packet)
+            time += seconds
+    _, written = convert(tmp_path / "in.ts", tmp_path / "out.webm")
+    assert written.audio_codecs == ("opus",)
+    loudness = _loudness(tmp_path / "out.webm")
+    assert len(loudness) * 0.02 == pytest.approx(float(time), abs=0.1)
+    assert min(loudness[5:-5]) > 0.01
+
+
+def _ac3_packets(layout: str, rate: int) -> list[tuple[bytes, Fraction]]:
+    """About a second of noise: packets and their lengths in seconds."""
+    length = Fraction(1536, rate)
+    dice = np.random.default_rng(0)
+    with av.open(io.BytesIO(), "w", format="ac3") as out:
+        stream: Any = out.add_stream("ac3", rate=rate, layout=layout)
+        packets = []
+        for n in range(30):
+            samples = dice.normal(0, 0.1, (stream.codec_context.layout.nb_channels, 1536))
+            frame = av.AudioFrame.from_ndarray(samples.astype(np.float32), "fltp", layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, 1536 * n, Fraction(1, rate)
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+    return [(bytes(packet), length) for packet in packets]
 
 
 @pytest.mark.parametrize("extension", [".mp4", ".mkv", ".ts"])

@@ -12,7 +12,7 @@ import pytest
 
 from engines.picture import Picture
 from streamtoon.pipeline import DEPTH, STAGES, Progress, run
-from streamtoon.side_by_side import side_by_side, side_by_side_width
+from streamtoon.side_by_side import side_by_side, side_by_side_size
 
 
 def _picture(number: int, width: int = 6, height: int = 4) -> Picture:
@@ -170,11 +170,21 @@ def test_progress_counts_up_to_the_end() -> None:
     assert 50 < told[-1].fps < 250  # one in 5 ms, more or less
 
 
+def test_slow_pictures_have_a_rate_and_an_end_too() -> None:
+    told: list[Progress] = []
+    pictures = [_picture(number) for number in range(4)]
+    run(pictures, _same, lambda item: time.sleep(0.15), total=4, on_progress=told.append, interval=0.005)
+    begun = [progress for progress in told if progress.frames]
+    assert len(begun) > 20
+    assert all(3 < progress.fps < 10 for progress in begun)
+    assert all(progress.remaining is not None for progress in begun)
+
+
 @pytest.mark.parametrize(("width", "height"), [(6, 4), (7, 4), (7, 5), (1, 1)])
 def test_side_by_side_keeps_both_halves_exactly(width: int, height: int) -> None:
     left, right = _picture(1, width, height), _picture(2, width, height)
     joined = side_by_side(left, right)
-    assert (joined.width, joined.height) == (side_by_side_width(width), height)
+    assert (joined.width, joined.height) == side_by_side_size(width, height)
     assert joined.pts == left.pts
     begin = width + width % 2
     chroma = (width + 1) // 2
@@ -183,6 +193,21 @@ def test_side_by_side_keeps_both_halves_exactly(width: int, height: int) -> None
     for plane in ("u", "v"):
         np.testing.assert_array_equal(getattr(joined, plane)[:, :chroma], getattr(left, plane))
         np.testing.assert_array_equal(getattr(joined, plane)[:, chroma:], getattr(right, plane))
+
+
+@pytest.mark.parametrize(("width", "height"), [(6, 4), (7, 5)])
+def test_the_second_picture_may_lie_on_any_side(width: int, height: int) -> None:
+    first, second = _picture(1, width, height), _picture(2, width, height)
+    for side in ("left", "above", "below"):
+        joined = side_by_side(first, second, side)
+        assert (joined.width, joined.height) == side_by_side_size(width, height, side)
+        assert joined.pts == first.pts
+        for plane in ("y", "u", "v"):
+            whole, one, two = (getattr(picture, plane) for picture in (joined, first, second))
+            rows, columns = one.shape
+            before, after = (one, two) if side == "below" else (two, one)
+            np.testing.assert_array_equal(whole[:rows, :columns], before)
+            np.testing.assert_array_equal(whole[-rows:, -columns:], after)
 
 
 def test_side_by_side_refuses_unequal_sizes() -> None:

@@ -93,7 +93,9 @@ def streamtoon(
 def main() -> None:
     """Run the command on this process's arguments and exit."""
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
+        number = getattr(signal, name, None)
+        # What is ignored stays ignored: that is how nohup keeps a run alive when its terminal closes.
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
             # As an exception it unwinds like any other end: no temporary file stays behind.
-            signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     app()

@@ -67,7 +67,7 @@ def image(
 
     jobs, several = _jobs(sources, target, quiet=quiet)
     with Cartoonizer(
-        style or DEFAULT_STYLE,
+        DEFAULT_STYLE if style is None else style,
         engine=engine,
         device=device,
         precision=precision,

@@ -130,7 +130,7 @@ def video(
         "overwrite": overwrite,
     }
     with Cartoonizer(
-        style or DEFAULT_STYLE,
+        DEFAULT_STYLE if style is None else style,
         engine=engine,
         device=device,
         precision=precision,
@@ -187,10 +187,12 @@ def _folder(
 ) -> None:
     from streamtoon.cli.batch import convert_all
     from streamtoon.folder import VIDEO_SUFFIXES, plan
+    from streamtoon.media.containers import BY_EXTENSION
 
     if target == PIPE:
         raise OutputError("a folder of videos cannot go to standard output: name a folder for the results.")
-    todo = plan(source, Path(target), VIDEO_SUFFIXES)
+    # Matroska takes the streams of whatever is read here but not written, such as .mpg and .wmv.
+    todo = plan(source, Path(target), VIDEO_SUFFIXES, writable=BY_EXTENSION, instead=".mkv")
     if not quiet:
         for path in todo.skipped:
             say(f"skipped: {path} is no video")

@@ -18,7 +18,8 @@ class HiddenFile:
 
     def __init__(self, path: Path, *, source: Path | None, overwrite: bool) -> None:
         self.path = path
-        self.hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        # Shortened: a name may be as long as the file system allows, and this one is longer.
+        self.hidden = path.with_name(f".{path.name[:48]}.{secrets.token_hex(4)}.part")
         self._check(source, overwrite)
 
     def _check(self, source: Path | None, overwrite: bool) -> None:

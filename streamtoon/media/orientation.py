@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engines.picture import Plane
+from streamtoon.side_by_side import Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,13 @@ class Orientation:
         if abs(b) + abs(c) > abs(a) + abs(d):
             return cls(True, c < 0, b < 0)
         return cls(False, a < 0, d < 0)
+
+    @property
+    def right(self) -> Side:
+        """The side of the picture as it lies that a viewer sees on the right."""
+        if self.transpose:
+            return "above" if self.flip_x else "below"
+        return "left" if self.flip_x else "right"
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) after turning."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Protocol, cast
 
@@ -76,11 +77,15 @@ class CopyRoute:
 
 
 class EncodeRoute:
-    """Sound decoded and encoded anew; its times stay."""
+    """Sound decoded and encoded anew; its times stay. Damage is said once in `warnings`."""
 
-    def __init__(self, container: OutputContainer, stream: AudioStream) -> None:
+    def __init__(
+        self, container: OutputContainer, stream: AudioStream, label: str, warnings: list[str]
+    ) -> None:
         self._container, self._stream = container, stream
+        self._label, self._warnings = label, warnings
         self._source: Stream | None = None
+        self._even = _EvenSound()
 
     def write(self, packet: Packet[Any]) -> None:
         """Decode one packet and mux what is ready; damaged ones are left out."""
@@ -88,9 +93,11 @@ class EncodeRoute:
         try:
             frames = cast("list[AudioFrame]", packet.decode())
         except av.FFmpegError:
+            said = f"{self._label[0].upper()}{self._label[1:]} is damaged: what could be decoded was kept."
+            if said not in self._warnings:
+                self._warnings.append(said)
             return
-        for frame in frames:
-            self._container.mux(self._stream.encode(frame))
+        self._encode(frames)
 
     def finish(self) -> None:
         """Mux what decoder and encoder still hold."""
@@ -99,9 +106,53 @@ class EncodeRoute:
                 rest = self._source.decode(None)  # type: ignore[attr-defined]  # audio streams have it
             except av.FFmpegError:
                 rest = []
-            for frame in rest:
+            self._encode(rest)
+            for frame in self._even.flush():
                 self._container.mux(self._stream.encode(frame))
             self._container.mux(self._stream.encode(None))
+
+    def _encode(self, frames: list[AudioFrame]) -> None:
+        for frame in frames:
+            for even in self._even.bring(frame):
+                self._container.mux(self._stream.encode(even))
+
+
+class _EvenSound:
+    """Frames in the layout, format, rate and time base of the first: broadcasts change theirs on the way."""
+
+    def __init__(self) -> None:
+        self._first: AudioFrame | None = None
+        self._setup: tuple[object, ...] | None = None
+        self._resampler: av.AudioResampler | None = None
+
+    def bring(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+        """`frame` itself while nothing has changed."""
+        first = self._first = self._first or frame
+        setup = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if setup != self._setup:
+            yield from self.flush()
+            self._setup = setup
+            if setup != (first.format.name, first.layout.name, first.sample_rate):
+                self._resampler = av.AudioResampler(first.format, first.layout, first.sample_rate)
+        if self._resampler is None:
+            yield frame
+        else:
+            yield from map(self._timed, self._resampler.resample(frame))
+
+    def flush(self) -> Iterator[AudioFrame]:
+        """What the resampler still holds."""
+        if self._resampler is not None:
+            yield from map(self._timed, self._resampler.resample(None))
+        self._resampler = None
+
+    def _timed(self, frame: AudioFrame) -> AudioFrame:
+        assert self._first is not None
+        base = self._first.time_base
+        if frame.pts is not None and frame.time_base and base:
+            frame.pts = round(frame.pts * frame.time_base / base)
+        if base:
+            frame.time_base = base
+        return frame
 
 
 class DropRoute:
@@ -130,7 +181,7 @@ def add_route(
     label = _label(template)
     if template.type == "audio" and template.codec_context is not None and kind.audio:
         warnings.append(f"{kind.name} does not take {label}: encoded anew as {kind.audio}.")
-        return _encode_anew(container, kind, template)
+        return EncodeRoute(container, _encode_anew(container, kind, template), label, warnings)
     if not (kind.is_mov and "timecode" in template.metadata):  # that track is made anew by the muxer
         warnings.append(f"{kind.name} does not take {label}: left out.")
     return DropRoute()
@@ -152,7 +203,7 @@ def _label(stream: Stream) -> str:
     return f"the {what} of stream {stream.index}" + (f" ({details})" if details else "")
 
 
-def _encode_anew(container: OutputContainer, kind: ContainerKind, template: Stream) -> EncodeRoute:
+def _encode_anew(container: OutputContainer, kind: ContainerKind, template: Stream) -> AudioStream:
     context = template.codec_context
     assert isinstance(context, av.AudioCodecContext)
     rate = context.sample_rate
@@ -168,7 +219,7 @@ def _encode_anew(container: OutputContainer, kind: ContainerKind, template: Stre
     stream.metadata.update(stream_tags(template.metadata))
     stream.disposition = template.disposition
     stream.codec_context.open()
-    return EncodeRoute(container, stream)
+    return stream
 
 
 def _attach_cover(container: OutputContainer, source: Source, template: Stream) -> DropRoute:

@@ -201,7 +201,7 @@ class Source:
                 late = self.cut.end is not None and time > self.cut.end + _SLACK
                 if not open_streams or (late and self.opened.stream.index not in open_streams):
                     return
-            elif isinstance(item, Passthrough) or not self.cut.before(time or Fraction(0)):
+            elif not self.cut.before(time or Fraction(0)) or _may_last(item):
                 yield item
 
     def _finished_items(self) -> Iterator[Picture | Passthrough]:
@@ -244,6 +244,11 @@ class Source:
             self.warnings.append(
                 f"{self._clock.mended} pictures had no usable timestamp: theirs were derived."
             )
+
+
+def _may_last(item: Timed | Passthrough) -> bool:
+    """True for what may begin before a cut and reach into it; the rest is not held until the cut is found."""
+    return isinstance(item, Passthrough) and item.packet.stream.type == "subtitle"
 
 
 def _shift_packet(packet: Packet[Any], shift: Fraction) -> bool:
