@@ -24,7 +24,7 @@ class Device:
     name: str
     """As asked for and reported: cpu, cuda, gpu, npu."""
     precisions: tuple[Precision, ...]
-    """What it computes natively, the one that `auto` takes first; int8 runs where a style has that graph."""
+    """What it computes natively, in the order in which `auto` takes it; int8 where a style has that graph."""
 
 
 class Runner(Protocol):
@@ -59,13 +59,13 @@ def pick_device(backend: str, devices: Mapping[str, Device], wanted: str) -> Dev
 
 
 def pick_precision(backend: str, device: Device, wanted: str, has_int8: bool) -> Precision:
-    """The precision of that name, or the device's first for `auto`.
+    """The precision of that name, or for `auto` the device's first that the style can give.
 
     Raises EngineError that lists what the device offers, or says that the style has no int8 graph.
     """
-    if wanted == "auto":
-        return device.precisions[0]
     offered = [p for p in device.precisions if p != "int8" or has_int8]
+    if wanted == "auto":
+        return offered[0]
     for precision in offered:
         if precision == wanted:
             return precision
