@@ -233,6 +233,5 @@ def _media_report(path: str | Path, info: MediaInfo | Written) -> MediaReport:
         width=info.width,
         height=info.height,
         duration=None if info.duration is None else round(float(info.duration), 6),
-        video_codec=info.video_codec,
-        audio_codecs=tuple(info.audio_codecs),
+        codecs=(info.video_codec, *info.audio_codecs),
     )

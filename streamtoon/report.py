@@ -34,8 +34,8 @@ class MediaReport:
     height: int
     duration: float | None
     """Seconds; None where the file does not say."""
-    video_codec: str
-    audio_codecs: tuple[str, ...]
+    codecs: tuple[str, ...]
+    """The picture's first, then one for each track of sound, in FFmpeg's names."""
 
 
 @dataclass(frozen=True, slots=True)

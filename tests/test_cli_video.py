@@ -68,7 +68,7 @@ def test_json_is_one_object_with_what_was_promised(clip: Path, style_folder: Pat
     engine = report["engine"]
     assert {"backend", "device", "precision", "generator", "style", "quality", "scale"} <= set(engine)
     assert (engine["backend"], engine["quality"], engine["scale"]) == ("openvino", "fast", 0.5)
-    media = {"path", "width", "height", "duration", "video_codec", "audio_codecs"}
+    media = {"path", "width", "height", "duration", "codecs"}
     assert set(report["input"]) == set(report["output"]) == media
     assert report["input"]["path"] == str(clip)
     assert report["output"]["duration"] == pytest.approx(0.4)
@@ -140,7 +140,7 @@ def test_every_option_reaches_the_video(clip: Path, style_folder: Path, tmp_path
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
     assert report["frames_out"] == 10
-    assert (report["output"]["width"], report["output"]["video_codec"]) == (256, "av1")
+    assert (report["output"]["width"], report["output"]["codecs"][0]) == (256, "av1")
     engine = report["engine"]
     assert (engine["precision"], engine["quality"], engine["scale"]) == ("fp32", "custom", 0.5)
 
