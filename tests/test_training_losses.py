@@ -121,3 +121,13 @@ def test_abstraction_flattens_texture_and_inks_the_edge() -> None:
     luma = cv2.cvtColor(painted, cv2.COLOR_RGB2GRAY).astype(float)
     assert luma[20:76, 48:51].min(axis=1).mean() < luma[20:76, 60:80].mean() - 15
     assert ink_lines(photo).shape == (96, 96) and superpixels(photo).max() < 100
+
+
+def test_losses_keep_their_precision_under_autocast() -> None:
+    batch = pictures().float()
+    mixes = draw_colour_mix(2, torch.Generator().manual_seed(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert yuv(batch).dtype == torch.float32
+        assert surface(mix_colours(batch, mixes)).dtype == torch.float32
+    expected = np.einsum("nrc,nchw->nrhw", mixes.numpy(), (batch.numpy() + 1) / 2) * 2 - 1
+    np.testing.assert_allclose(mix_colours(batch, mixes).numpy(), expected, atol=1e-6)

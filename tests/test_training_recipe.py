@@ -54,6 +54,8 @@ def test_recipe_is_read_with_its_defaults(tmp_path: Path) -> None:
         ("betas = [0.5, 0.9]", "betas = [0.5, 1.0]", r"betas = 1\.0; allowed is from 0 to below 1"),
         ("batch = 2", 'discriminator = "vit"', r"discriminator = 'vit'; allowed is 'patch' or 'vgg-heads'"),
         ("batch = 2", "batch =", r"not TOML"),
+        ("batch = 2", "warm_up = 9", r"warm_up = 9 has nothing to learn from; allowed is 0, or"),
+        ("texture = 1", "", r"every weight is 0; allowed is at least one above 0"),
         ('name = "own"', 'nmae = "own"', r"unknown key card\.data\[0\]\.nmae; allowed are name"),
         ('[[card.data]]\nname = "own"\nlicence = "CC0-1.0"', "eps = 0", r"card\.eps = 0\.0; allowed is"),
     ],

@@ -153,3 +153,10 @@ def test_a_finished_style_runs_in_an_engine(tmp_path: Path, folders: Data, vgg_f
     assert style.preview is not None and style.int8_graph is not None
     preview = cv2.imread(str(style.preview))
     assert preview is not None and preview.shape[0] == 720
+
+
+def test_what_is_not_learned_from_is_not_computed(tmp_path: Path, folders: Data, vgg_file: Path) -> None:
+    trainer = Trainer(recipe(folders, weights=Weights(colour=1.0)), tmp_path / "run", vgg_file)
+    batch = trainer._batches.at(0)
+    assert batch.abstractions is None and not (tmp_path / "abstractions").exists()
+    assert trainer.train_step(batch).keys() == {"colour"}

@@ -26,9 +26,8 @@ def main(
 ) -> None:
     """Makes a style out of a folder of photographs and a folder of drawings."""
     console = Console(stderr=True)
-    logging.basicConfig(
-        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
-    )
+    logging.basicConfig(format="%(message)s", handlers=[RichHandler(console=console, show_path=False)])
+    logging.getLogger("training").setLevel(logging.INFO)  # ours alone: exporters tell their own story too
     # torch takes seconds to import: a wrong recipe is told before.
     from training.recipe import read_recipe
 
@@ -43,7 +42,7 @@ def main(
         trainer.train(show)
         style = finish(read, trainer.average, show, out)
     except StreamtoonError as error:
-        console.print(f"[red]{error}[/red]")
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
     console.print(f"{style.folder}: style {style.name}, {style.parameters} parameters")
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from engines.errors import StreamtoonError
 from training.data.pictures import list_pictures, read_picture, to_tensor
 from training.data.structure import Image
 
@@ -34,6 +35,10 @@ def before_after(generator: nn.Module, show: Path, count: int, height: int) -> I
 
 
 def write_picture(path: Path, picture: Image, quality: int = 85) -> None:
-    """Writes RGB in the format of the path's suffix; `quality`, 0 to 100, is WebP's."""
+    """Writes RGB in the format of the path's suffix; `quality`, 0 to 100, is WebP's.
+
+    Raises StreamtoonError when it cannot be written.
+    """
     options = [cv2.IMWRITE_WEBP_QUALITY, quality] if path.suffix == ".webp" else []
-    cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
+    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options):
+        raise StreamtoonError(f"{path}: cannot be written; is the folder writable and the disk not full?")

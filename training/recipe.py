@@ -176,6 +176,14 @@ def _check_ranges(recipe: Recipe, path: Path) -> None:
     demand("card.radius", recipe.card.radius, 0 <= recipe.card.radius <= 64, "0 to 64")
     demand("card.eps", recipe.card.eps, 1e-7 <= recipe.card.eps <= 1, "1e-7 to 1")
     demand("card.lines", recipe.card.lines, 0 <= recipe.card.lines <= 1, "0 to 1")
+    pixels = ("abstraction", "colour", "total_variation", "scale")
+    if recipe.warm_up and not any(getattr(recipe.weights, name) for name in pixels):
+        raise RecipeError(
+            f"{path}: warm_up = {recipe.warm_up} has nothing to learn from; "
+            f"allowed is 0, or a weight above 0 for one of {', '.join(pixels)}"
+        )
+    if not any(dataclasses.astuple(recipe.weights)):
+        raise RecipeError(f"{path}: every weight is 0; allowed is at least one above 0")
     for field in dataclasses.fields(recipe.weights):
         weight = getattr(recipe.weights, field.name)
         demand(f"weights.{field.name}", weight, 0 <= weight < 1e6, "0 or more")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -73,14 +72,15 @@ class Critic:
 
 
 class Trainer:
-    """A recipe at work. Everything it needs to go on is in its run folder."""
+    """A recipe at work. Its run folder keeps the networks; another run can set out from them."""
 
     def __init__(self, recipe: Recipe, run: Path, vgg_weights: Path, device: str = "cpu") -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.run_folder, self.device = recipe, run, torch.device(device)
         run.mkdir(parents=True, exist_ok=True)
+        abstractions = run.parent / "abstractions" if recipe.weights.abstraction else None
         self._batches = Batches(
-            Path(recipe.data.photos), Path(recipe.data.cartoons), run.parent / "abstractions",
+            Path(recipe.data.photos), Path(recipe.data.cartoons), abstractions,
             batch=recipe.batch, crop=recipe.data.crop, smallest=recipe.data.smallest, seed=recipe.seed,
         )  # fmt: skip
         self.generator = _placed(create(recipe.generator), self.device)
@@ -102,7 +102,7 @@ class Trainer:
         weights, terms = self.recipe.weights, dict[str, tuple[float, Tensor]]()
         draw = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.step)
         photos, cartoons = batch.photos.to(self.device), batch.cartoons.to(self.device)
-        abstract = batch.abstractions.to(self.device)
+        abstract = None if batch.abstractions is None else batch.abstractions.to(self.device)
         output = self.generator(photos).float()
         seeing = self.step >= self.recipe.warm_up
         if self._surface and seeing:
@@ -121,7 +121,7 @@ class Trainer:
             target = self._vgg(superpixel_abstraction(output), ("conv4_3",), activated=False)[0]
             seen = self._vgg(output, ("conv4_3",), activated=False)[0]
             terms["structure"] = (weights.structure, F.l1_loss(seen.float(), target.float()))
-        if weights.abstraction:
+        if abstract is not None:
             distance = F.l1_loss(output, abstract) + steps_apart(output, abstract)
             terms["abstraction"] = (weights.abstraction, distance)
         if weights.content and seeing:
@@ -131,7 +131,7 @@ class Trainer:
             seen = self._vgg(half(output), ("conv4_3",), activated=False)[0]
             terms["content"] = (weights.content, F.l1_loss(seen.float(), target.float()))
         if weights.colour:
-            wanted = abstract if weights.abstraction else photos
+            wanted = photos if abstract is None else abstract
             terms["colour"] = (weights.colour, yuv_colour(half(half(output)), half(half(wanted))))
         if weights.total_variation:
             terms["total variation"] = (weights.total_variation, total_variation(output))
@@ -205,7 +205,7 @@ class Trainer:
                 write_picture(self.run_folder / f"strip-{self.step:06d}.png", picture)
 
     def save(self) -> None:
-        """Writes the averaged weights and the state to go on from, whole or not at all."""
+        """Writes the averaged weights and the state that `start_from` takes, each whole or not at all."""
         states = {"average": self.average.state_dict(), "generator": self.generator.state_dict()}
         for name, critic in (("surface", self._surface), ("texture", self._texture)):
             if critic:
@@ -216,7 +216,7 @@ class Trainer:
             for key, value in state.items()
         }
         partial = self.run_folder / "state.part"
-        save_file(flat, partial, {"step": str(self.step), "recipe": json.dumps(self.recipe.name)})
+        save_file(flat, partial, {"step": str(self.step), "recipe": self.recipe.name})
         partial.replace(self.run_folder / "state.safetensors")
         partial = self.run_folder / "average.part"
         save_file({key: value.contiguous() for key, value in self.average.state_dict().items()}, partial)

@@ -80,7 +80,7 @@ def _rows(style: Style) -> list[tuple[str, str]]:
             f"{style.working_height} pixels of the short side; larger pictures are drawn at that size",
         ),
         ("network", f"{style.generator}, {_millions(style)} parameters"),
-        ("guided filter", f"radius {style.radius}, eps {style.eps:g}"),
+        ("guided filter", f"radius {style.radius}, eps {style.eps:g}, lines kept {style.lines:g}"),
         ("int8 graph", "yes" if style.int8_graph else "no"),
         ("recipe", style.recipe),
         ("licence", style.licence),

@@ -74,19 +74,28 @@ class Batch:
     """What one step learns from; every tensor is N x 3 x S x S RGB in [-1, 1]."""
 
     photos: Tensor
-    abstractions: Tensor
-    """The photos' structure, aligned with them."""
+    abstractions: Tensor | None
+    """The photos' structure, aligned with them; None where nothing is learned from it."""
     cartoons: Tensor
 
 
 class Batches:
     """An endless iterator of batches, decoded one ahead in a thread of its own.
 
-    The batch of a step depends on the seed and the step alone, so a run can be continued anywhere.
+    The batch of a step depends on the seed and the step alone. `cache` is the folder that abstractions are
+    kept in; None leaves them out.
     """
 
     def __init__(
-        self, photos: Path, cartoons: Path, cache: Path, *, batch: int, crop: int, smallest: float, seed: int
+        self,
+        photos: Path,
+        cartoons: Path,
+        cache: Path | None,
+        *,
+        batch: int,
+        crop: int,
+        smallest: float,
+        seed: int,
     ) -> None:
         self._photos, self._cartoons = list_pictures(photos), list_pictures(cartoons)
         self._cache, self._batch, self._crop, self._smallest = cache, batch, crop, smallest
@@ -98,13 +107,14 @@ class Batches:
         photos, abstractions, cartoons = [], [], []
         for _ in range(self._batch):
             photo = read_picture(self._photos[generator.integers(len(self._photos))])
-            pair = [photo, cached_abstraction(photo, self._cache)]
-            photo, abstract = random_crop(pair, self._crop, self._smallest, generator)
+            aligned = [photo, cached_abstraction(photo, self._cache)] if self._cache else [photo]
+            photo, *abstract = random_crop(aligned, self._crop, self._smallest, generator)
             cartoon = read_picture(self._cartoons[generator.integers(len(self._cartoons))])
             photos.append(photo)
-            abstractions.append(abstract)
+            abstractions += abstract
             cartoons += random_crop([cartoon], self._crop, self._smallest, generator)
-        return Batch(to_tensor(photos), to_tensor(abstractions), to_tensor(cartoons))
+        structure = to_tensor(abstractions) if self._cache else None
+        return Batch(to_tensor(photos), structure, to_tensor(cartoons))
 
     def from_step(self, step: int) -> Iterator[Batch]:
         """Batches of `step`, `step + 1` and so on, without end."""

@@ -33,7 +33,8 @@ def steps_apart(output: Tensor, target: Tensor) -> Tensor:
 def yuv(picture: Tensor) -> Tensor:
     """RGB in [-1, 1] as Y in [0, 1] and U, V around 0."""
     matrix = torch.tensor(RGB_TO_YUV, dtype=picture.dtype, device=picture.device)
-    return torch.einsum("rc,nchw->nrhw", matrix, (picture + 1) / 2)
+    # Products and a sum, no matrix product: autocast would take that to bfloat16.
+    return ((picture[:, None] + 1) / 2 * matrix[None, :, :, None, None]).sum(2)
 
 
 def yuv_colour(output: Tensor, photo: Tensor) -> Tensor:

@@ -48,4 +48,5 @@ def draw_colour_mix(count: int, generator: torch.Generator) -> Tensor:
 
 def mix_colours(picture: Tensor, mixes: Tensor) -> Tensor:
     """Every picture of a batch through its own matrix, in [0, 1] so that black stays black."""
-    return torch.einsum("nrc,nchw->nrhw", mixes, (picture + 1) / 2) * 2 - 1
+    # No matrix product: autocast would take it to bfloat16, too coarse for the guided filter's variances.
+    return ((picture[:, None] + 1) / 2 * mixes[..., None, None]).sum(2) * 2 - 1
