@@ -18,6 +18,11 @@
     eps = 3e-4                       # fraction of the range squared, 1e-7 to 1
     lines = 0.0                      # optional, 0 to 1: share kept of what the filter would smooth away
 
+    [training]                       # optional: how the weights came to be
+    steps = 6300                     # of the optimizer
+    seed = 0                         # of everything random
+    versions = "torch 2.13.0, ..."   # of what it was computed with
+
     [[data]]                         # optional, any number: what it was trained on
     name = "..."
     licence = "..."

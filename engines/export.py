@@ -6,10 +6,8 @@ Needs the packages torch, onnx, onnxscript, onnxruntime and safetensors.
 from __future__ import annotations
 
 import copy
-import os
-import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ from torch import nn
 
 from engines.card import FORMAT, to_toml
 from engines.errors import EngineError
+from engines.files import replace_file
 from engines.style import CARD, GRAPH, INT8_GRAPH, WEIGHTS, Style, file_sha256, load_style
 
 OPSET = 18
@@ -123,16 +122,3 @@ def write_card(folder: Path, facts: Mapping[str, object]) -> Style:
     """Replaces the folder's card and returns the style. Raises StyleError for a wrong card."""
     replace_file(folder / CARD, lambda part: part.write_text(to_toml(facts), encoding="utf-8", newline="\n"))
     return load_style(folder)
-
-
-def replace_file(file: Path, write: Callable[[Path], object]) -> None:
-    """Has `write` write a file beside `file` and renames it when whole."""
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    os.close(handle)
-    part = Path(name)
-    try:
-        write(part)
-        part.chmod(0o644)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)

@@ -11,9 +11,11 @@ Needs the packages nncf, onnx and onnxruntime.
 
 from __future__ import annotations
 
+import io
 import logging
 import tomllib
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from typing import Any
 
 import cv2
@@ -22,7 +24,8 @@ import onnx
 from numpy.typing import NDArray
 
 from engines.errors import StyleError
-from engines.export import replace_file, write_card
+from engines.export import write_card
+from engines.files import replace_file
 from engines.style import CARD, INT8_GRAPH, Style, file_sha256
 from engines.telemetry import without_telemetry
 
@@ -46,13 +49,15 @@ def quantize_style(style: Style, photographs: Iterable[NDArray[np.uint8]]) -> St
         raise StyleError("quantization needs photographs to take the ranges from: none was given")
     nncf.set_log_level(logging.WARNING)
     model = onnx.load(style.graph)
-    quantized = nncf.quantize(
-        model,
-        nncf.Dataset(pictures, lambda picture: {"picture": picture}),
-        subset_size=len(pictures),
-        preset=nncf.QuantizationPreset.MIXED,
-        ignored_scope=nncf.IgnoredScope(names=_float_layers(model)),
-    )
+    # It draws progress bars on standard output, which is the caller's.
+    with redirect_stdout(io.StringIO()):
+        quantized = nncf.quantize(
+            model,
+            nncf.Dataset(pictures, lambda picture: {"picture": picture}),
+            subset_size=len(pictures),
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(names=_float_layers(model)),
+        )
     onnx.checker.check_model(quantized, full_check=True)
     data = quantized.SerializeToString()
     replace_file(style.folder / INT8_GRAPH, lambda part: part.write_bytes(data))

@@ -36,6 +36,15 @@ class DataSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Training:
+    """How a style's weights came to be."""
+
+    steps: int
+    seed: int
+    versions: str
+
+
+@dataclass(frozen=True, slots=True)
 class Style:
     """The facts about a style and where its files lie; the files were there and whole when it was read."""
 
@@ -61,6 +70,8 @@ class Style:
     attribution: str
     """Whom to name when the style is passed on; may be empty."""
     recipe: str
+    training: Training | None
+    """None where the card does not say."""
     data: tuple[DataSource, ...]
     preview: Path | None
     """A before/after picture."""
@@ -150,6 +161,7 @@ def _from_card(folder: Path, card: Table) -> Style:
         licence=card.text("licence", pattern=r".*\S.*", allowed="a text that is not empty"),
         attribution=card.text("attribution"),
         recipe=card.text("recipe"),
+        training=_training(card.table("training")) if card.has("training") else None,
         data=tuple(_data_source(row) for row in card.tables("data")),
         preview=folder / preview if preview else None,
         sha256={
@@ -161,6 +173,14 @@ def _from_card(folder: Path, card: Table) -> Style:
     for table in (guided_filter, sums, card):
         table.finish()
     return style
+
+
+def _training(table: Table) -> Training:
+    training = Training(
+        table.whole("steps", 0, 10**10), table.whole("seed", 0, 10**18), table.text("versions")
+    )
+    table.finish()
+    return training
 
 
 def _data_source(row: Table) -> DataSource:

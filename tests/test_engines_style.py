@@ -50,7 +50,7 @@ def test_a_folder_is_read_as_its_card_says(style_folder: Path) -> None:
         ('name = "shaken"', 'name = "Shaken!"', "name is 'Shaken!'; allowed is lower-case letters"),
         ('title = "Shaken"', 'title = ""', "title is ''; allowed is a text that is not empty"),
         ('title = "Shaken"', "", "title is missing"),
-        ('generator = "unet"', 'generator = "vnet"', "generator is 'vnet'; allowed is one of unet"),
+        ('generator = "unet"', 'generator = "vnet"', "generator is 'vnet'; allowed is one of animegan"),
         (
             "working_height = 256",
             "working_height = 8",

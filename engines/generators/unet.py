@@ -51,6 +51,7 @@ class UNet(nn.Module):
     """
 
     size_multiple: ClassVar[int] = 4
+    gains_from_int8: ClassVar[bool] = True
 
     def __init__(self, channels: int = 32, blocks: int = 4) -> None:
         super().__init__()

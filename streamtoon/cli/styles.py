@@ -83,6 +83,7 @@ def _rows(style: Style) -> list[tuple[str, str]]:
         ("guided filter", f"radius {style.radius}, eps {style.eps:g}, lines kept {style.lines:g}"),
         ("int8 graph", "yes" if style.int8_graph else "no"),
         ("recipe", style.recipe),
+        ("training", _training(style)),
         ("licence", style.licence),
         ("attribution", style.attribution),
         *(("trained on", f"{data.name}, {data.licence}, {data.source}") for data in style.data),
@@ -90,6 +91,11 @@ def _rows(style: Style) -> list[tuple[str, str]]:
         ("folder", str(style.folder)),
     ]
     return [(heading, text.strip(", ")) for heading, text in rows if text]
+
+
+def _training(style: Style) -> str:
+    training = style.training
+    return f"{training.steps} steps, seed {training.seed}, {training.versions}" if training else ""
 
 
 def _millions(style: Style) -> str:
