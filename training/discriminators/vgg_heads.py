@@ -6,15 +6,20 @@ some hundred steps where a discriminator from scratch needs tens of thousands.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-LAYERS = ("conv1_2", "conv2_2", "conv3_3")
+from training.discriminators.base import Discriminator
+
 WIDTHS = (64, 128, 256)
 
 
-class FeatureHeads(nn.Module):
+class FeatureHeads(Discriminator):
     """One head per VGG level: 1x1 to 64 channels, 3x3, 1x1 to a score; spectrally normalised."""
+
+    layers: ClassVar[tuple[str, ...]] = ("conv1_2", "conv2_2", "conv3_3")
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,13 +34,13 @@ class FeatureHeads(nn.Module):
             for level, width in enumerate(WIDTHS)
         )
 
-    def forward(self, features: list[Tensor]) -> list[Tensor]:
+    def forward(self, seen: list[Tensor]) -> list[Tensor]:
         """Maps of scores, one per level, higher for drawings.
 
         Features are scaled to unit mean per picture: VGG's levels differ by orders of magnitude.
         """
         scores = []
-        for head, feature in zip(self.heads, features, strict=True):
+        for head, feature in zip(self.heads, seen, strict=True):
             size = feature.detach().mean(dim=(1, 2, 3), keepdim=True) + 1e-3
             scores.append(head(feature / size))
         return scores

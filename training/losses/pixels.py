@@ -1,6 +1,7 @@
 """Losses on pixels: total variation, colour, and agreement between two sizes of one picture.
 
-Pictures are N x 3 x H x W RGB in [-1, 1]; every loss is a mean, so that weights do not depend on sizes.
+Pictures are N x 3 x H x W RGB in [-1, 1]; every loss is a mean, so that weights do not depend on sizes,
+and is taken in fp32 (float64 stays).
 """
 
 from __future__ import annotations
@@ -9,12 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from training.losses.precision import wide
+
 RGB_TO_YUV = ((0.299, 0.587, 0.114), (-0.14713, -0.28886, 0.436), (0.615, -0.51499, -0.10001))
 """BT.601 luma with the analogue U and V that LWComicGAN's colour loss takes."""
 
 
 def total_variation(picture: Tensor) -> Tensor:
-    """Mean absolute difference of neighbours: L_tv of the FPT thesis with the norm over both directions."""
+    """Mean absolute difference of neighbours, across and down added: the anisotropic total variation.
+
+    The FPT thesis prints L_tv as || grad_x + grad_y ||, where steps of opposite sign would cancel along every
+    second diagonal; the sum of both norms is what smooths in either direction.
+    """
+    picture = wide(picture)
     across = (picture[..., :, 1:] - picture[..., :, :-1]).abs().mean()
     down = (picture[..., 1:, :] - picture[..., :-1, :]).abs().mean()
     return across + down
@@ -26,21 +34,26 @@ def steps_apart(output: Tensor, target: Tensor) -> Tensor:
     Where the target is flat this is total variation; where it has an edge or a line it asks for that line.
     A distance of colours alone hardly minds a texture that hides around the right mean.
     """
-    difference = output - target
-    return total_variation(difference)
+    return total_variation(wide(output) - wide(target))
 
 
 def yuv(picture: Tensor) -> Tensor:
     """RGB in [-1, 1] as Y in [0, 1] and U, V around 0."""
+    picture = wide(picture)
     matrix = torch.tensor(RGB_TO_YUV, dtype=picture.dtype, device=picture.device)
     # Products and a sum, no matrix product: autocast would take that to bfloat16.
     return ((picture[:, None] + 1) / 2 * matrix[None, :, :, None, None]).sum(2)
 
 
-def yuv_colour(output: Tensor, photo: Tensor) -> Tensor:
-    """LWComicGAN's L_col (Eq. 5): L1 on luma, Huber on both chroma channels."""
+def yuv_colour(output: Tensor, photo: Tensor, threshold: float = 0.1) -> Tensor:
+    """LWComicGAN's L_col (Eq. 5): L1 on luma plus Huber on either chroma channel.
+
+    The paper prints no threshold for Huber's; here it is 0.1, U and V reaching to about 0.5 either way, and
+    the loss is divided by it, so that chroma far off counts by its distance as luma does.
+    """
     a, b = yuv(output), yuv(photo)
-    return F.l1_loss(a[:, :1], b[:, :1]) + 2 * F.huber_loss(a[:, 1:], b[:, 1:], delta=0.1)
+    chroma = F.huber_loss(a[:, 1:], b[:, 1:], delta=threshold) / threshold
+    return F.l1_loss(a[:, :1], b[:, :1]) + 2 * chroma
 
 
 def half(picture: Tensor) -> Tensor:

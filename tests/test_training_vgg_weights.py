@@ -1,0 +1,131 @@
+"""Where VGG's weights come from: a server of this machine in every mood, and no network at all."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from engines.errors import StreamtoonError
+from training import vgg_weights
+from training.vgg_weights import FILES, find_vgg
+
+CONTENT = bytes(range(256)) * 5000
+
+
+class Files(BaseHTTPRequestHandler):
+    """Serves CONTENT in one of several moods, chosen by the folder of the address."""
+
+    def do_GET(self) -> None:
+        mood = self.path.split("/")[1]
+        if mood == "refusing":
+            self.send_error(403)
+            return
+        if mood == "silent":
+            time.sleep(3)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        if mood in ("short", "stalling"):
+            self.wfile.write(CONTENT[:700_000])
+            self.wfile.flush()
+            if mood == "stalling":
+                time.sleep(3)
+        else:
+            self.wfile.write(CONTENT if mood == "good" else CONTENT[::-1])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Files) as http:
+        thread = threading.Thread(target=http.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_address[1]}/"
+        http.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache, empty, and a promise of CONTENT's hash under VGG-16's name."""
+    monkeypatch.setattr("engines.cache._base", lambda: tmp_path)
+    monkeypatch.setenv("NO_PROXY", "*")
+    digits = hashlib.sha256(CONTENT).hexdigest()[:8]
+    monkeypatch.setattr(vgg_weights, "FILES", {"vgg16": f"vgg16-{digits}.pth"})
+    return tmp_path / "streamtoon" / "vgg"
+
+
+def test_the_download_is_kept_and_not_repeated(
+    cache: Path, server: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(vgg_weights, "ADDRESS", server + "good/")
+    kept = find_vgg("vgg16", None)
+    assert kept.parent == cache and kept.read_bytes() == CONTENT
+    assert [path.name for path in cache.iterdir()] == [kept.name]
+    assert f"{server}good/{kept.name}" in caplog.text
+    monkeypatch.setattr(vgg_weights, "ADDRESS", server + "refusing/")
+    assert find_vgg("vgg16", None) == kept
+
+
+@pytest.mark.parametrize(
+    ("mood", "reason"),
+    [
+        ("damaged", "what came is damaged: SHA-256 "),
+        ("short", ""),
+        ("refusing", "403"),
+        ("silent", "timed out"),
+        ("stalling", "timed out"),
+    ],
+)
+def test_a_failed_download_is_one_sentence_and_leaves_nothing(
+    cache: Path, server: str, monkeypatch: pytest.MonkeyPatch, mood: str, reason: str
+) -> None:
+    monkeypatch.setattr(vgg_weights, "ADDRESS", f"{server}{mood}/")
+    monkeypatch.setattr(vgg_weights, "PATIENCE", 0.5)
+    with pytest.raises(StreamtoonError) as caught:
+        find_vgg("vgg16", None)
+    sentence = str(caught.value)
+    assert reason in sentence and "\n" not in sentence
+    assert f"{server}{mood}/vgg16-" in sentence and "--vgg" in sentence
+    assert not list(cache.iterdir())
+
+
+@pytest.mark.parametrize("address", ["http://nowhere.invalid/", "http://127.0.0.1:9/"])
+def test_without_a_network_the_answer_comes_soon(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr(vgg_weights, "ADDRESS", address)
+    started = time.monotonic()
+    with pytest.raises(StreamtoonError, match=f"{address}vgg16-.* cannot be downloaded .*--vgg"):
+        find_vgg("vgg16", None)
+    assert time.monotonic() - started < 2 * vgg_weights.PATIENCE
+    assert not list(cache.iterdir())
+
+
+def test_a_file_that_is_given_is_taken_as_it_is(cache: Path, tmp_path: Path) -> None:
+    given = tmp_path / "mine.pth"
+    assert find_vgg("vgg16", given) == given and not cache.exists()
+
+
+def test_without_a_cache_the_way_out_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    monkeypatch.setattr("engines.cache._base", lambda: blocked)
+    with pytest.raises(StreamtoonError, match=r"no folder to keep vgg19's .*vgg19-dcbb9e9d.pth .*--vgg"):
+        find_vgg("vgg19", None)
+
+
+def test_torchvisions_files_are_named_by_their_hash() -> None:
+    assert vgg_weights.ADDRESS == "https://download.pytorch.org/models/"
+    assert FILES == {"vgg16": "vgg16-397923af.pth", "vgg19": "vgg19-dcbb9e9d.pth"}

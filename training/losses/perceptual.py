@@ -1,0 +1,42 @@
+"""Losses on features: distances of content and structure, and of the texture in Gram matrices.
+
+Each is relative to its target's mean size: a weight means the same for every layer and for every file of
+VGG weights, whose features differ in scale by orders of magnitude. All in fp32, also under autocast.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from training.losses.precision import wide
+
+
+def distance(seen: Tensor, target: Tensor) -> Tensor:
+    """mean |seen - target| / mean |target|; no gradient flows to the target.
+
+    Content (LWComicGAN, Eq. 3; L_sp of the FPT thesis) and structure, by what the target shows. Both are
+    features of one shape. A target of zeros alone has no size: the result is then not finite.
+    """
+    goal = wide(target.detach())
+    return (wide(seen) - goal).abs().mean() / goal.abs().mean()
+
+
+def gram(features: Tensor) -> Tensor:
+    """How channels fire together: N x C x H x W to N x C x C (LWComicGAN, Eq. 1, over C H W).
+
+    The paper leaves the sum as it is; divided, it does not depend on the picture's size.
+    """
+    with torch.autocast(features.device.type, enabled=False):  # which would multiply in bfloat16
+        flat = wide(features).flatten(2)
+        return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
+
+
+def gram_distance(seen: Tensor, target: Tensor) -> Tensor:
+    """`distance` of the Gram matrices of two batches of features (LWComicGAN's grey-scale loss, Eq. 4).
+
+    The target is a batch of grey style pictures: the equation prints the photograph's q there, but the
+    sentences around it name the style's x, and the loss is to bring the style's lines and texture.
+    Picture by picture; heights and widths may differ, for the matrices do not show them.
+    """
+    return distance(gram(seen), gram(target))

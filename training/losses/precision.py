@@ -1,0 +1,11 @@
+"""Where losses leave half precision."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def wide(x: Tensor) -> Tensor:
+    """Half types as float32; float32 and float64 as they are, so that gradients can be checked in float64."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
