@@ -1,11 +1,6 @@
-"""Folders of pictures as endless batches of random crops."""
+"""Pictures on their way from files to tensors: cut and stacked."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,29 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engines.errors import StreamtoonError
-from training.data.structure import Image, cached_abstraction
-
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-
-
-def list_pictures(folder: Path) -> list[Path]:
-    """The pictures in `folder` and below, sorted by name. Raises StreamtoonError when there are none."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not paths:
-        raise StreamtoonError(
-            f"{folder}: no pictures there; name a folder with {', '.join(sorted(SUFFIXES))}"
-        )
-    return paths
-
-
-def read_picture(path: Path) -> Image:
-    """H x W x 3 RGB, 8 bits. Raises StreamtoonError when it cannot be decoded."""
-    data = np.fromfile(path, dtype=np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if image is None:
-        raise StreamtoonError(f"{path}: not a picture that can be opened; take it out of the folder")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+from training.data.files import Image
 
 
 def to_tensor(images: list[Image]) -> Tensor:
@@ -67,60 +40,3 @@ def random_crop(
         crop = image[top : top + size, left : left + size]
         crops.append(np.ascontiguousarray(crop[:, ::-1] if flip else crop))
     return crops
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one step learns from; every tensor is N x 3 x S x S RGB in [-1, 1]."""
-
-    photos: Tensor
-    abstractions: Tensor | None
-    """The photos' structure, aligned with them; None where nothing is learned from it."""
-    cartoons: Tensor
-
-
-class Batches:
-    """An endless iterator of batches, decoded one ahead in a thread of its own.
-
-    The batch of a step depends on the seed and the step alone. `cache` is the folder that abstractions are
-    kept in; None leaves them out.
-    """
-
-    def __init__(
-        self,
-        photos: Path,
-        cartoons: Path,
-        cache: Path | None,
-        *,
-        batch: int,
-        crop: int,
-        smallest: float,
-        seed: int,
-    ) -> None:
-        self._photos, self._cartoons = list_pictures(photos), list_pictures(cartoons)
-        self._cache, self._batch, self._crop, self._smallest = cache, batch, crop, smallest
-        self._seed = seed
-
-    def at(self, step: int) -> Batch:
-        """The batch of step `step`, from 0."""
-        generator = np.random.default_rng((self._seed, step))
-        photos, abstractions, cartoons = [], [], []
-        for _ in range(self._batch):
-            photo = read_picture(self._photos[generator.integers(len(self._photos))])
-            aligned = [photo, cached_abstraction(photo, self._cache)] if self._cache else [photo]
-            photo, *abstract = random_crop(aligned, self._crop, self._smallest, generator)
-            cartoon = read_picture(self._cartoons[generator.integers(len(self._cartoons))])
-            photos.append(photo)
-            abstractions += abstract
-            cartoons += random_crop([cartoon], self._crop, self._smallest, generator)
-        structure = to_tensor(abstractions) if self._cache else None
-        return Batch(to_tensor(photos), structure, to_tensor(cartoons))
-
-    def from_step(self, step: int) -> Iterator[Batch]:
-        """Batches of `step`, `step + 1` and so on, without end."""
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            coming = pool.submit(self.at, step)
-            while True:
-                step += 1
-                batch, coming = coming.result(), pool.submit(self.at, step)
-                yield batch

@@ -1,0 +1,95 @@
+"""Contact sheets: many pictures on one page, each with a line of text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from engines.errors import StreamtoonError
+from training.data import files
+from training.data.files import write_picture
+
+COLUMNS = 6
+ROWS = 8
+CELL = 300
+"""Width of a picture on the sheet, and its height at most."""
+GAP = 14
+LINE = 30
+"""Height of a caption."""
+HEAD = 64
+GROUND = (28, 28, 30)
+TEXT = (214, 214, 214)
+DIM = (150, 150, 152)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One picture of a sheet."""
+
+    picture: Callable[[], files.Image]
+    """H x W x 3 RGB."""
+    caption: str
+    note: str = ""
+    """Beside the caption, dimmed."""
+
+
+def file_cell(path: Path, caption: str, note: str = "") -> Cell:
+    """A cell of a picture file; read when its page is drawn."""
+    return Cell(lambda: files.read_picture(path), caption, note)
+
+
+def write_sheets(folder: Path, name: str, title: str, cells: Sequence[Cell]) -> list[Path]:
+    """Pages of `cells` as NAME-1.jpg, NAME-2.jpg and so on in `folder`; gives their paths.
+
+    Later pages of an earlier, longer set are removed. A picture that cannot be read leaves its place grey.
+    Raises StreamtoonError when a page cannot be written.
+    """
+    size = COLUMNS * ROWS
+    pages = [cells[n : n + size] for n in range(0, len(cells), size)]
+    paths = []
+    for number, page in enumerate(pages, 1):
+        head = title if len(pages) == 1 else f"{title}   page {number} of {len(pages)}"
+        paths.append(folder / f"{name}-{number}.jpg")
+        write_picture(paths[-1], draw_sheet(head, page), quality=90)
+    for old in folder.glob(f"{name}-*.jpg"):
+        if old not in paths:
+            old.unlink()
+    return paths
+
+
+def draw_sheet(title: str, cells: Sequence[Cell]) -> files.Image:
+    """One page: COLUMNS cells wide, as many rows as it takes."""
+    pictures = [_fitted(cell) for cell in cells]
+    tall = max((picture.height for picture in pictures if picture), default=CELL // 2)
+    columns = min(COLUMNS, max(3, len(cells)))
+    rows = -(-len(cells) // columns)
+    width = columns * (CELL + GAP) + GAP
+    sheet = Image.new("RGB", (width, HEAD + rows * (tall + LINE + GAP) + GAP), GROUND)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((GAP, HEAD // 2), title, TEXT, ImageFont.load_default(26), anchor="lm")
+    font = ImageFont.load_default(17)
+    for n, (cell, picture) in enumerate(zip(cells, pictures, strict=True)):
+        left = GAP + n % columns * (CELL + GAP)
+        top = HEAD + n // columns * (tall + LINE + GAP)
+        if picture:
+            sheet.paste(picture, (left + (CELL - picture.width) // 2, top + tall - picture.height))
+        else:
+            draw.rectangle((left, top, left + CELL - 1, top + tall - 1), (60, 60, 62))
+        line = top + tall + LINE // 2 + 1
+        draw.text((left, line), cell.caption, TEXT, font, anchor="lm")
+        draw.text((left + CELL, line), cell.note, DIM, font, anchor="rm")
+    return np.asarray(sheet, np.uint8)
+
+
+def _fitted(cell: Cell) -> Image.Image | None:
+    try:
+        picture = Image.fromarray(cell.picture())
+    except StreamtoonError:
+        return None
+    factor = min(CELL / picture.width, CELL / picture.height)
+    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    return picture.resize(size, Image.Resampling.LANCZOS)
