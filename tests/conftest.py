@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 
@@ -34,3 +35,45 @@ def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("styles") / "shaken"
     save_style(folder, generator, card)
     return folder
+
+
+@pytest.fixture(scope="session")
+def vgg_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """VGG-16's and VGG-19's shapes with seeded random values: enough for shapes and gradients."""
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    from training.vgg import CHANNELS, convolutions
+
+    folder, dice = tmp_path_factory.mktemp("vgg"), torch.Generator().manual_seed(0)
+    files = {}
+    for name, deepest in (("vgg16", "conv4_3"), ("vgg19", "conv4_4")):
+        state, width = {}, 3
+        for layer, index in convolutions(name).items():
+            if layer > deepest:
+                break
+            out = CHANNELS[layer[4]]
+            scale = (2 / (9 * width)) ** 0.5
+            state[f"features.{index}.weight"] = torch.randn(out, width, 3, 3, generator=dice) * scale
+            state[f"features.{index}.bias"] = torch.zeros(out)
+            width = out
+        files[name] = folder / f"{name}.safetensors"
+        save_file(state, files[name])
+    return files
+
+
+@pytest.fixture(scope="session")
+def picture_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with bright `photos`, dark `cartoons` and their `smoothed` copies: three each, of one size."""
+    import cv2
+
+    root, dice = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    for name in ("photos", "cartoons", "smoothed"):
+        (root / name).mkdir()
+    for n in range(3):
+        for name, low in (("photos", 128), ("cartoons", 0)):
+            noise = dice.integers(low, low + 128, (6, 5, 3), dtype=np.uint8)
+            picture = cv2.resize(noise, (100, 120), interpolation=cv2.INTER_NEAREST)
+            cv2.imwrite(str(root / name / f"{n}.png"), picture)
+        cv2.imwrite(str(root / "smoothed" / f"{n}.png"), cv2.GaussianBlur(picture, (0, 0), 3))
+    return root

@@ -63,7 +63,7 @@ def test_the_check_command_runs_the_four_rules() -> None:
 
 @pytest.mark.parametrize("name", sorted(GENERATORS))
 def test_a_generator_is_a_file_a_class_and_a_row(name: str) -> None:
-    assert GENERATORS[name].startswith(f"engines.generators.{name}:")
+    assert GENERATORS[name].startswith(f"engines.generators.{name.replace('-', '_')}:")
     assert create(name).size_multiple >= 1  # type: ignore[operator]
 
 
@@ -100,10 +100,10 @@ def test_a_metric_is_a_file_with_a_function_of_its_name() -> None:
 
 
 def test_the_training_line_has_the_trainers_options() -> None:
-    from training.__main__ import main
+    from streamtoon.cli.train import train
 
     options = set(re.findall(r"(?<=--)\w+", _section("Add a style"))) - {"style"}
-    assert {"vgg", "show", "out"} <= options <= set(inspect.signature(main).parameters)
+    assert {"source", "target", "out"} <= options <= set(inspect.signature(train).parameters)
 
 
 @pytest.mark.slow

@@ -1,162 +1,329 @@
-"""The trainer on tiny data: both discriminators, every term of the loss, what it leaves behind."""
+"""The trainer: every term and objective learns, runs resume bit for bit, and what goes wrong is said."""
 
 from __future__ import annotations
 
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from engines.errors import StreamtoonError
 from engines.generators import create
-from training.data.pictures import Batches, random_crop
-from training.recipe import Card, Data, Recipe, Weights
-from training.trainer import Trainer
-from training.vgg import CHANNELS, CONVOLUTIONS, VGG16
+from training.history import History
+from training.recipe import RecipeError
+from training.recipe_file import read_recipe
+from training.start import open_fabric
+from training.trainer import Progress, Trainer
+
+Make = Callable[..., Trainer]
 
 
-@pytest.fixture(scope="module")
-def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """VGG-16's shapes with seeded random values: enough for shapes, gradients and falling losses."""
-    generator = torch.Generator().manual_seed(0)
-    state, width = {}, 3
-    for name, index in CONVOLUTIONS.items():
-        out = CHANNELS[name[4]]
-        scale = (2 / (9 * width)) ** 0.5
-        state[f"features.{index}.weight"] = torch.randn(out, width, 3, 3, generator=generator) * scale
-        state[f"features.{index}.bias"] = torch.zeros(out)
-        width = out
-    path = tmp_path_factory.mktemp("vgg") / "vgg16.safetensors"
-    save_file(state, path)
-    return path
+TINY = """
+name = "tiny"
+steps = 4
+batch = 2
+checkpoints = 2
+precision = "fp32"
+[data]
+source = "{0}/photos"
+target = "{0}/cartoons"
+crop = 64
+[weights]
+[card]
+title = "Tiny"
+description = "Noise."
+licence = "CC0-1.0"
+"""
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Data:
-    root, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
-    for name in ("photos", "cartoons"):
-        (root / name).mkdir()
-        for n in range(3):
-            noise = rng.integers(0, 255, (6, 5, 3), dtype=np.uint8)
-            cv2.imwrite(str(root / name / f"{n}.png"), cv2.resize(noise, (100, 120)))
-    return Data(str(root / "photos"), str(root / "cartoons"), crop=64)
+@pytest.fixture
+def recipe_file(picture_folders: Path, tmp_path: Path) -> Path:
+    """A recipe that is whole once a weight is set."""
+    file = tmp_path / "tiny.toml"
+    file.write_text(TINY.format(picture_folders.as_posix()))
+    return file
 
 
-def recipe(data: Data, **changes: object) -> Recipe:
-    every = Weights(0.1, 0.1, 0.1, 1.0, 0.1, 1.0, 0.1, 1.0)
-    card = Card("Tiny", "noise", "CC0-1.0")
-    given: dict[str, object] = {"weights": every, "steps": 2, "batch": 2, **changes}
-    return Recipe("tiny", data, card=card, **given)  # type: ignore[arg-type]
+@pytest.fixture
+def make(recipe_file: Path, vgg_files: dict[str, Path], tmp_path: Path) -> Make:
+    """A trainer of the tiny recipe: `make(*settings, run="run")`."""
+
+    def trainer(*settings: str, run: str = "run") -> Trainer:
+        recipe = read_recipe(recipe_file, settings=settings)
+        return Trainer(recipe, tmp_path / run, open_fabric(recipe, "cpu"), vgg_files)
+
+    return trainer
 
 
-@pytest.mark.parametrize("discriminator", ["patch", "vgg-heads"])
-def test_a_run_leaves_weights_state_and_strip(
-    tmp_path: Path, folders: Data, vgg_file: Path, discriminator: str
+# Small and quick: the way back included, every objective's own branch is entered.
+LIGHT = ("weights={adversarial=1.0, colour=1.0}", "adversary.discriminator=white-box")
+
+
+def test_every_term_is_finite_and_reaches_the_generator(make: Make, tmp_path: Path) -> None:
+    """One at a time: a term that does not move the generator would be a weight that does nothing."""
+    terms = ("adversarial", "surface", "texture", "structure", "abstraction", "content", "gram", "colour",
+             "total_variation", "scale", "consistency", "cycle", "identity", "paired", "match")  # fmt: skip
+    for term in terms:
+        trainer = make(
+            f"weights={{{term}=1.0}}", "data.paired=true", "adversary.discriminator=white-box", run=term
+        )
+        with torch.no_grad():  # off the identity, where distances to the source have no slope
+            for weight in trainer.system.there.generator.parameters():
+                weight.add_(torch.randn(weight.shape), alpha=0.01)
+        losses = trainer.learn(trainer.batches.at(0))
+        assert math.isfinite(losses[term]) and losses["gradient"] > 0, (term, losses)
+        assert losses["total"] == pytest.approx(sum(losses.get(way + term, 0) for way in ("", "back/"))), term
+
+
+@pytest.mark.parametrize(
+    "objective", ["vanilla", "least-squares", "hinge", "wasserstein-clip", "wasserstein-gp"]
+)
+@pytest.mark.parametrize("discriminator", ["white-box", "vgg-heads"])
+def test_every_objective_plays_with_both_kinds_of_discriminators(
+    make: Make, objective: str, discriminator: str
 ) -> None:
-    trainer = Trainer(recipe(folders, discriminator=discriminator), tmp_path / "run", vgg_file)
-    before = {k: v.clone() for k, v in trainer.generator.state_dict().items()}
-    trainer.train(Path(folders.photos))
-    after = trainer.generator.state_dict()
-    assert any(not torch.equal(before[k], after[k]) for k in before)
-    weights = load_file(tmp_path / "run" / "average-000002.safetensors")
-    create("unet").load_state_dict(weights)
-    strip = cv2.imread(str(tmp_path / "run" / "strip-000002.png"))
-    assert strip is not None and strip.shape[0] == 2 * 288
-    again = Trainer(recipe(folders, discriminator=discriminator), tmp_path / "other", vgg_file)
-    again.start_from(tmp_path / "run" / "state.safetensors")
-    assert all(torch.equal(v, after[k]) for k, v in again.generator.state_dict().items())
+    game = (f"adversary.objective={objective}", f"adversary.discriminator={discriminator}")
+    rates = ("optimizer.discriminator_rate=2e-4", "optimizer.generator_rate=1e-9")  # a fake that stands still
+    trainer = make("weights={adversarial=1.0}", *game, *rates)
+    network = trainer.system.adversaries()["adversarial"].network
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    batch = trainer.batches.at(0)
+    losses = [trainer.learn(batch) for _ in range(8)]
+    assert any(not torch.equal(before[key], value) for key, value in network.state_dict().items())
+    own = [each["adversarial discriminator"] for each in losses]
+    # The first step of clipping cuts the weights that it began with.
+    assert own[-1] < own[1], "the discriminator learns to tell them apart"
+    if objective == "wasserstein-clip":
+        assert max(float(weight.detach().abs().max()) for weight in network.parameters()) <= 0.01
 
 
-def test_the_abstraction_is_learned(tmp_path: Path, folders: Data, vgg_file: Path) -> None:
-    only = recipe(folders, weights=Weights(abstraction=1.0), generator_rate=2e-4)
-    trainer = Trainer(only, tmp_path / "run", vgg_file)
-    batch = trainer._batches.at(0)
-    values = [trainer.train_step(batch)["abstraction"] for _ in range(40)]
-    assert min(values[-5:]) < 0.7 * values[0], values
+def test_smoothed_edges_count_as_fakes_by_their_weight(make: Make, picture_folders: Path) -> None:
+    game = (
+        "weights={adversarial=1.0}",
+        "adversary.objective=least-squares",
+        "adversary.discriminator=patchgan",
+    )
+    plain, idle = make(*game, run="plain"), make(*game, run="idle")
+    edges = make(*game, "adversary.edges=3.0", f"data.smoothed={picture_folders / 'smoothed'}", run="edges")
+    batch = edges.batches.at(0)
+    assert batch.smoothed is not None and plain.batches.at(0).smoothed is None
+    name = "adversarial discriminator"
+    (scores,) = idle.system.adversaries()["adversarial"].network([batch.smoothed])
+    more = edges.learn(batch)[name] - plain.learn(plain.batches.at(0))[name]
+    assert more == pytest.approx(3.0 * float(scores.detach().square().mean()) / 2, rel=1e-3)
 
 
-def test_an_exploding_loss_stops_with_a_sentence(tmp_path: Path, folders: Data, vgg_file: Path) -> None:
-    trainer = Trainer(recipe(folders, weights=Weights(abstraction=1.0)), tmp_path / "run", vgg_file)
+def test_soft_labels_are_drawn_by_the_step(make: Make) -> None:
+    game = (
+        "weights={adversarial=1.0}",
+        "adversary.objective=least-squares",
+        "adversary.discriminator=patchgan",
+    )
+    hard, soft, again = (
+        make(*game),
+        make(*game, "adversary.soft_labels=true"),
+        make(*game, "adversary.soft_labels=true"),
+    )
+    losses = [each.learn(each.batches.at(0))["adversarial discriminator"] for each in (hard, soft, again)]
+    assert losses[1] == losses[2] != losses[0]
+
+
+def test_a_history_fills_and_gives_back_what_it_was_given() -> None:
+    history, dice = History(4), torch.Generator().manual_seed(0)
+    given = [torch.full((1, 3, 2, 2), n / 127.5 - 1) for n in range(60)]
+    shown = [round(float((history.exchange(fake, dice)[0, 0, 0, 0] + 1) * 127.5)) for fake in given]
+    assert shown[:4] == [0, 1, 2, 3]
+    assert all(0 <= back <= at for at, back in enumerate(shown)) and len(history.pictures) == 4
+    older = sum(back < at for at, back in enumerate(shown[4:], 4))
+    assert 15 < older < 41, "about every other one is an older one"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (*LIGHT, "initialization.steps=2", "weights.consistency=1.0"),
+        ("weights={adversarial=1.0, cycle=[10.0, 1.0], cycle_features=[0.0, 9.0]}", "adversary.history=2",
+         "adversary.discriminator=white-box", "adversary.objective=wasserstein-gp"),
+        (*LIGHT, "optimizer.name=sgd", "adversary.objective=vanilla", "adversary.soft_labels=true"),
+    ],
+)  # fmt: skip
+def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(make: Make, settings: tuple[str, ...]) -> None:
+    told: dict[str, list[dict[str, float]]] = {"whole": [], "parts": []}
+    whole = make(*settings, run="whole")
+    whole.train(lambda progress: told["whole"].append(progress.losses))
+    first = make(*settings, run="parts")
+
+    def stop_after_two(progress: Progress) -> None:
+        told["parts"].append(progress.losses)
+        if progress.step == 2:
+            first.stop()
+
+    with pytest.raises(KeyboardInterrupt):
+        first.train(stop_after_two)
+    second = make(*settings, run="parts")
+    second.resume()
+    assert second.step == 2
+    second.train(lambda progress: told["parts"].append(progress.losses))
+    assert told["whole"] == told["parts"]
+    for (name, a), b in zip(whole.system.networks().items(), second.system.networks().values(), strict=True):
+        for key, value in a.state_dict().items():
+            assert torch.equal(value, b.state_dict()[key]), (name, key)
+
+
+def test_a_run_leaves_state_facts_checkpoints_samples_and_curves(make: Make, tmp_path: Path) -> None:
+    trainer = make(*LIGHT, "weights.cycle=1.0")
+    seen: list[Progress] = []
+    trainer.train(seen.append)
+    run = tmp_path / "run"
+    assert [progress.step for progress in seen] == [1, 2, 3, 4] and seen[-1].remaining == 0
+    assert seen[-1].epoch == 4 / 2 and 0 <= seen[-1].waiting <= 1
+    facts = json.loads((run / "run.json").read_text())
+    assert (facts["step"], facts["steps"], facts["recipe"]["batch"]) == (4, 4, 2)
+    names = sorted(path.name for path in (run / "checkpoints").iterdir())
+    assert names == [f"step-000000{n}{kind}.safetensors" for n in (2, 4) for kind in (".back", "")]
+    create("unet").load_state_dict(load_file(run / "checkpoints" / names[-1]))
+    with safe_open(run / "checkpoints" / names[-1], framework="pt") as file:
+        assert file.metadata() == {"step": "4", "epoch": "2.0000", "generator": "unet"}
+    strip = cv2.imread(str(run / "samples" / "strip.webp"))
+    # Photos, then cartoon and there-and-back at two steps, a label above each of the three.
+    assert strip is not None and strip.shape == (192 + 2 * 2 * 192 + 3 * 24, 3 * 256, 3)
+    assert list((run / "logs").glob("events.*"))
+    assert not list(run.glob(".*")), "no temporary file is left"
+
+
+def test_the_average_follows_the_generator_as_its_closed_form_says(make: Make) -> None:
+    trainer = make(*LIGHT, "ema=0.5")
+    way = trainer.system.there
+    mean = {key: value.double() for key, value in way.average.state_dict().items()}
+    for step in range(3):
+        trainer.learn(trainer.batches.at(step))
+        decay = min(0.5, (1 + step) / (10 + step))
+        for key, value in way.generator.state_dict().items():
+            mean[key] = decay * mean[key] + (1 - decay) * value.double()
+    for key, value in way.average.state_dict().items():
+        torch.testing.assert_close(value.double(), mean[key], atol=1e-6, rtol=1e-5)
+
+
+def test_a_style_can_be_set_out_from(make: Make, style_folder: Path) -> None:
+    trainer = make(*LIGHT, f"start={style_folder}")
+    weights = load_file(style_folder / "weights.safetensors")
+    for network in (trainer.system.there.generator, trainer.system.there.average):
+        assert all(torch.equal(value, weights[key]) for key, value in network.state_dict().items())
+    with pytest.raises(RecipeError, match=r"is a unet; allowed for generator = 'lwcomicgan'"):
+        make(*LIGHT, f"start={style_folder}", "generator=lwcomicgan")
+
+
+def test_what_cannot_be_resumed_is_one_sentence(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(StreamtoonError, match="has no run to resume"):
+        make(*LIGHT).resume()
+    trainer = make(*LIGHT)
+    trainer.learn(trainer.batches.at(0))
+    trainer.save({})
+    longer = make(*LIGHT, "steps=9")
+    longer.resume()
+    assert (longer.step, longer.steps) == (1, 9)
+    with pytest.raises(StreamtoonError, match=r"begun with optimizer\.generator_rate = 0\.00015, the recipe"):
+        make(*LIGHT, "optimizer.generator_rate=0.1").resume()
+    state = tmp_path / "run" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-1000])
+    with pytest.raises(StreamtoonError, match=r"state\.safetensors is damaged"):
+        make(*LIGHT).resume()
+
+
+def test_a_loss_that_is_no_number_or_runs_away_names_the_last_good_state(make: Make, tmp_path: Path) -> None:
+    trainer = make(*LIGHT)
+    trainer.learn(trainer.batches.at(0))
+    trainer.save({})
     with torch.no_grad():
-        next(trainer.generator.parameters()).fill_(float("nan"))
-    with pytest.raises(StreamtoonError, match="no longer a number at step 0"):
-        trainer.train_step(trainer._batches.at(0))
+        next(trainer.system.there.generator.parameters()).fill_(float("nan"))
+    with pytest.raises(StreamtoonError, match=r"no longer a number at step 1; .*state\.safetensors"):
+        trainer.train()
+    again = make(*LIGHT)
+    again.resume()
+    assert again.step == 1, "the good state is still there"
+    with torch.no_grad():
+        again.system.there.generator.head.weight.mul_(1e7)  # type: ignore[union-attr, operator]
+    with pytest.raises(StreamtoonError, match=r"the loss is .* at step 1"):
+        again.train()
 
 
-def test_a_batch_depends_on_seed_and_step_alone(tmp_path: Path, folders: Data) -> None:
-    def batches(seed: int) -> Batches:
-        return Batches(Path(folders.photos), Path(folders.cartoons), tmp_path / "cache",
-                       batch=2, crop=64, smallest=0.5, seed=seed)  # fmt: skip
-
-    stream = batches(1).from_step(0)
-    next(stream)
-    second = next(stream)
-    assert torch.equal(second.photos, batches(1).at(1).photos)
-    assert not torch.equal(second.photos, batches(2).at(1).photos)
+def test_half_the_bits_lose_what_all_of_them_lose(make: Make) -> None:
+    settings = (*LIGHT, "weights.gram=1.0", "weights.surface=1.0", "adversary.objective=wasserstein-gp")
+    half, full = make(*settings, "precision=bf16", run="half"), make(*settings, run="full")
+    a, b = half.learn(half.batches.at(0)), full.learn(full.batches.at(0))
+    assert a == pytest.approx(b, rel=0.1, abs=0.02)
+    assert all(weight.dtype == torch.float32 for weight in half.system.there.generator.parameters())
+    with pytest.raises(RecipeError, match=r"needs a GPU; allowed on a CPU are"):
+        make(*settings, "precision=fp16")
 
 
-def test_aligned_images_are_cut_alike() -> None:
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 255, (90, 70, 3), dtype=np.uint8)
-    for _ in range(10):
-        a, b = random_crop([image, 255 - image], 64, 0.5, rng)
-        assert a.shape == (64, 64, 3)
-        assert np.abs(a.astype(int) + b - 255).max() <= 1
+SCRIPT = """
+import sys
+from pathlib import Path
+
+from training.recipe_file import read_recipe
+from training.start import open_fabric
+from training.trainer import Trainer
+
+file, run, processes, *settings = sys.argv[1:]
+recipe = read_recipe(Path(file), settings=settings)
+trainer = Trainer(recipe, Path(run), open_fabric(recipe, "cpu", int(processes)))
+trainer.train(lambda progress: print("step", progress.step, flush=True), save_every=0)
+"""
 
 
-def test_vgg_matches_a_plain_stack_of_layers(vgg_file: Path) -> None:
-    state, x = load_file(vgg_file), torch.rand(1, 3, 32, 32) * 2 - 1
-    net = VGG16(vgg_file)
-    seen = net(x, ("conv1_2", "conv2_1"))
-    mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
-    deviation = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
-    y = ((x + 1) / 2 - mean) / deviation
-    for index in (0, 2):
-        y = torch.conv2d(y, state[f"features.{index}.weight"], padding=1).relu()
-    torch.testing.assert_close(seen[0], y)
-    y = torch.max_pool2d(y, 2)
-    raw = torch.conv2d(y, state["features.5.weight"], padding=1)
-    torch.testing.assert_close(seen[1], raw.relu())
-    torch.testing.assert_close(net(x, ("conv2_1",), activated=False)[0], raw)
+def test_two_processes_learn_what_one_learns_from_the_whole_batch(
+    make: Make, recipe_file: Path, tmp_path: Path
+) -> None:
+    """Data parallel over gloo: means over the parts of a batch are means over the batch."""
+    settings = (
+        *LIGHT,
+        "adversary.objective=least-squares",
+        "optimizer.name=sgd",
+        "optimizer.generator_rate=0.1",
+    )
+    make(*settings, run="one").train()
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    line = [sys.executable, script, recipe_file, tmp_path / "two", "2", *settings]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    one, two = (
+        load_file(tmp_path / run / "checkpoints" / "step-0000004.safetensors") for run in ("one", "two")
+    )
+    for key, value in one.items():
+        torch.testing.assert_close(two[key], value, atol=1e-5, rtol=0)
 
 
-def test_a_file_that_is_not_vgg_is_one_sentence(tmp_path: Path) -> None:
-    path = tmp_path / "no.safetensors"
-    path.write_bytes(b"hello")
-    with pytest.raises(StreamtoonError, match="not VGG-16's features"):
-        VGG16(path)
+def test_a_killed_run_goes_on_from_its_last_save(make: Make, recipe_file: Path, tmp_path: Path) -> None:
+    settings = (*LIGHT, "steps=1000")
+    line = [sys.executable, "-c", SCRIPT, recipe_file, tmp_path / "run", "1", *settings]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for said in process.stdout:
+            if said == "step 3\n":
+                process.send_signal(signal.SIGKILL)
+                break
+        process.wait(30)
+    trainer = make(*settings)
+    trainer.resume()
+    assert trainer.step >= 2
+    assert math.isfinite(trainer.learn(trainer.batches.at(trainer.step))["total"])
 
 
-def test_an_empty_folder_and_a_broken_picture_are_one_sentence(tmp_path: Path, folders: Data) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(StreamtoonError, match="no pictures there"):
-        Batches(tmp_path / "empty", tmp_path / "empty", tmp_path, batch=1, crop=64, smallest=1, seed=0)
-    (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "a.png").write_text("text")
-    bad = Batches(tmp_path / "bad", tmp_path / "bad", tmp_path, batch=1, crop=64, smallest=1, seed=0)
-    with pytest.raises(StreamtoonError, match="not a picture that can be opened"):
-        bad.at(0)
-
-
-def test_a_finished_style_runs_in_an_engine(tmp_path: Path, folders: Data, vgg_file: Path) -> None:
-    from engines.style import load_style
-    from training.finish import finish
-
-    trainer = Trainer(recipe(folders, weights=Weights(abstraction=1.0)), tmp_path / "run", vgg_file)
-    trainer.train_step(trainer._batches.at(0))
-    finish(trainer.recipe, trainer.average, Path(folders.photos), tmp_path / "style")
-    style = load_style(tmp_path / "style")
-    assert (style.name, style.parameters, style.licence) == ("tiny", 1_467_075, "CC0-1.0")
-    assert style.preview is not None and style.int8_graph is not None
-    preview = cv2.imread(str(style.preview))
-    assert preview is not None and preview.shape[0] == 720
-
-
-def test_what_is_not_learned_from_is_not_computed(tmp_path: Path, folders: Data, vgg_file: Path) -> None:
-    trainer = Trainer(recipe(folders, weights=Weights(colour=1.0)), tmp_path / "run", vgg_file)
-    batch = trainer._batches.at(0)
-    assert batch.abstractions is None and not (tmp_path / "abstractions").exists()
-    assert trainer.train_step(batch).keys() == {"colour"}
+def test_saving_is_by_the_clock(make: Make, tmp_path: Path) -> None:
+    trainer = make(*LIGHT)
+    stamps = []
+    trainer.train(lambda progress: (stamps.append((tmp_path / "run" / "state.safetensors").exists()),
+                                    time.sleep(0.01)), save_every=1e-3)  # fmt: skip
+    assert stamps == [False, True, True, True]

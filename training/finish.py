@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import nn
-
 from engines.export import save_style
 from engines.quantize import ENOUGH, quantize_style
 from engines.style import Style
-from training.data.pictures import list_pictures, read_picture
-from training.preview import before_after, write_picture
-from training.recipe import Recipe
+from training.checkpoint import versions
+from training.data.files import list_pictures, read_picture, write_picture
+from training.preview import before_after
+from training.trainer import Trainer
 
 PREVIEW = "preview.webp"
 SHOWN = 3
-HEIGHT = 360
+HEIGHT = 352
+QUALITY = 85
+"""Of the preview, as WebP counts it."""
 
 
-def finish(recipe: Recipe, generator: nn.Module, show: Path, folder: Path) -> Style:
-    """Writes weights, both graphs, card and a before/after picture of the first photos in `show`.
+def finish(trainer: Trainer, folder: Path) -> Style:
+    """Writes weights, graph, card and a before/after picture of the first photos that are shown.
 
-    The int8 graph takes its ranges from the recipe's photographs, evenly picked.
+    Networks that gain from it get an int8 graph too, its ranges taken from the recipe's sources.
 
     Raises EngineError where the exported graph does not agree with torch, StyleError for a wrong card.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    card = recipe.card
+    recipe, generator = trainer.recipe, trainer.system.there.average.cpu()
+    card, made_with = recipe.card, versions()
     facts: dict[str, object] = {
         "name": recipe.name,
         "title": card.title,
@@ -38,10 +40,18 @@ def finish(recipe: Recipe, generator: nn.Module, show: Path, folder: Path) -> St
         "recipe": f"{recipe.name}.toml",
         "preview": PREVIEW,
         "guided_filter": {"radius": card.radius, "eps": card.eps, "lines": card.lines},
+        "training": {
+            "steps": trainer.step,
+            "seed": recipe.seed,
+            "versions": ", ".join(f"{name} {number}" for name, number in made_with.items()),
+        },
         "data": [{"name": d.name, "licence": d.licence, "source": d.source} for d in card.data],
     }
-    write_picture(folder / PREVIEW, before_after(generator, show, SHOWN, HEIGHT))
+    show = Path(recipe.data.show or recipe.data.source)
+    write_picture(folder / PREVIEW, before_after(generator, show, SHOWN, HEIGHT), QUALITY)
     style = save_style(folder, generator, facts)
-    photographs = list_pictures(Path(recipe.data.photos))
-    every = -(-len(photographs) // ENOUGH)
-    return quantize_style(style, map(read_picture, photographs[::every]))
+    if not getattr(generator, "gains_from_int8", False):
+        return style
+    sources = list_pictures(Path(recipe.data.source))
+    every = -(-len(sources) // ENOUGH)
+    return quantize_style(style, map(read_picture, sources[::every]))

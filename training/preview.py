@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from engines.errors import StreamtoonError
-from training.data.pictures import list_pictures, read_picture, to_tensor
-from training.data.structure import Image
+from training.data.files import Image, list_pictures, read_picture
+from training.data.pictures import to_tensor
 
 
 @torch.no_grad()
@@ -24,21 +23,15 @@ def cartoon_of(generator: nn.Module, photo: Image) -> Image:
 
 
 def before_after(generator: nn.Module, show: Path, count: int, height: int) -> Image:
-    """The first `count` photos of the folder in one row, `height` pixels high, their cartoons under them."""
+    """The first `count` photos of the folder in one row, their cartoons under them.
+
+    `height` is in pixels, a multiple of the generator's `size_multiple`; widths are made such.
+    """
+    multiple = int(generator.size_multiple)  # type: ignore[arg-type]
     columns = []
     for path in list_pictures(show)[:count]:
         photo = read_picture(path)
-        width = round(photo.shape[1] * height / photo.shape[0]) // 8 * 8
+        width = round(photo.shape[1] * height / photo.shape[0] / multiple) * multiple
         photo = np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         columns.append(np.vstack([photo, cartoon_of(generator, photo)]))
     return np.hstack(columns)
-
-
-def write_picture(path: Path, picture: Image, quality: int = 85) -> None:
-    """Writes RGB in the format of the path's suffix; `quality`, 0 to 100, is WebP's.
-
-    Raises StreamtoonError when it cannot be written.
-    """
-    options = [cv2.IMWRITE_WEBP_QUALITY, quality] if path.suffix == ".webp" else []
-    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options):
-        raise StreamtoonError(f"{path}: cannot be written; is the folder writable and the disk not full?")

@@ -1,244 +1,204 @@
-"""The training loop: alternating discriminator and generator steps from a recipe."""
+"""The trainer: a recipe's run from its first step, or from its last save, to its end."""
 
 from __future__ import annotations
 
-import logging
 import math
 import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from lightning_fabric import Fabric
 
 from engines.errors import StreamtoonError
-from engines.generators import create
-from training.data.pictures import Batch, Batches
-from training.data.structure import region_means, superpixels
-from training.discriminators.patch import PatchDiscriminator
-from training.discriminators.vgg_heads import LAYERS, FeatureHeads
-from training.losses.adversarial import hinge_discriminator, hinge_generator
-from training.losses.pixels import half, steps_apart, total_variation, yuv_colour
-from training.losses.surface import draw_colour_mix, draw_grey_weights, mix_colours, random_grey, surface
-from training.preview import before_after, write_picture
+from training.checkpoint import load_state, save_checkpoint, save_state
+from training.data.batches import Batch, Batches
+from training.data.structure import default_cache
 from training.recipe import Recipe
-from training.vgg import VGG16
+from training.start import check_sizes, load_vggs, start_from
+from training.system import Moment, System
+from training.watch import Watch
 
-log = logging.getLogger(__name__)
-
-
-Network = TypeVar("Network", bound=nn.Module)
-
-
-def _placed(network: Network, device: torch.device) -> Network:
-    """On the device, channels last: what convolutions are fastest in, on CPUs and GPUs."""
-    return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+EXPLODED = 1e4
+"""A total loss beyond this many times its weights is not coming back."""
+PACE_OVER = 20
+"""Steps over which speed is told."""
 
 
-class Critic:
-    """One discriminator and what it looks through: the surface or the texture of a picture."""
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is after a step."""
 
-    def __init__(self, recipe: Recipe, vgg: VGG16, device: torch.device) -> None:
-        self._vgg = vgg if recipe.discriminator == "vgg-heads" else None
-        network: nn.Module = FeatureHeads() if self._vgg else PatchDiscriminator()
-        self.network = _placed(network, device)
-        self.optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=recipe.discriminator_rate, betas=recipe.betas
-        )
+    step: int
+    """Steps done."""
+    steps: int
+    """Of the whole run."""
+    epoch: float
+    """Passes over the source that are done."""
+    losses: dict[str, float]
+    """The step's terms without their weights, `total` with them, `gradient` its norm."""
+    seconds_per_step: float
+    """Over the last steps."""
+    batch: int
+    """Sources in a step."""
+    waiting: float
+    """Share of the time, 0 to 1, in which the networks waited for pictures, over the same steps."""
 
-    def _see(self, picture: Tensor) -> list[Tensor] | Tensor:
-        return self._vgg(picture, LAYERS) if self._vgg else picture
-
-    def judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """Learns from a batch, then judges it: the generator's hinge loss and its own.
-
-        The features of `fake` are computed once and serve both: detached here, with gradient there.
-        """
-        with torch.no_grad():
-            seen_real = self._see(real)
-        seen_fake = self._see(fake)
-        detached = [f.detach() for f in seen_fake] if isinstance(seen_fake, list) else seen_fake.detach()
-        own = hinge_discriminator(self.network(seen_real), self.network(detached))
-        self.optimizer.zero_grad(set_to_none=True)
-        own.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        self.network.requires_grad_(False)
-        verdict = hinge_generator(self.network(seen_fake))
-        self.network.requires_grad_(True)
-        return verdict, own.detach()
+    @property
+    def remaining(self) -> float:
+        """Seconds to the end at this speed."""
+        return (self.steps - self.step) * self.seconds_per_step
 
 
 class Trainer:
-    """A recipe at work. Its run folder keeps the networks; another run can set out from them."""
+    """A recipe at work in a run folder.
 
-    def __init__(self, recipe: Recipe, run: Path, vgg_weights: Path, device: str = "cpu") -> None:
-        torch.manual_seed(recipe.seed)
-        self.recipe, self.run_folder, self.device = recipe, run, torch.device(device)
-        run.mkdir(parents=True, exist_ok=True)
-        abstractions = run.parent / "abstractions" if recipe.weights.abstraction else None
-        self._batches = Batches(
-            Path(recipe.data.photos), Path(recipe.data.cartoons), abstractions,
-            batch=recipe.batch, crop=recipe.data.crop, smallest=recipe.data.smallest, seed=recipe.seed,
-        )  # fmt: skip
-        self.generator = _placed(create(recipe.generator), self.device)
-        self.average = create(recipe.generator).to(self.device).requires_grad_(False)
-        self.average.load_state_dict(self.generator.state_dict())
-        self._optimizer = torch.optim.Adam(
-            self.generator.parameters(), lr=recipe.generator_rate, betas=recipe.betas
+    Everything random is a function of the recipe's seed and the step, so a run that is resumed on a CPU
+    goes on bit for bit as one that was never interrupted. (Remembered fakes, where a recipe has a history
+    of them, are those of the first process: with several, a resumed run differs in these.)
+
+    `vgg` names weight files that shall not be fetched, as {"vgg16": file}.
+    Raises StreamtoonError for what a recipe, its folders or the run folder make impossible.
+    """
+
+    def __init__(self, recipe: Recipe, run: Path, fabric: Fabric, vgg: dict[str, Path] | None = None) -> None:
+        self.recipe, self.run, self.fabric = recipe, run, fabric
+        self.batches = Batches(
+            recipe.data,
+            batch=recipe.batch,
+            seed=recipe.seed,
+            how=recipe.abstraction,
+            cache=default_cache() if "abstraction" in recipe.terms() else None,
+            rank=fabric.global_rank,
+            ranks=fabric.world_size,
         )
-        self._vgg = _placed(VGG16(vgg_weights), self.device)
-        # Frozen weights would be cast anew in every pass under autocast.
-        self._vgg.convolutions.to(torch.bfloat16)
-        weights = recipe.weights
-        self._surface = Critic(recipe, self._vgg, self.device) if weights.surface else None
-        self._texture = Critic(recipe, self._vgg, self.device) if weights.texture else None
+        looks, judges = load_vggs(recipe, fabric, vgg or {})
+        self.system = System(recipe, fabric, looks, judges)
+        check_sizes(recipe, self.system)
+        if recipe.start:
+            start_from(recipe, self.system)
+        run.mkdir(parents=True, exist_ok=True)
         self.step = 0
+        self.steps = recipe.initialization.steps + (
+            recipe.steps or recipe.epochs * self.batches.steps_per_epoch
+        )
+        self._stopping = False
 
-    def _losses(self, batch: Batch) -> dict[str, tuple[float, Tensor]]:
-        """Every term that has a weight, as (weight, value); in the warm-up only those on pixels."""
-        weights, terms = self.recipe.weights, dict[str, tuple[float, Tensor]]()
-        draw = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.step)
-        photos, cartoons = batch.photos.to(self.device), batch.cartoons.to(self.device)
-        abstract = None if batch.abstractions is None else batch.abstractions.to(self.device)
-        output = self.generator(photos).float()
-        seeing = self.step >= self.recipe.warm_up
-        if self._surface and seeing:
-            mixes = draw_colour_mix(len(photos), draw).to(self.device)
-            real = surface(mix_colours(cartoons, mixes))
-            fake = surface(mix_colours(output, mixes))
-            verdict, own = self._surface.judge(real, fake)
-            terms["surface"] = (weights.surface, verdict)
-            terms["surface critic"] = (0.0, own)
-        if self._texture and seeing:
-            grey = draw_grey_weights(len(photos), draw).to(self.device)
-            verdict, own = self._texture.judge(random_grey(cartoons, grey), random_grey(output, grey))
-            terms["texture"] = (weights.texture, verdict)
-            terms["texture critic"] = (0.0, own)
-        if weights.structure and seeing:
-            target = self._vgg(superpixel_abstraction(output), ("conv4_3",), activated=False)[0]
-            seen = self._vgg(output, ("conv4_3",), activated=False)[0]
-            terms["structure"] = (weights.structure, F.l1_loss(seen.float(), target.float()))
-        if abstract is not None:
-            distance = F.l1_loss(output, abstract) + steps_apart(output, abstract)
-            terms["abstraction"] = (weights.abstraction, distance)
-        if weights.content and seeing:
-            # At half size: content is what the picture shows, and a quarter of the work shows it too.
-            with torch.no_grad():
-                target = self._vgg(half(photos), ("conv4_3",), activated=False)[0]
-            seen = self._vgg(half(output), ("conv4_3",), activated=False)[0]
-            terms["content"] = (weights.content, F.l1_loss(seen.float(), target.float()))
-        if weights.colour:
-            wanted = photos if abstract is None else abstract
-            terms["colour"] = (weights.colour, yuv_colour(half(half(output)), half(half(wanted))))
-        if weights.total_variation:
-            terms["total variation"] = (weights.total_variation, total_variation(output))
-        if weights.scale:
-            small = self.generator(half(photos)).float()
-            terms["scale"] = (weights.scale, F.l1_loss(small, half(output)))
-        return terms
+    @property
+    def epoch(self) -> float:
+        """Passes over the source that are done."""
+        return self.step / self.batches.steps_per_epoch
 
-    def _set_rates(self) -> None:
-        """Bold strokes first, a steady hand at the end.
+    def resume(self) -> None:
+        """Goes on from the run folder's state. Raises StreamtoonError where that is not possible."""
+        self.step = load_state(self.run, self.system, self.recipe)
 
-        The climb is for Adam, whose first steps are as long as the rate however small the gradient:
-        they would throw a generator off that starts as the identity.
+    def stop(self) -> None:
+        """Has `train` save after the step at hand and raise KeyboardInterrupt; for signal handlers."""
+        self._stopping = True
+
+    def train(
+        self, show: Callable[[Progress], object] = lambda progress: None, *, save_every: float = 600.0
+    ) -> None:
+        """Runs to the end; saves every `save_every` seconds, when stopped, and at the end.
+
+        `show` is called after every step, in the first process alone. Raises StreamtoonError when a loss is
+        no longer a number or runs away, and names the last good state, which it leaves as it is.
         """
-        if self.recipe.schedule == "constant":
-            return
-        share = 0.55 + 0.45 * math.cos(math.pi * self.step / self.recipe.steps)
-        share *= min(1.0, (self.step + 1) / 100)
-        optimizers = [(self._optimizer, self.recipe.generator_rate)]
-        optimizers += [
-            (critic.optimizer, self.recipe.discriminator_rate)
-            for critic in (self._surface, self._texture)
-            if critic
-        ]
-        for optimizer, rate in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate * share
+        saved, kept = time.monotonic(), self._kept_steps()
+        pace: deque[tuple[float, float]] = deque(maxlen=PACE_OVER)
+        batches = self.batches.from_step(self.step)
+        with ExitStack() as stack:
+            stack.callback(batches.close)
+            watch = None
+            if self.fabric.is_global_zero:
+                watch = stack.enter_context(closing(Watch(self.run, self.recipe, self.system, self.step)))
+            while self.step < self.steps:
+                began = time.monotonic()
+                batch = next(batches)
+                waited = time.monotonic() - began
+                losses = self.learn(batch)
+                pace.append((time.monotonic() - began, waited))
+                if watch:
+                    seconds, waits = (sum(column) for column in zip(*pace, strict=True))
+                    watch.note(self.step, losses)
+                    show(Progress(self.step, self.steps, self.epoch, losses, seconds / len(pace),
+                                  self.recipe.batch, waits / seconds))  # fmt: skip
+                    if self.step in kept:
+                        save_checkpoint(self.run, self.system, self.recipe, self.step, self.epoch)
+                        watch.paint(self.step)
+                stopping = self._agreed_to_stop()
+                if stopping or self.step == self.steps or time.monotonic() - saved >= save_every:
+                    self.save(losses)
+                    saved = time.monotonic()
+                if stopping:
+                    raise KeyboardInterrupt
 
-    def train_step(self, batch: Batch) -> dict[str, float]:
-        """One step of every discriminator and of the generator; the unweighted value of every term."""
-        self._set_rates()
-        with torch.autocast(self.device.type, torch.bfloat16):
-            terms = self._losses(batch)
-        total = sum((weight * value for weight, value in terms.values() if weight), torch.zeros(()))
-        values = {name: float(value.detach()) for name, (_, value) in terms.items()}
-        if not math.isfinite(float(total.detach())):
-            raise StreamtoonError(
-                f"the loss is no longer a number at step {self.step}; "
-                f"the last good state is in {self.run_folder}"
-            )
-        self._optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.generator.parameters(), 1.0)
-        self._optimizer.step()
-        # Averages over young weights would remember the start for a thousand steps.
-        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for mean, value in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-                mean.lerp_(value, 1 - decay)
+    def learn(self, batch: Batch) -> dict[str, float]:
+        """One step of everything that learns, and what it lost.
+
+        Raises StreamtoonError when that is no longer a number or runs away.
+        """
+        values = self.system.step(batch.to(self.fabric.device), self._moment())
+        # One exchange with the device for all of them.
+        numbers = torch.stack([value.float() for value in values.values()]).tolist()
+        losses = dict(zip(values, numbers, strict=True))
+        self._demand_sane(losses)
         self.step += 1
-        return values
+        return losses
 
-    def train(self, show: Path, save_every: int = 250) -> None:
-        """Runs to the recipe's last step; keeps weights and a strip of the pictures in `show` on the way."""
-        started, history = time.monotonic(), list[dict[str, float]]()
-        for batch in self._batches.from_step(self.step):
-            if self.step >= self.recipe.steps:
-                break
-            history.append(self.train_step(batch))
-            if self.step % 25 == 0:
-                means = {
-                    name: float(np.mean([h[name] for h in history if name in h])) for name in history[-1]
-                }
-                rate = len(history) / (time.monotonic() - started)
-                text = " ".join(f"{name} {value:.4f}" for name, value in means.items())
-                log.info("step %d (%.2f/s) %s", self.step, rate, text)
-                started, history = time.monotonic(), []
-            if self.step % save_every == 0 or self.step == self.recipe.steps:
-                self.save()
-                picture = before_after(self.average, show, count=8, height=288)
-                write_picture(self.run_folder / f"strip-{self.step:06d}.png", picture)
+    def save(self, losses: dict[str, float]) -> None:
+        """Writes the state that `resume` goes on from."""
+        if self.fabric.is_global_zero:
+            facts = {"steps": self.steps, "epoch": self.epoch, "losses": losses}
+            save_state(self.run, self.system, self.recipe, self.step, facts)
 
-    def save(self) -> None:
-        """Writes the averaged weights and the state that `start_from` takes, each whole or not at all."""
-        states = {"average": self.average.state_dict(), "generator": self.generator.state_dict()}
-        for name, critic in (("surface", self._surface), ("texture", self._texture)):
-            if critic:
-                states[name] = critic.network.state_dict()
-        flat = {
-            f"{part}/{key}": value.contiguous()
-            for part, state in states.items()
-            for key, value in state.items()
-        }
-        partial = self.run_folder / "state.part"
-        save_file(flat, partial, {"step": str(self.step), "recipe": self.recipe.name})
-        partial.replace(self.run_folder / "state.safetensors")
-        partial = self.run_folder / "average.part"
-        save_file({key: value.contiguous() for key, value in self.average.state_dict().items()}, partial)
-        partial.replace(self.run_folder / f"average-{self.step:06d}.safetensors")
+    def _moment(self) -> Moment:
+        first = self.recipe.initialization
+        early = self.step < first.steps
+        begins, ends = (0, first.steps) if early else (first.steps, self.steps)
+        return Moment(
+            self.step,
+            self.steps,
+            (self.step - begins) / max(1, ends - begins - 1),
+            first.weights if early else self.recipe.weights,
+            torch.Generator().manual_seed(
+                (self.recipe.seed * 1_000_003 + self.step) * self.fabric.world_size + self.fabric.global_rank
+            ),
+        )
 
-    def start_from(self, state: Path) -> None:
-        """Takes the networks of another run's state: a style refined under another recipe."""
-        flat = load_file(state)
-        parts: dict[str, nn.Module] = {"average": self.average, "generator": self.generator}
-        for name, critic in (("surface", self._surface), ("texture", self._texture)):
-            if critic:
-                parts[name] = critic.network
-        for part, network in parts.items():
-            own = {key.removeprefix(part + "/"): v for key, v in flat.items() if key.startswith(part + "/")}
-            if own:
-                network.load_state_dict(own)
+    def _kept_steps(self) -> set[int]:
+        """The steps whose averaged weights are kept: as many as the recipe says, evenly, the last one too."""
+        count = min(self.recipe.checkpoints, self.steps)
+        return {round(self.steps * at / count) for at in range(1, count + 1)}
 
+    def _demand_sane(self, losses: dict[str, float]) -> None:
+        scaled = self.recipe.precision == "fp16"  # whose gradients may overflow: its scaler skips such a step
+        strange = [
+            name
+            for name, value in losses.items()
+            if not math.isfinite(value) and not (scaled and name == "gradient")
+        ]
+        weights = self._moment().weights
+        limit = EXPLODED * max(1.0, sum(max(getattr(weights, n).start, getattr(weights, n).end)
+                                        for n in weights.used()))  # fmt: skip
+        if strange or abs(losses["total"]) > limit:
+            what = f"{strange[0]} is no longer a number" if strange else f"the loss is {losses['total']:.3g}"
+            raise StreamtoonError(
+                f"{what} at step {self.step}; the last good state is {self._last_good()}. "
+                'Lower optimizer.generator_rate, or try precision = "fp32"'
+            )
 
-@torch.no_grad()
-def superpixel_abstraction(output: Tensor) -> Tensor:
-    """F_sr: every picture of the batch with its own superpixels painted in their mean colours."""
-    pictures = ((output.clamp(-1, 1) + 1) * 127.5).byte().permute(0, 2, 3, 1).cpu().numpy()
-    painted = [region_means(picture.astype(np.float32), superpixels(picture)) for picture in pictures]
-    batch = torch.from_numpy(np.stack(painted)).permute(0, 3, 1, 2) / 127.5 - 1
-    return batch.to(output.device).contiguous(memory_format=torch.channels_last)
+    def _last_good(self) -> str:
+        state = self.run / "state.safetensors"
+        return str(state) if state.exists() else "the start: nothing had been saved yet"
+
+    def _agreed_to_stop(self) -> bool:
+        """Whether any process was told to stop: all of them stop after the same step."""
+        if self.fabric.world_size == 1:
+            return self._stopping
+        told = self.fabric.all_reduce(torch.tensor(float(self._stopping)), reduce_op="sum")
+        return bool(told)

@@ -16,10 +16,13 @@ import typer
 from typer.core import TyperGroup
 
 from streamtoon.cli.common import interrupted, say_error
+from streamtoon.cli.dataset import dataset
 from streamtoon.cli.doctor import doctor
 from streamtoon.cli.image import EXAMPLES as IMAGE_EXAMPLES
 from streamtoon.cli.image import image
 from streamtoon.cli.styles import styles
+from streamtoon.cli.train import EXAMPLES as TRAIN_EXAMPLES
+from streamtoon.cli.train import train
 from streamtoon.cli.video import EXAMPLES as VIDEO_EXAMPLES
 from streamtoon.cli.video import video
 from streamtoon.errors import StreamtoonError
@@ -29,7 +32,7 @@ class _Group(TyperGroup):
     """Gives every command the same ends."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return ["video", "image", "styles", "doctor"]
+        return ["video", "image", "styles", "train", "doctor"]
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -70,6 +73,8 @@ streamtoon video --help
 app.command(epilog=VIDEO_EXAMPLES)(video)
 app.command(epilog=IMAGE_EXAMPLES)(image)
 app.add_typer(styles, name="styles")
+app.add_typer(dataset, name="dataset")
+app.command(epilog=TRAIN_EXAMPLES)(train)
 app.command()(doctor)
 
 

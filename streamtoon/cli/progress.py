@@ -85,14 +85,15 @@ def _count(progress: Progress) -> str:
 
 def _rate(progress: Progress) -> str:
     left = progress.remaining
-    return f"{progress.fps:.1f} fps" + ("" if left is None else f", {_clock(left)} left")
+    return f"{progress.fps:.1f} fps" + ("" if left is None else f", {clock(left)} left")
 
 
 def _times(progress: Progress) -> str:
     return ", ".join(f"{stage} {spent:.1f} ms" for stage, spent in progress.stages.items())
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds, as 1:02:03."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"

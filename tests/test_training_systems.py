@@ -1,0 +1,87 @@
+"""Every bundled recipe and variant, from pictures to a video: it trains, exports, and runs in each engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from engines.backends import BACKENDS
+from streamtoon import Cartoonizer
+from training.finish import finish
+from training.recipe import Recipe
+from training.recipe_file import bundled_recipes, find_recipe, read_recipe
+from training.start import open_fabric
+from training.trainer import Trainer
+
+SAMPLE = Path(__file__).parent.parent / "samples" / "phone.mp4"
+
+
+# Of gradient descent, and of Adam near the identity; 1e-3 for the rest.
+RATES = {"resnet18": 0.1, "comic": 2e-4, "fpt-unet": 2e-4}
+
+
+def tiny(name: str, variant: str, pictures: Path) -> Recipe:
+    """The recipe as it stands but for its size: crops, batch and lengths."""
+    return read_recipe(
+        find_recipe(name),
+        variant,
+        [f"data.source={pictures / 'photos'}", f"data.target={pictures / 'cartoons'}", "data.crop=64",
+         "batch=2", "checkpoints=1", "steps=2", "epochs=0", "initialization.steps=12",
+         "initialization.weights={reconstruction=1.0}", "optimizer.schedule=constant",
+         f"optimizer.generator_rate={RATES.get(name, 1e-3)}"],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", bundled_recipes())
+def test_a_recipe_learns_to_reconstruct_then_plays_and_its_style_runs_a_video_in_every_engine(
+    name: str, picture_folders: Path, vgg_files: dict[str, Path], tmp_path: Path
+) -> None:
+    recipe = tiny(name, "", picture_folders)
+    trainer = Trainer(recipe, tmp_path / "run", open_fabric(recipe, "cpu"), vgg_files)
+    if recipe.generator == "unet":  # which starts as the identity: there would be nothing to learn
+        dice = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for weight in trainer.system.there.generator.parameters():
+                weight.add_(torch.randn(weight.shape, generator=dice), alpha=0.01)
+    losses: list[dict[str, float]] = []
+    trainer.train(lambda progress: losses.append(progress.losses))
+    first, last = losses[0]["reconstruction"], np.mean([each["reconstruction"] for each in losses[9:12]])
+    assert last < 0.8 * first
+    assert recipe.weights.used() <= losses[-1].keys(), "every term of the recipe was learned from"
+    style = finish(trainer, tmp_path / "style")
+    assert (style.name, style.generator) == (name, recipe.generator)
+    assert style.training is not None and style.training.steps == 14 and "torch" in style.training.versions
+    means = {}
+    for engine in BACKENDS:
+        with Cartoonizer(style.folder, engine=engine, precision="fp32", detail=0.5) as cartoonize:
+            report = cartoonize.video(SAMPLE, tmp_path / f"{engine}.mp4", end=0.2)
+        assert report.frames_out >= 5
+        video = cv2.VideoCapture(str(tmp_path / f"{engine}.mp4"))
+        means[engine] = np.asarray(video.read()[1], np.float64)
+    (reference, *others) = means.values()
+    for other in others:
+        assert np.abs(other - reference).mean() < 1.5
+
+
+VARIANTS = [("fpt-unet", "more-texture"), ("resnet18", "gradient-penalty")] + [
+    ("cartoon-to-human", variant) for variant in ("gan-v1", "gan-v2", "v3", "v4", "v5", "v6")
+]
+
+
+@pytest.mark.parametrize("name, variant", VARIANTS)
+def test_a_variant_learns(
+    name: str, variant: str, picture_folders: Path, vgg_files: dict[str, Path], tmp_path: Path
+) -> None:
+    recipe = tiny(name, variant, picture_folders)
+    trainer = Trainer(recipe, tmp_path / "run", open_fabric(recipe, "cpu"), vgg_files)
+    trainer.step = recipe.initialization.steps
+    before = [weight.clone() for weight in trainer.system.there.generator.parameters()]
+    losses = trainer.learn(trainer.batches.at(0))
+    assert recipe.weights.used() <= losses.keys()
+    assert all(np.isfinite(list(losses.values())))
+    after = trainer.system.there.generator.parameters()
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))

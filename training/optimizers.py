@@ -1,0 +1,69 @@
+"""Optimizers, their rates over a run, and gradients shared between processes."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from training.recipe import Optimizer
+
+CLIMB = 100
+"""Steps in which the cosine schedule reaches its rate."""
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def placed(network: Network, device: torch.device) -> Network:
+    """On the device, channels last: what convolutions are fastest in, on CPUs and GPUs."""
+    return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def make_optimizer(
+    settings: Optimizer, network: nn.Module, rate: float, fabric: Fabric
+) -> torch.optim.Optimizer:
+    """Adam or stochastic gradient descent over the network's weights, set up for fabric's precision."""
+    optimizer: torch.optim.Optimizer
+    if settings.name == "adam":
+        optimizer = torch.optim.Adam(network.parameters(), lr=rate, betas=settings.betas)
+    else:
+        optimizer = torch.optim.SGD(network.parameters(), lr=rate)
+    return cast(torch.optim.Optimizer, fabric.setup_optimizers(optimizer))
+
+
+def rate_share(settings: Optimizer, step: int, steps: int) -> float:
+    """What part of its rate an optimizer works with at `step` of `steps`, from 0.
+
+    The cosine's climb is for Adam, whose first steps are as long as the rate however small the gradient:
+    they would throw a generator off that starts as the identity.
+    """
+    if settings.schedule == "linear":
+        return min(1.0, 2 * (1 - step / steps))
+    if settings.schedule == "cosine":
+        return (0.55 + 0.45 * math.cos(math.pi * step / steps)) * min(1.0, (step + 1) / CLIMB)
+    return 1.0
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The rate of every weight from now on."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def average_gradients(fabric: Fabric, network: nn.Module) -> None:
+    """Gives every process the mean of all processes' gradients, in one exchange.
+
+    DistributedDataParallel does this for a network that is run forwards once and backwards once; here one
+    is run several times before its step and others are looked through without one.
+    """
+    if fabric.world_size == 1:
+        return
+    gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    shared = cast(torch.Tensor, fabric.all_reduce(flat, reduce_op="mean"))
+    parts = torch.split(shared, [gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
