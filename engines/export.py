@@ -6,6 +6,7 @@ Needs the packages torch, onnx, onnxscript, onnxruntime and safetensors.
 from __future__ import annotations
 
 import copy
+import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,8 @@ def export_onnx(generator: nn.Module, file: Path) -> None:
     multiple = int(getattr(generator, "size_multiple", 1))
     example = torch.zeros(1, 3, 16 * multiple, 24 * multiple)
     free = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    # It tells of operators that it knows and torchvision, which is not needed here, would bring.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # torch warns about its own internals here (FutureWarning, DeprecationWarning): nothing of ours.
         warnings.simplefilter("ignore")

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from engines.backends import BACKENDS
+from eval.metrics.ssim import ssim
 from streamtoon import Cartoonizer
 from training.finish import finish
 from training.recipe import Recipe
@@ -55,16 +56,19 @@ def test_a_recipe_learns_to_reconstruct_then_plays_and_its_style_runs_a_video_in
     style = finish(trainer, tmp_path / "style")
     assert (style.name, style.generator) == (name, recipe.generator)
     assert style.training is not None and style.training.steps == 14 and "torch" in style.training.versions
-    means = {}
+    frames = {}
     for engine in BACKENDS:
         with Cartoonizer(style.folder, engine=engine, precision="fp32", detail=0.5) as cartoonize:
             report = cartoonize.video(SAMPLE, tmp_path / f"{engine}.mp4", end=0.2)
         assert report.frames_out >= 5
         video = cv2.VideoCapture(str(tmp_path / f"{engine}.mp4"))
-        means[engine] = np.asarray(video.read()[1], np.float64)
-    (reference, *others) = means.values()
+        frames[engine] = np.asarray(video.read()[1], np.float64)
+    (reference, *others) = frames.values()
     for other in others:
         assert np.abs(other - reference).mean() < 1.5
+    photo = cv2.VideoCapture(str(SAMPLE)).read()[1]
+    likeness = ssim(reference[..., 1], photo[..., 1], data_range=255)  # of the green channel
+    assert 0.02 < likeness < 0.999, "it is drawn, and still the same scene"
 
 
 VARIANTS = [("fpt-unet", "more-texture"), ("resnet18", "gradient-penalty")] + [

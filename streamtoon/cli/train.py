@@ -130,6 +130,8 @@ def train(
     if trainer.fabric.is_global_zero:
         from training.finish import finish
 
+        if not quiet:
+            say("trained; writing the style: its graph, checked against torch, and a before/after picture")
         style = finish(trainer, style_folder)
         if not quiet:
             say(f"{style.folder}: style {style.name}, {trainer.step} steps, licence {style.licence}")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LINE_EVERY = 30.0
 """Seconds between two lines where standard error is no terminal."""
+COLUMNS = 3
+"""Losses side by side."""
 SMOOTHING = 0.95
 """Of the losses that are shown: the share of the last value in the next."""
 
@@ -103,11 +105,12 @@ def _with_losses(bars: RenderableType, losses: _Smooth) -> RenderableType:
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
+    for _ in range(COLUMNS):
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(no_wrap=True)
     items = list(losses.values.items())
-    for row in range(0, len(items), 3):
-        cells = [
-            cell for name, value in items[row : row + 3] for cell in (f"[dim]{name}[/dim]", f"{value:.4g}")
-        ]
+    for row in range(0, len(items), COLUMNS):
+        cells = [cell for name, value in items[row : row + COLUMNS] for cell in (name, f"{value:.4g}")]
         table.add_row(*cells)
     return Group(bars, table)
 
