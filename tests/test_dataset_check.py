@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from engines.errors import StreamtoonError
 from training.data import checking, many
 from training.data.checking import aside, check, is_grey, set_aside, undo
-from training.data.files import read_picture, write_picture
+from training.data.files import list_pictures, read_picture, write_picture
 from training.data.many import for_each
 
 
@@ -147,6 +148,22 @@ def test_the_largest_of_like_pictures_is_kept(tmp_path: Path) -> None:
     assert {each.path: each.detail for each in found} == {"a.png": "of b.png", "c.png": "of b.png"}
 
 
+def test_of_a_link_and_its_file_the_file_is_kept(tmp_path: Path) -> None:
+    _save(tmp_path / "z.png", painting(1, size=(300, 280)))
+    try:
+        (tmp_path / "a.png").symlink_to("z.png")
+    except OSError:
+        pytest.skip("this system lets nobody make links")
+    assert [(each.path, each.detail) for each in check(tmp_path)[0]] == [("a.png", "of z.png")]
+
+
+def test_what_the_tools_lay_beside_a_folder_is_no_part_of_the_one_above(tmp_path: Path) -> None:
+    for place in ("ep1", "ep1.sheets", "ep1.sheets/rejected", "ep1.set-aside/tiny"):
+        _save(tmp_path / place / "a.png", painting(1, size=(64, 48)))
+    assert list_pictures(tmp_path) == [tmp_path / "ep1" / "a.png"]
+    assert list_pictures(tmp_path / "ep1.sheets" / "rejected")  # asked for by name
+
+
 def test_grey_bears_a_compressors_colours_and_a_little_colour_is_not_grey() -> None:
     grey = cv2.cvtColor(cv2.cvtColor(painting(1), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     _, data = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 50])
@@ -183,6 +200,11 @@ def test_the_first_results_come_before_the_last_jobs_are_known() -> None:
 def test_what_a_job_raises_is_raised_here(tmp_path: Path) -> None:
     with pytest.raises(StreamtoonError, match="not a picture"):
         list(for_each(read_picture, [tmp_path / "none.png"] * (many.FEW + 1), workers=2))
+
+
+def test_a_process_that_is_killed_is_one_sentence() -> None:
+    with pytest.raises(StreamtoonError, match="--workers 1"):
+        list(for_each(os._exit, [1] * (many.FEW + 1), workers=2))
 
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one(

@@ -47,7 +47,7 @@ def photos(tmp_path: Path) -> Path:
 def test_frames_writes_pictures_and_sheets_and_says_what_it_did(film: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     said = _run("frames", film, out).stdout
-    assert f"{out}: 2 pictures of 2 scenes, 0 left out (none), 320x180 in " in said
+    assert f"{out}: 2 pictures of 2 scenes, 0 left out, 320x180 in " in said
     assert len(list_pictures(out)) == 2
     assert "it was done already" in _run("frames", film, out).stdout
     facts = json.loads(_run("frames", film, out, "--json").stdout)
@@ -92,7 +92,7 @@ def test_ctrl_c_ends_frames_with_130_and_a_run_to_go_on_from(tmp_path: Path) -> 
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
-    assert not list(out.rglob("*.part"))
+    assert not list(out.rglob(".*"))  # what is being written has such a name
     names = [path.name for path in list_pictures(out)]
     assert 0 < len(names) < 120
     facts = json.loads(_run("frames", film, out, "--json").stdout)
@@ -104,26 +104,34 @@ def test_check_lists_moves_and_brings_back(photos: Path) -> None:
     said = _run("check", photos, "--dry-run").stdout
     assert "duplicate  copy.png: of 0.png" in said
     assert "1 of 4 pictures would be set aside" in said
+    assert "do not go together" in _run("check", photos, "--undo", "--dry-run", code=2).stderr
     facts = json.loads(_run("check", photos, "--json").stdout)
     assert [each["path"] for each in facts["found"]] == ["copy.png"]
     assert not (photos / "copy.png").exists()
-    assert "1 pictures brought back" in _run("check", photos, "--undo").stdout
+    assert "1 picture brought back" in _run("check", photos, "--undo").stdout
     assert (photos / "copy.png").exists()
     assert "nothing of" in _run("check", photos, "--undo", code=1).stderr
 
 
-def test_smooth_superpixels_and_collages(photos: Path, tmp_path: Path) -> None:
-    assert "4 copies written, 0 were there" in _run("smooth", photos, tmp_path / "smooth").stdout
-    assert "0 copies written, 4 were there" in _run("smooth", photos, tmp_path / "smooth").stdout
+def test_smooth_superpixels_and_collages(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "4 pictures written, 0 there before" in _run("smooth", photos, tmp_path / "smooth").stdout
+    assert "0 pictures written, 4 there before" in _run("smooth", photos, tmp_path / "smooth").stdout
     assert "expected an odd number" in _run("smooth", photos, tmp_path / "s", "--width", "4", code=2).stderr
     pytest.importorskip("skimage")
     cache = tmp_path / "cache"
-    facts = json.loads(_run("superpixels", photos, "--cache", cache, "--json").stdout)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    facts = json.loads(_run("superpixels", photos, "--json").stdout)
     assert (facts["computed"], facts["present"]) == (3, 1)
+    said = _run("superpixels", photos, "--recipe", "comic").stdout
+    assert "0 abstractions computed, 4 there before" in said
+    said = _run("superpixels", photos, "--recipe", "fpt-unet", code=1).stderr
+    assert "fpt-unet does not learn from abstractions" in said
     parts = [painting(seed, size=(200, 160)) for seed in range(4)]
     write_picture(photos / "collage.png", np.vstack([np.hstack(parts[:2]), np.hstack(parts[2:])]))
     said = _run("collages", photos, tmp_path / "pairs", "--cartoon", "bottom-left").stdout
-    assert "1 pairs, 4 pictures left out" in said
+    assert "1 pair, 4 pictures left out" in said
     np.testing.assert_array_equal(read_picture(tmp_path / "pairs/cartoon/collage.png"), parts[2])
     _run("collages", photos, tmp_path / "p", "--cartoon", "top-left", code=2)
 

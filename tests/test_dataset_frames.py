@@ -20,6 +20,7 @@ from engines.errors import StreamtoonError
 from streamtoon.dataset import Taken, take_frames
 from streamtoon.film import Film, _full_size
 from training.data.bars import Box
+from training.data.contact_sheet import _drawable
 from training.data.files import list_pictures, read_picture
 from training.data.frames import clock
 from training.data.manifest import Choice, load_manifest
@@ -115,7 +116,7 @@ take_frames(Path({str(film)!r}), Path({str(tmp_path / "broken")!r}), Choice(ever
     _take(film, tmp_path / "broken", **choice)
 
     def contents(folder: Path) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in folder.rglob("*") if path.suffix != ".part"}
+        return {path.name: path.read_bytes() for path in folder.rglob("[!.]*")}
 
     assert contents(tmp_path / "broken").keys() == contents(tmp_path / "whole").keys()
     assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
@@ -138,7 +139,7 @@ def test_an_interrupted_run_leaves_whole_files_and_a_manifest(tmp_path: Path) ->
     assert state.kept
     for kept in state.kept:
         read_picture(out / kept.file)
-    assert not list(out.rglob("*.part"))
+    assert not list(out.rglob(".*"))  # what is being written has such a name
 
 
 def test_another_film_or_other_settings_are_refused_and_restart_begins_anew(tmp_path: Path) -> None:
@@ -149,12 +150,13 @@ def test_another_film_or_other_settings_are_refused_and_restart_begins_anew(tmp_
     assert _take(first, out).was_done
     with pytest.raises(StreamtoonError, match=r"another film, first\.mp4.*--restart"):
         _take(second, out)
-    with pytest.raises(StreamtoonError, match=r"other settings \(--size None is now 64\)"):
+    with pytest.raises(StreamtoonError, match=r"other settings \(--size not given is now 64\)"):
         _take(first, out, size=64)
     (out / "mine.txt").write_text("kept")
+    (out / "00-00-09.000.png").write_bytes(b"of a run that was killed before it could list it")
     taken = take_frames(second, out, Choice(size=64), restart=True)
     assert taken.kept == 1
-    assert (out / "mine.txt").exists()
+    assert {path.name for path in out.iterdir()} == {"mine.txt", "frames.json", list_pictures(out)[0].name}
     assert min(read_picture(list_pictures(out)[0]).shape[:2]) == 64
 
 
@@ -211,6 +213,10 @@ def test_chroma_samples_lie_where_the_standards_put_them(full_range: bool) -> No
     full = _full_size(plane, (60, 40), full_range)
     rows, columns = np.mgrid[2:38, 2:58]
     assert np.abs(full[2:38, 2:58] - (2.0 * columns - rows + 60)).max() <= 1.01
+
+
+def test_a_sheets_title_is_in_letters_that_its_font_has() -> None:
+    assert _drawable("Zo\u00eb\n\u6620\u753b.mp4: 3 kept") == "Zoe???.mp4: 3 kept"
 
 
 @pytest.mark.parametrize(

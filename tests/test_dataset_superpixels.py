@@ -179,7 +179,7 @@ def test_the_users_own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("training.data.structure.cache_folder", lambda name: tmp_path / name)
     assert default_cache() == tmp_path / "abstractions"
     monkeypatch.setattr("training.data.structure.cache_folder", lambda name: None)
-    with pytest.raises(StreamtoonError, match="--cache"):
+    with pytest.raises(StreamtoonError, match="no private cache folder"):
         default_cache()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from film_clips import painting
 from numpy.typing import NDArray
@@ -70,6 +71,31 @@ def test_copies_among_their_originals_are_refused(tmp_path: Path) -> None:
             smooth_folder(tmp_path, out)
 
 
+def test_copies_of_another_width_and_other_files_are_refused(tmp_path: Path) -> None:
+    here, there, mine = (tmp_path / name for name in ("drawings", "smooth", "mine"))
+    here.mkdir()
+    mine.mkdir()
+    write_picture(here / "a.png", painting(1))
+    write_picture(mine / "a.png", painting(2))
+    smooth_folder(here, there)
+    with pytest.raises(StreamtoonError, match="smoothed over 5 pixels, not 9"):
+        smooth_folder(here, there, width=9)
+    with pytest.raises(StreamtoonError, match="holds other files"):
+        smooth_folder(here, mine)
+    np.testing.assert_array_equal(read_picture(mine / "a.png"), painting(2))
+
+
+def test_copies_that_cannot_be_written_end_the_run(tmp_path: Path) -> None:
+    (tmp_path / "drawings" / "deep").mkdir(parents=True)
+    write_picture(tmp_path / "drawings" / "deep" / "a.png", painting(1))
+    smooth_folder(tmp_path / "drawings", tmp_path / "smooth")
+    (tmp_path / "smooth" / "deep" / "a.png").unlink()
+    (tmp_path / "smooth" / "deep").rmdir()
+    (tmp_path / "smooth" / "deep").touch()
+    with pytest.raises(StreamtoonError, match="cannot be made"):
+        smooth_folder(tmp_path / "drawings", tmp_path / "smooth")
+
+
 # --- collages -----------------------------------------------------------------------------------------
 
 
@@ -125,6 +151,16 @@ def test_photographs_are_no_collages() -> None:
     assert [path.name for path in photos if find_seams(read_picture(path))] == []
 
 
+def test_pairs_that_could_overwrite_the_collages_are_refused(tmp_path: Path) -> None:
+    here = tmp_path / "pairs" / "real"
+    here.mkdir(parents=True)
+    write_picture(here / "a.png", _collage(PARTS))
+    for out in (here, here / "out", tmp_path / "pairs"):
+        with pytest.raises(StreamtoonError, match="lie in one another"):
+            cut_folder(here, out)
+    np.testing.assert_array_equal(read_picture(here / "a.png"), _collage(PARTS))
+
+
 @pytest.mark.parametrize("real, cartoon", [("top-left", "top-right"), ("bottom-right", "bottom-left")])
 def test_a_folder_of_collages_becomes_pairs(tmp_path: Path, real: Quarter, cartoon: Quarter) -> None:
     here, out = tmp_path / "crawled", tmp_path / "pairs"
@@ -142,3 +178,20 @@ def test_a_folder_of_collages_becomes_pairs(tmp_path: Path, real: Quarter, carto
     parts = dict(zip(QUARTERS, PARTS[::-1], strict=True))
     np.testing.assert_array_equal(read_picture(out / "real/more/b.png"), parts[real])
     np.testing.assert_array_equal(read_picture(out / "cartoon/more/b.png"), parts[cartoon])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "P"])
+def test_what_is_transparent_lies_on_white(tmp_path: Path, suffix: str, kind: str) -> None:
+    """Pillow's own composition over white is the reference."""
+    values = np.random.default_rng(0).integers(0, 256, (24, 20, 4), dtype=np.uint8)
+    values[..., 3] = np.repeat([0, 90, 255, 255], 5)
+    given = PIL.Image.fromarray(values, "RGBA").convert(kind)
+    if kind == "P":
+        given.info["transparency"] = 7
+    path = tmp_path / f"drawing{suffix}"
+    given.save(path, lossless=True, exact=True) if suffix == ".webp" else given.save(path)
+    stored = PIL.Image.open(path).convert("RGBA")
+    white = PIL.Image.new("RGBA", stored.size, "white")
+    expected = np.asarray(PIL.Image.alpha_composite(white, stored).convert("RGB"), int)
+    assert np.abs(read_picture(path).astype(int) - expected).max() <= 1

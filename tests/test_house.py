@@ -157,9 +157,13 @@ def test_the_readmes_options_exist() -> None:
     named = set(
         re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", re.sub(r"--help|tensorboard --logdir", "", README))
     )
-    known = {option for command in commands.values() for item in command.params for option in item.opts}
+    every = [*commands.values()]
+    every += [inner for command in every for inner in getattr(command, "commands", {}).values()]
+    known = {option for command in every for item in command.params for option in item.opts}
     assert len(named) > 10
     assert named <= known
+    group: Any = get_command(app)
+    assert sorted(group.list_commands(None)) == sorted(commands), "--help lists every command"
     for name in re.findall(r"`streamtoon (\w+)", README):
         assert name in commands, name
 

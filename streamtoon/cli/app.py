@@ -32,7 +32,7 @@ class _Group(TyperGroup):
     """Gives every command the same ends."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return ["video", "image", "styles", "train", "doctor"]
+        return ["video", "image", "styles", "train", "dataset", "doctor"]
 
     def invoke(self, ctx: Any) -> Any:
         try:

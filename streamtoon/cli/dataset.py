@@ -40,6 +40,7 @@ streamtoon dataset smooth cartoons/ cartoons-smooth/
 SUPERPIXELS_EXAMPLES = """\b
 [bold]Examples[/bold]
 streamtoon dataset superpixels photos/
+streamtoon dataset superpixels photos/ --recipe my-style.toml
 """
 COLLAGES_EXAMPLES = """\b
 [bold]Examples[/bold]
@@ -57,6 +58,17 @@ WorkersOption = Annotated[
     typer.Option(metavar="N", min=1, help="Processes at work; all cores by default.", show_default=False),
 ]
 Corner = Literal["top-left", "top-right", "bottom-left", "bottom-right"]
+CORNERS = "top-left, top-right, bottom-left or bottom-right"
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _warn_of(sentences: tuple[str, ...], most: int = 5) -> None:
+    """The first few, and how many more there are."""
+    more = len(sentences) - most
+    say_warnings((*sentences[:most], *([f"{more} more like that"] if more > 0 else [])))
 
 
 def _parse_crop(text: str) -> str:
@@ -163,8 +175,9 @@ def frames(
         print_json(taken.as_dict())
     elif not quiet:
         say(
-            f"{out}: {taken.kept} pictures of {taken.scenes} scenes, {taken.rejected} left out"
-            f" ({taken.why or 'none'}), {taken.width}x{taken.height}"
+            f"{out}: {_some(taken.kept, 'picture')} of {_some(taken.scenes, 'scene')},"
+            f" {taken.rejected} left out{f' ({taken.why})' if taken.why else ''},"
+            f" {taken.width}x{taken.height}"
             + ("; it was done already" if taken.was_done else f" in {taken.seconds:.1f} s"),
             stderr=False,
         )
@@ -200,13 +213,15 @@ def check(
     """
     from training.data import checking
 
+    if undo and dry_run:
+        raise typer.BadParameter("--undo and --dry-run do not go together")
     if undo:
         moved, stuck = checking.undo(folder)
         say_warnings(tuple(f"{path} stays aside: another file has its place" for path in stuck))
         if as_json:
             print_json({"folder": str(folder), "brought_back": moved, "stuck": stuck})
         elif not quiet:
-            say(f"{folder}: {moved} pictures brought back", stderr=False)
+            say(f"{folder}: {_some(moved, 'picture')} brought back", stderr=False)
         return
     with _pictures(folder, quiet=quiet) as count:
         found, total = checking.check(
@@ -230,7 +245,7 @@ def check(
             say(f"{each.reason:>14}  {each.path}: {each.detail}", stderr=False)
         verb = "would be set aside" if dry_run else "set aside"
         where = "" if report is None else f"; {report} says which, --undo brings them back"
-        say(f"{folder}: {len(found)} of {total} pictures {verb}{where}", stderr=False)
+        say(f"{folder}: {len(found)} of {_some(total, 'picture')} {verb}{where}", stderr=False)
 
 
 @dataset.command(epilog=SMOOTH_EXAMPLES)
@@ -246,33 +261,31 @@ def smooth(
 ) -> None:
     """Write edge-smoothed copies of drawings, as CartoonGAN and AnimeGAN train against.
 
-    Copies have the names of their originals; those that are there already are not made again.
+    Copies have the names of their originals; those that are there and no older are not made again.
     """
-    from training.data.smoothing import failures, smooth_folder
+    from training.data.smoothing import smooth_folder
 
     if width % 2 == 0:
         raise typer.BadParameter(f"--width is {width}, expected an odd number")
     with _pictures(folder, quiet=quiet) as count:
         done = smooth_folder(folder, out, width=width, workers=workers, on_progress=count)
-    say_warnings(tuple(failures(done.failed)))
+    _warn_of(done.failed)
     if as_json:
         print_json({"written": done.written, "present": done.present, "failed": list(done.failed)})
     elif not quiet:
-        say(f"{out}: {done.written} copies written, {done.present} were there", stderr=False)
+        say(f"{out}: {_some(done.written, 'picture')} written, {done.present} there before", stderr=False)
 
 
 @dataset.command(epilog=SUPERPIXELS_EXAMPLES)
 def superpixels(
     folder: FolderArgument,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", file_okay=False, help="Where they are kept; a folder of yours by default."
-        ),
-    ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(metavar="RECIPE", help="The recipe that is to learn from them, by name or file."),
+        typer.Option(
+            metavar="RECIPE",
+            help="The recipe that is to learn from them, by name or file: each may want its own.",
+            show_default=False,
+        ),
     ] = None,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
@@ -290,11 +303,16 @@ def superpixels(
     from training.recipe import PLAIN
     from training.recipe_file import find_recipe, read_recipe
 
-    how = read_recipe(find_recipe(recipe)).abstraction if recipe else PLAIN
-    cache = default_cache() if cache is None else cache
+    read = read_recipe(find_recipe(recipe)) if recipe else None
+    if read and "abstraction" not in read.terms():
+        raise StreamtoonError(
+            f"recipe {recipe} does not learn from abstractions: there is nothing to compute"
+        )
+    how = read.abstraction if read else PLAIN
+    cache = default_cache()
     with _pictures(folder, quiet=quiet) as count:
         done = fill_folder(folder, cache, how, workers=workers, on_progress=count)
-    say_warnings(done.failed)
+    _warn_of(done.failed)
     if as_json:
         print_json(
             {
@@ -305,15 +323,20 @@ def superpixels(
             }
         )
     elif not quiet:
-        say(f"{done.cache}: {done.computed} abstractions computed, {done.present} were there", stderr=False)
+        say(
+            f"{done.cache}: {_some(done.computed, 'abstraction')} computed, {done.present} there before",
+            stderr=False,
+        )
 
 
 @dataset.command(epilog=COLLAGES_EXAMPLES)
 def collages(
     folder: FolderArgument,
     out: OutArgument,
-    real: Annotated[Corner, typer.Option(help="Where the photograph lies.")] = "top-left",
-    cartoon: Annotated[Corner, typer.Option(help="Where the cartoon lies.")] = "top-right",
+    real: Annotated[
+        Corner, typer.Option(metavar="CORNER", help=f"Where the photograph lies: {CORNERS}.")
+    ] = "top-left",
+    cartoon: Annotated[Corner, typer.Option(metavar="CORNER", help="Where the cartoon lies.")] = "top-right",
     workers: WorkersOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -334,4 +357,7 @@ def collages(
     if not quiet:
         for sentence in done.left_out:
             say(f"left out: {sentence}", stderr=False)
-        say(f"{out}: {done.pairs} pairs, {len(done.left_out)} pictures left out", stderr=False)
+        say(
+            f"{out}: {_some(done.pairs, 'pair')}, {_some(len(done.left_out), 'picture')} left out",
+            stderr=False,
+        )

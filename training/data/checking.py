@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from engines.errors import StreamtoonError
-from training.data.files import Image, list_pictures, read_picture, write_whole
+from training.data.files import ASIDE, Image, list_pictures, make_folder, read_picture, write_whole
 from training.data.hashing import Seen, perceptual_hash
 from training.data.many import for_each
 
@@ -141,7 +141,12 @@ def _repeated(
 ) -> list[Found]:
     found, kept = [], list[Path]()
     seen, digests = Seen(), dict[str, Path]()
-    for path in sorted(paths, key=lambda each: (-facts[each].width * facts[each].height, each)):
+
+    def rank(path: Path) -> tuple[int, bool, Path]:
+        # A link behind the file that it may lead to: moving that away would leave it leading nowhere.
+        return -facts[path].width * facts[path].height, path.is_symlink(), path
+
+    for path in sorted(paths, key=rank):
         each = facts[path]
         if each.digest in digests:
             found.append(Found(name(path), "duplicate", f"of {name(digests[each.digest])}"))
@@ -166,7 +171,7 @@ def _relative(folder: Path, path: Path) -> str:
 def aside(folder: Path) -> Path:
     """Where what is set aside goes: beside `folder`, as what is in it gets trained on."""
     folder = folder.resolve()
-    return folder.with_name(f"{folder.name}.set-aside")
+    return folder.with_name(f"{folder.name}{ASIDE}")
 
 
 def set_aside(folder: Path, found: list[Found]) -> Path:
@@ -176,10 +181,7 @@ def set_aside(folder: Path, found: list[Found]) -> Path:
     """
     place = aside(folder)
     report = place / REPORT
-    try:
-        place.mkdir(exist_ok=True)
-    except OSError as error:
-        raise StreamtoonError(f"folder {place} cannot be made: {error.strerror or error}") from error
+    make_folder(place)
     before = _read_report(report) if report.exists() else []
     moves = [Moved(each, _free(place, f"{each.reason}/{each.path}")) for each in found]
     _write_report(report, folder, [*before, *moves])

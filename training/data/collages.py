@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import StreamtoonError
-from training.data.files import Image, list_pictures, read_picture, write_picture
+from training.data.files import Image, demand_apart, list_pictures, make_folder, read_picture, write_picture
 from training.data.many import for_each
 
 Quarter = Literal["top-left", "top-right", "bottom-left", "bottom-right"]
@@ -119,10 +119,10 @@ def cut_folder(
     """Cut every collage in `folder` into OUT/real/NAME.png and OUT/cartoon/NAME.png, of one size.
 
     NAME keeps folders below `folder`. Pictures that are no 2 x 2 collage are left out and named. Raises
-    StreamtoonError when there is no picture at all or `out` lies in `folder`.
+    StreamtoonError when there is no picture at all, or when `out` lies in `folder` or the other way round:
+    a pair might take the place of a collage.
     """
-    if folder.resolve() in (out.resolve(), *out.resolve().parents):
-        raise StreamtoonError(f"{out} lies in {folder}; name a folder elsewhere")
+    demand_apart(folder, out)
     paths = list_pictures(folder)
     stems = [path.relative_to(folder).with_suffix("") for path in paths]
     counts, jobs = Counter(stems), []
@@ -153,11 +153,6 @@ def _cut(out: Path, real: Quarter, cartoon: Quarter, job: tuple[Path, str]) -> s
         return "no collage of two by two: there is no seam in its middle both ways"
     for kind, quarter in (("real", real), ("cartoon", cartoon)):
         target = out / kind / name
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StreamtoonError(
-                f"folder {target.parent} cannot be made: {error.strerror or error}"
-            ) from error
+        make_folder(target.parent)
         write_picture(target, seams.cut(image, quarter))
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ def draw_sheet(title: str, cells: Sequence[Cell]) -> files.Image:
     width = columns * (CELL + GAP) + GAP
     sheet = Image.new("RGB", (width, HEAD + rows * (tall + LINE + GAP) + GAP), GROUND)
     draw = ImageDraw.Draw(sheet)
-    draw.text((GAP, HEAD // 2), title, TEXT, ImageFont.load_default(26), anchor="lm")
+    draw.text((GAP, HEAD // 2), _drawable(title), TEXT, ImageFont.load_default(26), anchor="lm")
     font = ImageFont.load_default(17)
     for n, (cell, picture) in enumerate(zip(cells, pictures, strict=True)):
         left = GAP + n % columns * (CELL + GAP)
@@ -83,6 +84,12 @@ def draw_sheet(title: str, cells: Sequence[Cell]) -> files.Image:
         draw.text((left, line), cell.caption, TEXT, font, anchor="lm")
         draw.text((left + CELL, line), cell.note, DIM, font, anchor="rm")
     return np.asarray(sheet, np.uint8)
+
+
+def _drawable(text: str) -> str:
+    """`text` in the letters that the font in Pillow has, ASCII's: accents left out, "?" for all others."""
+    letters = (each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
+    return "".join(each if each.isascii() and each.isprintable() else "?" for each in letters)
 
 
 def _fitted(cell: Cell) -> Image.Image | None:

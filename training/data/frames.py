@@ -15,9 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.errors import StreamtoonError
 from training.data.cuts import SIDE, Frame, watch
-from training.data.files import Image, write_picture
+from training.data.files import SHEETS, Image, make_folder, write_picture
 from training.data.hashing import Seen, perceptual_hash
 from training.data.manifest import Kept, Manifest, Rejected
 from training.data.scenes import Scene, scenes
@@ -51,14 +50,14 @@ def clock(seconds: float, mark: str = ":") -> str:
 
 
 def thumbs_folder(out: Path) -> Path:
-    """Where small copies of rejected pictures lie until they are on a sheet: beside `out`, not in it."""
+    """Where small copies of rejected pictures lie, which their sheets are drawn from: beside `out`."""
     return sheets_folder(out) / "rejected"
 
 
 def sheets_folder(out: Path) -> Path:
     """Where contact sheets go: what is in `out` gets trained on."""
     out = out.resolve()  # "." has no name
-    return out.with_name(f"{out.name}.sheets")
+    return out.with_name(f"{out.name}{SHEETS}")
 
 
 def extract(
@@ -74,10 +73,7 @@ def extract(
     one run would have given. Raises StreamtoonError when something cannot be written.
     """
     for folder in (out, thumbs_folder(out)):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StreamtoonError(f"folder {folder} cannot be made: {error.strerror or error}") from error
+        make_folder(folder)
     run = _Run(manifest, out)
     count = 0
 

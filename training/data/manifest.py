@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from training.data.bars import Box
 from training.data.files import write_whole
 
 NAME = "frames.json"
+PICTURE = re.compile(r"\d\d+-\d\d-\d\d\.\d{3}\.(png|webp)")
+"""How the pictures are named: by their time."""
 _OPTIONS = {"per_scene": "--per-scene", "form": "--format"}
 VERSION = 1
 
@@ -85,9 +88,9 @@ def load_manifest(folder: Path) -> Manifest | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise StreamtoonError(f"{path} cannot be read: {error}; remove it to start afresh") from error
+        raise StreamtoonError(f"{path} cannot be read: {error}; name another folder") from error
     if not isinstance(data, dict) or data.pop("version", None) != VERSION:
-        raise StreamtoonError(f"{path} is no list of frames that this version can read; remove it")
+        raise StreamtoonError(f"{path} is no list of frames that this version can read; name another folder")
     try:
         return Manifest(
             **{
@@ -99,7 +102,7 @@ def load_manifest(folder: Path) -> Manifest | None:
             }
         )
     except (KeyError, TypeError) as error:
-        raise StreamtoonError(f"{path} is damaged: {error}; remove it to start afresh") from error
+        raise StreamtoonError(f"{path} is damaged: {error}; name another folder") from error
 
 
 def resume(folder: Path, film: str, fingerprint: str, choice: Choice) -> Manifest | None:
@@ -120,7 +123,7 @@ def resume(folder: Path, film: str, fingerprint: str, choice: Choice) -> Manifes
             " or start afresh with --restart"
         )
     changed = [
-        f"{_OPTIONS.get(key, f'--{key}')} {old} is now {new}"
+        f"{_OPTIONS.get(key, f'--{key}')} {_said(old)} is now {_said(new)}"
         for (key, old), new in zip(asdict(found.choice).items(), asdict(choice).values(), strict=True)
         if old != new
     ]
@@ -132,15 +135,22 @@ def resume(folder: Path, film: str, fingerprint: str, choice: Choice) -> Manifes
     return found
 
 
+def _said(value: object) -> str:
+    return "not given" if value is None else str(value)
+
+
 def discard(folder: Path) -> bool:
     """Remove what an earlier run wrote to `folder`, and nothing else; False when there was none.
 
     Raises StreamtoonError.
     """
-    found = load_manifest(folder)
-    if found is None:
+    if load_manifest(folder) is None:
         return False
-    for kept in found.kept:
-        (folder / Path(kept.file).name).unlink(missing_ok=True)
-    (folder / NAME).unlink()
+    try:
+        # By name: a run that was interrupted has written pictures that its manifest does not know yet.
+        for path in [each for each in folder.iterdir() if PICTURE.fullmatch(each.name)]:
+            path.unlink()
+        (folder / NAME).unlink()
+    except OSError as error:
+        raise StreamtoonError(f"{folder} cannot be emptied: {error.strerror or error}") from error
     return True

@@ -6,12 +6,15 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context
 from typing import TypeVar
 
 import cv2
+
+from engines.errors import StreamtoonError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -26,8 +29,8 @@ def for_each(
     """(job, work(job)) of every job, as they get done, by `workers` processes (default: one a core).
 
     `work` has to be importable, a `functools.partial` of such a function included. Whatever it raises is
-    raised here. Ends early when it is closed or interrupted: jobs that have begun are finished, so what
-    writes whole files leaves no other.
+    raised here, and StreamtoonError when a process is killed. Ends early when it is closed or interrupted:
+    jobs that have begun are finished, so what writes whole files leaves no other.
     """
     queue = iter(jobs)
     workers = os.cpu_count() or 1 if workers is None else workers
@@ -49,6 +52,10 @@ def for_each(
             with _uninterrupted():
                 for job in islice(queue, max(0, 4 * workers - len(running))):
                     running[pool.submit(work, job)] = job
+    except BrokenProcessPool as error:
+        raise StreamtoonError(
+            "a process at work has been killed, most likely for want of memory; try --workers 1"
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

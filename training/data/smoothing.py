@@ -6,7 +6,8 @@ by dilation, and Gaussian smoothing there and nowhere else. AnimeGAN trains agai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,19 @@ import cv2
 import numpy as np
 
 from engines.errors import StreamtoonError
-from training.data.files import Image, list_pictures, read_picture, write_picture
+from training.data.files import (
+    Image,
+    demand_apart,
+    list_pictures,
+    make_folder,
+    read_picture,
+    write_picture,
+    write_whole,
+)
 from training.data.many import for_each
+
+NOTE = "smooth.json"
+"""The file in a folder of copies that says how they were made."""
 
 WEAK, STRONG = 100, 200
 """Canny's thresholds on the gradient; the papers give none."""
@@ -41,7 +53,7 @@ class Smoothed:
     present: int
     """Copies that were there already, no older than their originals."""
     failed: tuple[str, ...]
-    """A sentence for each picture that could not be read or written."""
+    """A sentence for each picture that could not be read."""
 
 
 def smooth_folder(
@@ -55,12 +67,13 @@ def smooth_folder(
     """Edge-smoothed copies of all pictures in `folder`, under the same relative names in `out`.
 
     Copies are lossless but for JPEG, which is written at its best. Raises StreamtoonError when there is no
-    picture, or when `out` lies in `folder` or the other way round.
+    picture, when `out` cannot be written or holds anything but copies of this width, or when it lies in
+    `folder` or the other way round.
     """
-    here, there = folder.resolve(), out.resolve()
-    if here == there or here in there.parents or there in here.parents:
-        raise StreamtoonError(f"{out} and {folder} lie in one another; name a folder elsewhere")
+    demand_apart(folder, out)
     paths = list_pictures(folder)
+    make_folder(out)
+    _demand_copies(out, width)
     todo = [path for path in paths if not _is_there(path, out / path.relative_to(folder))]
     present = len(paths) - len(todo)
     failed: list[str] = []
@@ -72,6 +85,23 @@ def smooth_folder(
     return Smoothed(len(todo) - len(failed), present, tuple(sorted(failed)))
 
 
+def _demand_copies(out: Path, width: int) -> None:
+    """Raises StreamtoonError when `out` is not for copies of this `width`; notes that it is when empty."""
+    note = out / NOTE
+    try:
+        if any(out.iterdir()) and not note.exists():
+            raise StreamtoonError(f"{out} holds other files already; name a new or an empty folder")
+        noted = json.loads(note.read_bytes())["width"] if note.exists() else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StreamtoonError(f"{note} cannot be read: {error}; name a new or an empty folder") from error
+    if noted not in (None, width):
+        raise StreamtoonError(
+            f"{out} holds copies smoothed over {noted} pixels, not {width}; name another folder,"
+            f" or give --width {noted}"
+        )
+    write_whole(note, json.dumps({"width": width}).encode())
+
+
 def _is_there(path: Path, copy: Path) -> bool:
     return copy.exists() and copy.stat().st_mtime >= path.stat().st_mtime
 
@@ -81,17 +111,8 @@ def _copy(folder: Path, out: Path, width: int, path: Path) -> str:
     target = out / path.relative_to(folder)
     try:
         image = read_picture(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(target, smooth_edges(image, width))
     except StreamtoonError as error:
         return str(error)
-    except OSError as error:
-        return f"{target} cannot be written: {error.strerror or error}"
+    make_folder(target.parent)
+    write_picture(target, smooth_edges(image, width))
     return ""
-
-
-def failures(sentences: tuple[str, ...], most: int = 5) -> Iterator[str]:
-    """The first few, and how many more there are."""
-    yield from sentences[:most]
-    if len(sentences) > most:
-        yield f"{len(sentences) - most} more like that"

@@ -26,7 +26,7 @@ from skimage.segmentation import felzenszwalb
 from engines.cache import cache_folder
 from engines.errors import StreamtoonError
 from training.data import files
-from training.data.files import list_pictures, read_picture, write_picture
+from training.data.files import list_pictures, make_folder, read_picture, write_picture
 from training.data.grouping import group
 from training.data.many import for_each
 from training.recipe import PLAIN, Abstraction
@@ -138,7 +138,7 @@ def default_cache() -> Path:
     """The user's own folder of abstractions. Raises StreamtoonError where none can be made."""
     folder = cache_folder("abstractions")
     if folder is None:
-        raise StreamtoonError("no private cache folder can be made for this user; name one with --cache")
+        raise StreamtoonError("no private cache folder can be made; set XDG_CACHE_HOME to a place of yours")
     return folder
 
 
@@ -156,10 +156,7 @@ def cached_abstraction(image: Image, cache: Path, how: Abstraction = PLAIN) -> I
         if stored is not None and stored.shape == image.shape:
             return np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB), np.uint8)
     painted = abstraction(image, how)
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StreamtoonError(f"folder {cache} cannot be made: {error.strerror or error}") from error
+    make_folder(cache)
     write_picture(path, painted)
     return painted
 
@@ -189,6 +186,7 @@ def fill_folder(
     Raises StreamtoonError when there is no picture, or when `cache` cannot be written.
     """
     paths = list_pictures(folder)
+    make_folder(cache)
     outcomes: list[bool | str] = []
     for _, outcome in for_each(partial(_fill, cache, how), paths, workers):
         outcomes.append(outcome)
