@@ -39,6 +39,9 @@ def test_a_line_makes_a_style_and_says_where_it_is(tmp_path: Path, line: list[st
     said = done.stderr.splitlines()
     assert said[0].startswith("fpt-unet: unet, 3 steps of 2, from step 0, fp32 on cpu")
     assert said[-1] == "try it: streamtoon video in.mp4 out.mp4 --style fpt-unet"
+    assert json.loads((tmp_path / "fpt-unet" / "recipe.json").read_text())["weights"]["texture"]["end"] == 0
+    again = train(tmp_path, *line, "--set", "steps=3", "--run", "other")
+    assert again.returncode == 1 and "fpt-unet holds a style; add --overwrite" in again.stderr
     assert "Warning" not in done.stderr and "Traceback" not in done.stderr and done.stdout == ""
 
 

@@ -95,6 +95,8 @@ def test_variants_differ_in_what_they_say_and_settings_come_last(tmp_path: Path)
         ('like = "bold"', 'like = "bolder"', r"variants\.bolder is like itself"),
         ('name = "own"', 'nmae = "own"', r"unknown key card\.data\[0\]\.nmae; allowed are name"),
         ('[[card.data]]\nname = "own"\nlicence = "CC0-1.0"', "eps = 0", r"card\.eps = 0; allowed is from"),
+        ('title = "X"', 'title = " "', r"card\.title and card\.licence must not be empty"),
+        ("batch = 2", "seed = 4294967296", r"seed = 4294967296; allowed is from 0 to 4\.29497e\+09"),
         ('name = "x"', 'name = "Fancy Style"', r"name = 'Fancy Style'; allowed are lower-case letters"),
     ],
 )
@@ -138,6 +140,9 @@ def test_the_papers_numbers_stand_in_their_recipes() -> None:
     li = read_recipe(find_recipe("li-cyclegan"))
     # Least squares with halves: lambda 10 against a verdict without the generator's half.
     assert 2 * li.weights.cycle.start / li.weights.adversarial.start == 10
+    # The papers cut no gradients: least of all those of plain gradient descent.
+    papers = [read_recipe(find_recipe(name)) for name in bundled_recipes() if name not in ("comic", "scroll")]
+    assert len(papers) == 5 and all(recipe.optimizer.clip_gradients == 0 for recipe in papers)
     kept = {round(li.epochs * at / li.checkpoints) for at in range(1, li.checkpoints + 1)}
     assert {150, 200, 220} <= kept and li.data.crop == 256
     migration = read_recipe(find_recipe("resnet18"))

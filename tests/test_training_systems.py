@@ -22,7 +22,7 @@ SAMPLE = Path(__file__).parent.parent / "samples" / "phone.mp4"
 
 
 # Of gradient descent, and of Adam near the identity; 1e-3 for the rest.
-RATES = {"resnet18": 0.1, "comic": 2e-4, "fpt-unet": 2e-4}
+RATES = {"resnet18": 0.02, "comic": 2e-4, "fpt-unet": 2e-4}
 
 
 def tiny(name: str, variant: str, pictures: Path) -> Recipe:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -186,14 +188,14 @@ def test_a_run_leaves_state_facts_checkpoints_samples_and_curves(make: Make, tmp
     trainer.train(seen.append)
     run = tmp_path / "run"
     assert [progress.step for progress in seen] == [1, 2, 3, 4] and seen[-1].remaining == 0
-    assert seen[-1].epoch == 4 / 2 and 0 <= seen[-1].waiting <= 1
+    assert seen[-1].epoch == 4 * 2 / 3 and 0 <= seen[-1].waiting <= 1
     facts = json.loads((run / "run.json").read_text())
     assert (facts["step"], facts["steps"], facts["recipe"]["batch"]) == (4, 4, 2)
     names = sorted(path.name for path in (run / "checkpoints").iterdir())
-    assert names == [f"step-000000{n}{kind}.safetensors" for n in (2, 4) for kind in (".back", "")]
+    assert names == [f"{kind}-000000{n}.safetensors" for kind in ("back", "step") for n in (2, 4)]
     create("unet").load_state_dict(load_file(run / "checkpoints" / names[-1]))
     with safe_open(run / "checkpoints" / names[-1], framework="pt") as file:
-        assert file.metadata() == {"step": "4", "epoch": "2.0000", "generator": "unet"}
+        assert file.metadata() == {"step": "4", "epoch": "2.6667", "generator": "unet"}
     strip = cv2.imread(str(run / "samples" / "strip.webp"))
     # Photos, then cartoon and there-and-back at two steps, a label above each of the three.
     assert strip is not None and strip.shape == (192 + 2 * 2 * 192 + 3 * 24, 3 * 256, 3)
@@ -290,7 +292,8 @@ def test_two_processes_learn_what_one_learns_from_the_whole_batch(
         *LIGHT,
         "adversary.objective=least-squares",
         "optimizer.name=sgd",
-        "optimizer.generator_rate=0.1",
+        "optimizer.generator_rate=0.01",
+        "optimizer.discriminator_rate=0.01",
     )
     make(*settings, run="one").train()
     script = tmp_path / "script.py"
@@ -298,9 +301,8 @@ def test_two_processes_learn_what_one_learns_from_the_whole_batch(
     line = [sys.executable, script, recipe_file, tmp_path / "two", "2", *settings]
     done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    one, two = (
-        load_file(tmp_path / run / "checkpoints" / "step-0000004.safetensors") for run in ("one", "two")
-    )
+    one, two = (load_file(tmp_path / run / "state.safetensors") for run in ("one", "two"))
+    assert any("network:adversarial:" in key for key in one)
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, atol=1e-5, rtol=0)
 
@@ -319,6 +321,71 @@ def test_a_killed_run_goes_on_from_its_last_save(make: Make, recipe_file: Path, 
     trainer.resume()
     assert trainer.step >= 2
     assert math.isfinite(trainer.learn(trainer.batches.at(trainer.step))["total"])
+
+
+def test_a_batch_is_shared_evenly_or_not_at_all(recipe_file: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    line = [sys.executable, script, recipe_file, tmp_path / "run", "2", *LIGHT, "batch=3"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode != 0
+    assert "batch = 3; allowed for 2 devices is a multiple of 2" in done.stderr
+
+
+def test_a_picture_that_cannot_be_read_costs_nothing_that_was_learned(
+    make: Make, tmp_path: Path, picture_folders: Path
+) -> None:
+    photos = Path(shutil.copytree(picture_folders / "photos", tmp_path / "photos"))
+    trainer = make(*LIGHT, f"data.source={photos}", "steps=50")
+
+    def spoil(progress: Progress) -> None:
+        if progress.step == 2:
+            for path in photos.iterdir():
+                path.write_text("spoilt")
+
+    with pytest.raises(StreamtoonError, match="not a picture that can be opened"):
+        trainer.train(spoil)
+    again = make(*LIGHT, f"data.source={photos}", "steps=50")
+    again.resume()
+    assert again.step == trainer.step >= 2
+
+
+def test_curves_hold_every_step_and_a_penalty_its_own(make: Make, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    told: list[dict[str, float]] = []
+    make(*LIGHT, "adversary.objective=wasserstein-gp").train(lambda progress: told.append(progress.losses))
+    events = EventAccumulator(str(tmp_path / "run" / "logs"))
+    events.Reload()
+    (point,) = events.Scalars("adversarial penalty")
+    assert point.step == 4
+    assert point.value == pytest.approx(np.mean([losses["adversarial penalty"] for losses in told]), rel=1e-5)
+
+
+def test_moments_come_back_laid_out_as_their_weights(make: Make) -> None:
+    trainer = make(*LIGHT)
+    trainer.learn(trainer.batches.at(0))
+    trainer.save({})
+    again = make(*LIGHT)
+    again.resume()
+    pairs = zip(trainer.system.optimizers().values(), again.system.optimizers().values(), strict=True)
+    for before, after in pairs:
+        for a, b in zip(before.state.values(), after.state.values(), strict=True):
+            assert a["exp_avg"].stride() == b["exp_avg"].stride()
+
+
+def test_the_strip_lives_with_another_number_of_photos(
+    make: Make, tmp_path: Path, picture_folders: Path
+) -> None:
+    make(*LIGHT).train()
+    few = tmp_path / "few"
+    few.mkdir()
+    shutil.copy(picture_folders / "photos" / "0.png", few)
+    longer = make(*LIGHT, "steps=6", f"data.show={few}")
+    longer.resume()
+    longer.train()
+    strip = cv2.imread(str(tmp_path / "run" / "samples" / "strip.webp"))
+    assert strip is not None and strip.shape[1] == 256
 
 
 def test_saving_is_by_the_clock(make: Make, tmp_path: Path) -> None:

@@ -60,8 +60,11 @@ class Adversary:
             seen = self._see(view(real))
         return Trial(view, seen, self._see(view(fake)), fake.detach())
 
-    def learn(self, trial: Trial, draw: torch.Generator, smoothed: Tensor | None = None) -> Tensor:
-        """One step of the discriminator. `smoothed`: targets with smoothed edges, which are fakes too."""
+    def learn(self, trial: Trial, draw: torch.Generator, smoothed: Tensor | None = None) -> dict[str, Tensor]:
+        """One step of the discriminator, and what it lost: `discriminator`, and `penalty` without its weight.
+
+        `smoothed`: targets with smoothed edges, which are fakes too.
+        """
         settings, count = self._settings, len(trial.picture)
         labels: tuple[float | Tensor, float | Tensor] = (1.0, 0.0)
         if settings.soft_labels:
@@ -75,17 +78,19 @@ class Adversary:
             with torch.no_grad():
                 seen = self._see(trial.view(smoothed))
             loss = loss + settings.edges * self._objective.against(self.network(seen), labels[1])
-        total = loss
+        total, lost = loss, {"discriminator": loss.detach()}
         if settings.objective == "wasserstein-gp":
             mix = torch.rand(count, generator=draw)
-            total = loss + settings.gradient_penalty * gradient_penalty(self.network, trial.real, fake, mix)
+            penalty = gradient_penalty(self.network, trial.real, fake, mix)
+            total = loss + settings.gradient_penalty * penalty
+            lost["penalty"] = penalty.detach()
         self.optimizer.zero_grad(set_to_none=True)
         self._fabric.backward(total)
         average_gradients(self._fabric, self.network)
         self.optimizer.step()
         if settings.objective == "wasserstein-clip":
             clip_weights(self.network, settings.clip)
-        return loss.detach()
+        return lost
 
     def verdict(self, trial: Trial) -> Tensor:
         """The generator's loss for these fakes."""
@@ -93,11 +98,17 @@ class Adversary:
             return self._objective.generator(self.network(trial.fake))
 
     def match(self, trial: Trial) -> Tensor:
-        """How far the fakes' scores are from those of the drawings that they should have become."""
+        """How far the fakes' scores are from those of the drawings that they should have become.
+
+        Of the vanilla objective these are probabilities, as in the paper, which have a bound.
+        """
         with frozen(self.network):
             with torch.no_grad():
                 wanted = self.network(trial.real)
-            return match(wanted, self.network(trial.fake))
+            found = self.network(trial.fake)
+            if self._settings.objective == "vanilla":
+                wanted, found = [w.sigmoid() for w in wanted], [f.sigmoid() for f in found]
+            return match(wanted, found)
 
     def middle(self, picture: Tensor) -> Tensor:
         """The features of the discriminator's middle layer, with the picture's gradient alone."""
@@ -125,7 +136,11 @@ class Adversary:
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Gradients pass through the network within this block and stay out of its weights."""
+    """Gradients pass through the network within this block and stay out of its weights.
+
+    It also keeps autocast from taking the weights that it cast before the network's step: it remembers only
+    those that are learned.
+    """
     network.requires_grad_(False)
     try:
         yield

@@ -3,7 +3,7 @@
     RUN/state.safetensors     everything that learns, as of the last save; what a run resumes from
     RUN/run.json              the recipe, the step and the versions, for people and programs
     RUN/checkpoints/step-0012000.safetensors        averaged weights of the generator, with step and epoch
-    RUN/checkpoints/step-0012000.back.safetensors   of the generator for the way back, where there is one
+    RUN/checkpoints/back-0012000.safetensors        of the generator for the way back, where there is one
 
 All tensors are safetensors': no file of a run can bring code with it. The state's own header says which step
 and which recipe it belongs to, so no two files have to agree.
@@ -29,16 +29,24 @@ from training.recipe import Recipe
 from training.system import System
 
 STATE, RUN_FACTS, CHECKPOINTS = "state.safetensors", "run.json", "checkpoints"
-MAY_CHANGE = {"card", "checkpoints", "epochs", "steps"}
+MAY_CHANGE = {"card", "checkpoints", "data.show", "epochs", "steps"}
 """Keys of a recipe that a run may resume under other values of."""
 
 
 def save_state(folder: Path, system: System, recipe: Recipe, step: int, facts: Mapping[str, Any]) -> None:
-    """Replaces the run's state, then its facts. `facts` are added to those that are always there."""
-    header = {"step": str(step), "recipe": json.dumps(_plain(recipe))}
-    replace_file(folder / STATE, lambda part: save_file(_tensors(system), part, header))
-    told = {"step": step, **facts, "versions": versions(), "recipe": _plain(recipe)}
-    replace_file(folder / RUN_FACTS, lambda part: part.write_text(json.dumps(told, indent=2) + "\n"))
+    """Replaces the run's state, then its facts. `facts` are added to those that are always there.
+
+    Raises StreamtoonError where that cannot be written; what was saved before stays.
+    """
+    header = {"step": str(step), "recipe": json.dumps(plain(recipe))}
+    told = {"step": step, **facts, "versions": versions(), "recipe": plain(recipe)}
+    try:
+        replace_file(folder / STATE, lambda part: save_file(_tensors(system), part, header))
+        replace_file(folder / RUN_FACTS, lambda part: part.write_text(json.dumps(told, indent=2) + "\n"))
+    except (OSError, SafetensorError) as error:
+        raise StreamtoonError(
+            f"{folder} cannot be written ({error}); what was saved before is still there"
+        ) from error
 
 
 def load_state(folder: Path, system: System, recipe: Recipe) -> int:
@@ -52,7 +60,7 @@ def load_state(folder: Path, system: System, recipe: Recipe) -> int:
     try:
         with safe_open(file, framework="pt") as stored:
             header = stored.metadata()
-            _demand_same(json.loads(header["recipe"]), _plain(recipe), folder)
+            _demand_same(json.loads(header["recipe"]), plain(recipe), folder)
             _restore(system, {key: stored.get_tensor(key) for key in stored.keys()})  # noqa: SIM118
             return int(header["step"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -68,7 +76,8 @@ def save_checkpoint(folder: Path, system: System, recipe: Recipe, step: int, epo
     file = folder / CHECKPOINTS / f"step-{step:07d}.safetensors"
     if system.back:
         weights = _contiguous(system.back.average.state_dict())
-        replace_file(file.with_suffix(".back.safetensors"), lambda part: save_file(weights, part, header))
+        back = file.with_name(f"back-{step:07d}.safetensors")
+        replace_file(back, lambda part: save_file(weights, part, header))
     weights = _contiguous(system.there.average.state_dict())
     replace_file(file, lambda part: save_file(weights, part, header))
     return file
@@ -79,9 +88,10 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in ("streamtoon", "torch", "lightning-fabric", "numpy")}
 
 
-def _plain(recipe: Recipe) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
-    return plain
+def plain(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as JSON knows it, every key and value that it came to."""
+    values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    return values
 
 
 def _demand_same(then: Mapping[str, Any], now: Mapping[str, Any], folder: Path, prefix: str = "") -> None:
@@ -126,10 +136,15 @@ def _restore(system: System, tensors: Mapping[str, Tensor]) -> None:
         network.load_state_dict(part("network", name))
     for name, optimizer in system.optimizers().items():
         state: dict[int, dict[str, Tensor]] = {}
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         for key, value in part("optimizer", name).items():
             at, _, field = key.partition(".")
             state.setdefault(int(at), {})[field] = value
         groups = optimizer.state_dict()["param_groups"]
+        for weight, values in ((weights[at], values) for at, values in state.items()):
+            for field, value in values.items():
+                if value.shape == weight.shape:  # laid out as the weight is, as it was before it was saved
+                    values[field] = torch.empty_like(weight).copy_(value)
         optimizer.load_state_dict({"state": state, "param_groups": groups})
     for name, adversary in system.adversaries().items():
         adversary.history.pictures = list(part("history", name).get("pictures", torch.empty(0)))

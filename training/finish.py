@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from engines.export import save_style
+from engines.files import replace_file
 from engines.quantize import ENOUGH, quantize_style
 from engines.style import Style
-from training.checkpoint import versions
+from training.checkpoint import plain, versions
 from training.data.files import list_pictures, read_picture, write_picture
 from training.preview import before_after
 from training.trainer import Trainer
 
-PREVIEW = "preview.webp"
+PREVIEW, RECIPE = "preview.webp", "recipe.json"
 SHOWN = 3
 HEIGHT = 352
 QUALITY = 85
@@ -20,7 +22,7 @@ QUALITY = 85
 
 
 def finish(trainer: Trainer, folder: Path) -> Style:
-    """Writes weights, graph, card and a before/after picture of the first photos that are shown.
+    """Writes weights, graph, card, the recipe as it came to be, and before/after of the first photos shown.
 
     Networks that gain from it get an int8 graph too, its ranges taken from the recipe's sources.
 
@@ -48,6 +50,7 @@ def finish(trainer: Trainer, folder: Path) -> Style:
         "data": [{"name": d.name, "licence": d.licence, "source": d.source} for d in card.data],
     }
     show = Path(recipe.data.show or recipe.data.source)
+    replace_file(folder / RECIPE, lambda part: part.write_text(json.dumps(plain(recipe), indent=2) + "\n"))
     write_picture(folder / PREVIEW, before_after(generator, show, SHOWN, HEIGHT), QUALITY)
     style = save_style(folder, generator, facts)
     if not getattr(generator, "gains_from_int8", False):

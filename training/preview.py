@@ -31,7 +31,7 @@ def before_after(generator: nn.Module, show: Path, count: int, height: int) -> I
     columns = []
     for path in list_pictures(show)[:count]:
         photo = read_picture(path)
-        width = round(photo.shape[1] * height / photo.shape[0] / multiple) * multiple
+        width = max(1, round(photo.shape[1] * height / photo.shape[0] / multiple)) * multiple
         photo = np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         columns.append(np.vstack([photo, cartoon_of(generator, photo)]))
     return np.hstack(columns)

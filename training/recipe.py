@@ -201,7 +201,11 @@ PLAIN = Abstraction()
 
 @dataclass(frozen=True)
 class Adversary:
-    """What the discriminators are and what game is played."""
+    """What the discriminators are and what game is played.
+
+    For every objective each discriminator takes one step for one of the generators, on the same batch:
+    the papers say nothing else. (WGAN's authors give critics five.)
+    """
 
     discriminator: Literal["lwcomicgan", "patchgan", "residual", "resnet18", "vgg-heads", "white-box"] = (
         "vgg-heads"
@@ -231,11 +235,12 @@ class Optimizer:
     discriminator_rate: Rate = 1.5e-4
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     """Of both rates: cosine climbs for 100 steps, then falls along half a cosine to a tenth; linear stays
-    for the first half and falls to 0 in the second (CycleGAN)."""
+    for the first half and falls to 0 in the second (CycleGAN). The generators' runs over the whole run, the
+    discriminators' over the phase in which they learn."""
     betas: tuple[Decay, Decay] = (0.5, 0.99)
     """Adam's."""
-    clip_gradients: Factor = 1.0
-    """Largest norm of a generator's gradient; 0 leaves it as it is."""
+    clip_gradients: Factor = 0.0
+    """Largest norm of the generators' gradient; 0 leaves it as it is."""
 
 
 @dataclass(frozen=True)
@@ -286,9 +291,11 @@ class Recipe:
     """Of the networks' arithmetic; weights, losses and averages stay fp32."""
     ema: Decay = 0.999
     """Decay per step of the averaged weights, which are what is shipped."""
+    colour_blocks: Annotated[int, Between(1, 64)] = 1
+    """Side of the blocks whose mean colours the term `colour` compares, pixels; 1 is Eq. 5's own."""
     checkpoints: Positive = 20
     """Averaged weights that are kept, evenly over the run, to choose from by score."""
-    seed: Count = 0
+    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
     initialization: Initialization = Initialization()
     features: Features = Features()
     abstraction: Abstraction = PLAIN

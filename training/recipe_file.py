@@ -178,6 +178,10 @@ def _check_together(recipe: Recipe, path: Path) -> None:
             f"name = {recipe.name!r}; allowed are lower-case letters, digits, - and _",
         ),
         (
+            bool(recipe.card.title.strip() and recipe.card.licence.strip()),
+            "card.title and card.licence must not be empty; allowed are texts",
+        ),
+        (
             recipe.generator in GENERATORS,
             f"generator = {recipe.generator!r}; allowed are {', '.join(GENERATORS)}",
         ),
@@ -210,6 +214,10 @@ def _check_together(recipe: Recipe, path: Path) -> None:
                 "weights.cycle_features looks through the discriminator of weights.adversarial or match; "
                 "allowed is 0, or a weight for one of them and a discriminator other than vgg-heads"
             ),
+        ),
+        (
+            recipe.data.crop % recipe.colour_blocks == 0,
+            f"colour_blocks = {recipe.colour_blocks}; allowed is what data.crop is a multiple of",
         ),
         (
             len(recipe.abstraction.palette) != 1,

@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 from safetensors.torch import load_file
 
 from engines.errors import StreamtoonError
+from engines.generators import find
 from engines.style import load_style
 from training.discriminators import create
 from training.optimizers import placed
@@ -93,9 +94,13 @@ def start_from(recipe: Recipe, system: System) -> None:
     system.there.average.load_state_dict(weights)
 
 
-def check_sizes(recipe: Recipe, system: System) -> None:
-    """Raises RecipeError where the network cannot take crops of the recipe's size."""
-    multiple = int(system.there.generator.size_multiple)  # type: ignore[arg-type]
+def check_sizes(recipe: Recipe, processes: int) -> None:
+    """Raises RecipeError where the network cannot take crops of the recipe's size, or processes its batch."""
+    if recipe.batch % processes:
+        raise RecipeError(
+            f"batch = {recipe.batch}; allowed for {processes} devices is a multiple of {processes}"
+        )
+    multiple = int(getattr(find(recipe.generator), "size_multiple"))  # noqa: B009
     needed = multiple * (2 if "scale" in recipe.terms() else 1)
     if recipe.data.crop % needed:
         raise RecipeError(

@@ -25,12 +25,18 @@ class Moment:
     """From 0."""
     steps: int
     """Of the whole run."""
-    progress: float
-    """What part of the step's own phase is done, 0 to 1."""
+    phase_step: int
+    """Of the step's own phase, from 0."""
+    phase_steps: int
     weights: Weights
     """That phase's."""
     draw: torch.Generator
     """The chance of this step, a function of the recipe's seed and the step alone."""
+
+    @property
+    def progress(self) -> float:
+        """What part of the phase is done, 0 to 1."""
+        return self.phase_step / max(1, self.phase_steps - 1)
 
 
 class Way:
@@ -98,7 +104,8 @@ class System:
         """One step of every discriminator that the phase's weights ask for, then one of the generators.
 
         Gives the value of every term without its weight, `total` with the weights, and for every
-        discriminator its own loss under `NAME discriminator`; the names of the way back begin with `back/`.
+        discriminator its own loss under `NAME discriminator` and, where there is one, its `NAME penalty`; the
+        names of the way back begin with `back/`.
         """
         self._set_rates(now)
         with self._fabric.autocast():
@@ -135,7 +142,7 @@ class System:
             batch.source, batch.target, self.there.generator, now.draw,
             back.generator if back else None, judged(self.there),
             back.adversaries.get(whole) if back else None,
-            self._looks, self._recipe.features, batch.abstraction,
+            self._looks, self._recipe.features, batch.abstraction, self._recipe.colour_blocks,
         )  # fmt: skip
         if back is None or not used & BOTH_WAYS:
             return {"": there}
@@ -150,8 +157,8 @@ class System:
         for prefix, scene in scenes.items():
             for name, adversary in scene.adversaries.items():
                 smoothed = None if prefix else batch.smoothed
-                loss = adversary.learn(scene.trials[name], now.draw, smoothed)
-                values[f"{prefix}{name} discriminator"] = loss
+                for kind, loss in adversary.learn(scene.trials[name], now.draw, smoothed).items():
+                    values[f"{prefix}{name} {kind}"] = loss
         return values
 
     def _clip(self) -> Tensor:
@@ -167,5 +174,6 @@ class System:
         settings = self._recipe.optimizer
         share = rate_share(settings, now.step, now.steps)
         set_rate(self._optimizer, settings.generator_rate * share)
+        share = rate_share(settings, now.phase_step, now.phase_steps)
         for adversary in self.adversaries().values():
             set_rate(adversary.optimizer, settings.discriminator_rate * share)

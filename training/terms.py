@@ -26,6 +26,8 @@ SHIFT = 3
 """Largest shift that `consistency` asks the cartoon to follow, pixels; no network's stride divides it."""
 MARGIN = 32
 """What a shifted picture loses of its sides, pixels: a multiple of every network's size multiple."""
+BORDER = 8
+"""Pixels at a shifted picture's border that are not compared, for they see most of another surround."""
 NOISE = 0.02
 """Standard deviation of the noise that `consistency` asks the cartoon to ignore, of the range [-1, 1]."""
 
@@ -47,6 +49,7 @@ class Scene:
     vgg: VGG | None = None
     features: Features = field(default_factory=Features)
     abstraction: Tensor | None = None
+    colour_blocks: int = 1
 
     @cached_property
     def output(self) -> Tensor:
@@ -118,9 +121,10 @@ def _gram(scene: Scene) -> Tensor:
 
 
 def _colour(scene: Scene) -> Tensor:
-    """At a quarter of the side: colours are meant, not the strokes that carry them."""
+    """In blocks, where the recipe says so: colours are meant then, not the strokes that carry them."""
     wanted = scene.source if scene.abstraction is None else scene.abstraction
-    return yuv_colour(half(half(scene.output)), half(half(wanted)))
+    side = scene.colour_blocks
+    return yuv_colour(F.avg_pool2d(scene.output, side), F.avg_pool2d(wanted, side))
 
 
 def _total_variation(scene: Scene) -> Tensor:
@@ -139,7 +143,7 @@ def _consistency(scene: Scene) -> Tensor:
     rows, columns = slice(down, down + height), slice(right, right + width)
     part = source[:, :, rows, columns]
     noise = torch.randn(part.shape, generator=scene.draw).to(part.device) * NOISE
-    inside = slice(SHIFT, -SHIFT)  # the border sees another surround
+    inside = slice(BORDER, -BORDER)
     return F.l1_loss(
         scene.paint(part + noise)[:, :, inside, inside], output[:, :, rows, columns][:, :, inside, inside]
     )
@@ -157,6 +161,7 @@ def _cycle_features(scene: Scene) -> Tensor:
 
 
 def _identity(scene: Scene) -> Tensor:
+    """Eq. 3 prints a norm; its mean square does not depend on the picture's size. Eq. 5 likewise."""
     return F.mse_loss(scene.paint(scene.target), scene.target)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from lightning_fabric import Fabric
@@ -16,6 +17,7 @@ from lightning_fabric import Fabric
 from engines.errors import StreamtoonError
 from training.checkpoint import load_state, save_checkpoint, save_state
 from training.data.batches import Batch, Batches
+from training.data.files import make_folder
 from training.data.structure import default_cache
 from training.recipe import Recipe
 from training.start import check_sizes, load_vggs, start_from
@@ -58,13 +60,15 @@ class Trainer:
 
     Everything random is a function of the recipe's seed and the step, so a run that is resumed on a CPU
     goes on bit for bit as one that was never interrupted. (Remembered fakes, where a recipe has a history
-    of them, are those of the first process: with several, a resumed run differs in these.)
+    of them, are those of the first process: with several, a resumed run differs in these; and fp16 begins
+    with a new scale.)
 
     `vgg` names weight files that shall not be fetched, as {"vgg16": file}.
     Raises StreamtoonError for what a recipe, its folders or the run folder make impossible.
     """
 
     def __init__(self, recipe: Recipe, run: Path, fabric: Fabric, vgg: dict[str, Path] | None = None) -> None:
+        check_sizes(recipe, fabric.world_size)
         self.recipe, self.run, self.fabric = recipe, run, fabric
         self.batches = Batches(
             recipe.data,
@@ -77,20 +81,18 @@ class Trainer:
         )
         looks, judges = load_vggs(recipe, fabric, vgg or {})
         self.system = System(recipe, fabric, looks, judges)
-        check_sizes(recipe, self.system)
         if recipe.start:
             start_from(recipe, self.system)
-        run.mkdir(parents=True, exist_ok=True)
+        make_folder(run)
         self.step = 0
-        self.steps = recipe.initialization.steps + (
-            recipe.steps or recipe.epochs * self.batches.steps_per_epoch
-        )
+        length = recipe.steps or math.ceil(recipe.epochs * self.batches.sources / recipe.batch)
+        self.steps = recipe.initialization.steps + length
         self._stopping = False
 
     @property
     def epoch(self) -> float:
         """Passes over the source that are done."""
-        return self.step / self.batches.steps_per_epoch
+        return self.step * self.recipe.batch / self.batches.sources
 
     def resume(self) -> None:
         """Goes on from the run folder's state. Raises StreamtoonError where that is not possible."""
@@ -111,6 +113,7 @@ class Trainer:
         saved, kept = time.monotonic(), self._kept_steps()
         pace: deque[tuple[float, float]] = deque(maxlen=PACE_OVER)
         batches = self.batches.from_step(self.step)
+        losses: dict[str, float] = {}
         with ExitStack() as stack:
             stack.callback(batches.close)
             watch = None
@@ -118,7 +121,11 @@ class Trainer:
                 watch = stack.enter_context(closing(Watch(self.run, self.recipe, self.system, self.step)))
             while self.step < self.steps:
                 began = time.monotonic()
-                batch = next(batches)
+                try:
+                    batch = next(batches)
+                except StreamtoonError:  # a picture that cannot be read: nothing learned so far is lost
+                    self.save(losses)
+                    raise
                 waited = time.monotonic() - began
                 losses = self.learn(batch)
                 pace.append((time.monotonic() - began, waited))
@@ -144,8 +151,10 @@ class Trainer:
         """
         values = self.system.step(batch.to(self.fabric.device), self._moment())
         # One exchange with the device for all of them.
-        numbers = torch.stack([value.float() for value in values.values()]).tolist()
-        losses = dict(zip(values, numbers, strict=True))
+        numbers = torch.stack([value.float() for value in values.values()])
+        if self.fabric.world_size > 1:  # of the whole batch: all processes judge it alike
+            numbers = cast(torch.Tensor, self.fabric.all_reduce(numbers, reduce_op="mean"))
+        losses = dict(zip(values, numbers.tolist(), strict=True))
         self._demand_sane(losses)
         self.step += 1
         return losses
@@ -163,7 +172,8 @@ class Trainer:
         return Moment(
             self.step,
             self.steps,
-            (self.step - begins) / max(1, ends - begins - 1),
+            self.step - begins,
+            ends - begins,
             first.weights if early else self.recipe.weights,
             torch.Generator().manual_seed(
                 (self.recipe.seed * 1_000_003 + self.step) * self.fabric.world_size + self.fabric.global_rank

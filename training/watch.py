@@ -41,15 +41,14 @@ class Watch:
         self._photos = _photos(Path(recipe.data.show or recipe.data.source))
         self._writer = SummaryWriter(str(run / "logs"), purge_step=step)
         self._pending: list[dict[str, float]] = []
+        self._step = step
 
     def note(self, step: int, losses: dict[str, float]) -> None:
         """Adds a step to the curves."""
         self._pending.append(losses)
+        self._step = step
         if len(self._pending) == NOTE_EVERY:
-            for name in self._pending[-1]:
-                values = [losses[name] for losses in self._pending if name in losses]
-                self._writer.add_scalar(name, float(np.mean(values)), step)
-            self._pending.clear()
+            self._flush()
 
     def paint(self, step: int) -> None:
         """Paints the photos with the averaged weights, and the strip anew."""
@@ -63,8 +62,16 @@ class Watch:
         write_picture(self._samples / "strip.webp", self._strip(), QUALITY)
 
     def close(self) -> None:
-        """Flushes what is written."""
+        """Writes what is left of the curves: after a failure these are the steps that led to it."""
+        if self._pending:
+            self._flush()
         self._writer.close()
+
+    def _flush(self) -> None:
+        for name in self._pending[-1]:
+            values = [losses[name] for losses in self._pending if name in losses]
+            self._writer.add_scalar(name, float(np.mean(values)), self._step)
+        self._pending.clear()
 
     def _strip(self) -> Image:
         files = sorted(self._samples.glob("step-*.webp"))
@@ -72,8 +79,9 @@ class Watch:
         photos = np.hstack(self._photos)
         rows = [_label("photo", photos.shape[1]), photos]
         for at in sorted(chosen):
-            step = int(files[at].stem.removeprefix("step-"))
-            rows += [_label(f"step {step}", photos.shape[1]), read_picture(files[at])]
+            row, step = read_picture(files[at]), int(files[at].stem.removeprefix("step-"))
+            if row.shape[1] == photos.shape[1]:  # else it is of another choice of photos
+                rows += [_label(f"step {step}", photos.shape[1]), row]
         return np.vstack(rows)
 
 

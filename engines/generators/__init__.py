@@ -27,13 +27,15 @@ GENERATORS: dict[str, str] = {
 """Name -> module:class. A text, not a class: naming the generators must not import torch."""
 
 
-def create(name: str) -> nn.Module:
-    """A freshly initialized generator.
-
-    Raises StyleError for an unknown name and lists the known ones.
-    """
+def find(name: str) -> type[nn.Module]:
+    """The class of a generator. Raises StyleError for an unknown name and lists the known ones."""
     if name not in GENERATORS:
         raise StyleError(f"unknown generator {name!r}: known are {', '.join(sorted(GENERATORS))}")
     module, _, cls = GENERATORS[name].partition(":")
-    network: nn.Module = getattr(importlib.import_module(module), cls)()
+    network: type[nn.Module] = getattr(importlib.import_module(module), cls)
     return network
+
+
+def create(name: str) -> nn.Module:
+    """A freshly initialized generator. Raises StyleError as `find` does."""
+    return find(name)()

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from streamtoon.cli.common import QuietOption, say
+from streamtoon.cli.common import OverwriteOption, QuietOption, say
 from streamtoon.errors import OutputError, StreamtoonError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engines.style import Style
     from training.recipe import Recipe
     from training.trainer import Trainer
 
@@ -71,6 +74,7 @@ def train(
             show_default=False,
         ),
     ] = None,
+    overwrite: OverwriteOption = False,
     run: Annotated[
         Path | None,
         typer.Option(
@@ -121,15 +125,14 @@ def train(
     given = [f"data.{key}={json.dumps(str(path))}" for key, path in folders.items() if path]
     read = read_recipe(find_recipe(recipe), variant, [*given, *(settings or ())])
     folder, style_folder = run or Path("runs") / read.name, out or Path(read.name)
-    _demand_place(folder, resume)
+    _demand_run(folder, resume)
+    _demand_place(style_folder, overwrite)
     files = {name: path for name, path in (("vgg16", vgg16), ("vgg19", vgg19)) if path}
-    trainer = _trainer(read, folder, device, devices, files)
+    trainer, finish = _tools(read, folder, device, devices, files)
     if resume:
         trainer.resume()
     _train(trainer, save_every, quiet)
     if trainer.fabric.is_global_zero:
-        from training.finish import finish
-
         if not quiet:
             say("trained; writing the style: its graph, checked against torch, and a before/after picture")
         style = finish(trainer, style_folder)
@@ -138,28 +141,44 @@ def train(
             say(f"try it: streamtoon video in.mp4 out.mp4 --style {style.folder}")
 
 
-def _demand_place(run: Path, resume: bool) -> None:
+def _demand_run(run: Path, resume: bool) -> None:
     """Neither a run nor a resumption by mistake."""
     if not resume and (run / "state.safetensors").exists():
         raise OutputError(f"{run} holds a run; add --resume to go on with it, or --run DIR to start another")
 
 
-def _trainer(recipe: Recipe, run: Path, device: str, devices: int, files: dict[str, Path]) -> Trainer:
+def _demand_place(out: Path, overwrite: bool) -> None:
+    """The style must have a place before days are spent on it."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file; name a folder for the style with --out")
+    if (out / "card.toml").exists() and not overwrite:
+        raise OutputError(f"{out} holds a style; add --overwrite to replace it, or name another with --out")
+
+
+def _tools(
+    recipe: Recipe, run: Path, device: str, devices: int, files: dict[str, Path]
+) -> tuple[Trainer, Callable[[Trainer, Path], Style]]:
+    """The trainer, and what finishes a style: what the end needs is missed at the beginning."""
     try:
+        from training.finish import finish
         from training.start import open_fabric
         from training.trainer import Trainer
     except ModuleNotFoundError as error:
         raise StreamtoonError(
             f"training needs the package {error.name}; install it with: pip install 'streamtoon[train]'"
         ) from error
-    return Trainer(recipe, run, open_fabric(recipe, device, devices), files)
+    return Trainer(recipe, run, open_fabric(recipe, device, devices), files), finish
 
 
 def _train(trainer: Trainer, save_every: float, quiet: bool) -> None:
     """Runs to the end. The first Ctrl-C saves after the step at hand; a second one stops at once."""
     from streamtoon.cli.training_progress import shown
 
+    told = signal.SIGINT
+
     def stop(number: int, _: object) -> None:
+        nonlocal told
+        told = signal.Signals(number)
         signal.signal(number, before[signal.Signals(number)])
         trainer.stop()
 
@@ -167,16 +186,14 @@ def _train(trainer: Trainer, save_every: float, quiet: bool) -> None:
     for number in before:
         signal.signal(number, stop)
     try:
-        with shown(trainer, quiet=quiet) as show:
+        with shown(trainer, quiet=quiet or not trainer.fabric.is_global_zero) as show:
             trainer.train(show, save_every=save_every * 60)
     except KeyboardInterrupt:
         if trainer.fabric.is_global_zero:
-            say(
-                f"interrupted: saved in {trainer.run}; the same line with --resume goes on "
-                f"after the last saved step.",
-                style="bold red",
-            )
-        sys.exit(130)
+            kept = (trainer.run / "state.safetensors").exists()
+            what = f"saved in {trainer.run}; the same line with --resume goes on after the last saved step"
+            say(f"interrupted: {what if kept else 'nothing had been saved yet'}.", style="bold red")
+        sys.exit(128 + told)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

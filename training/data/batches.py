@@ -21,6 +21,8 @@ from training.data.pictures import random_crop, to_tensor
 from training.data.structure import cached_abstraction
 from training.recipe import PLAIN, Abstraction, Data
 
+CUT, ORDER = 1, 2
+"""What chance is drawn for, as part of its seed."""
 AHEAD = 2
 """Batches that are decoded while one is learned from."""
 
@@ -79,9 +81,9 @@ class Batches:
         )
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Steps in which every source has been seen once."""
-        return -(-len(self._sources) // self._batch)
+    def sources(self) -> int:
+        """Pictures in an epoch."""
+        return len(self._sources)
 
     def at(self, step: int) -> Batch:
         """The batch of step `step`, from 0."""
@@ -104,7 +106,7 @@ class Batches:
 
     def _sample(self, step: int, item: int) -> _Sample:
         data, at = self._data, step * self._batch + item
-        dice = np.random.default_rng((self._seed, step, item))
+        dice = np.random.default_rng((self._seed, CUT, step, item))
         source = read_picture(self._sources[_turn(self._seed, 0, at, len(self._sources))])
         aligned = [source]
         if self._cache:
@@ -147,7 +149,7 @@ def _stacked(samples: list[_Sample]) -> Batch:
 
 @lru_cache(maxsize=8)
 def _order(seed: int, kind: int, epoch: int, count: int) -> NDArray[np.int64]:
-    return np.random.default_rng((seed, kind, epoch)).permutation(count)
+    return np.random.default_rng((seed, ORDER, kind, epoch)).permutation(count)
 
 
 def _turn(seed: int, kind: int, at: int, count: int) -> int:
