@@ -2,10 +2,10 @@
 
 NNCF's post-training quantization, symmetric: with AMX, OpenVINO has no integer kernel for activations with a
 zero point, and then computes in float or not at all. Activations' ranges are taken from the generator's own
-activations on photographs, weights are quantized for every output channel by itself, biases are corrected for the mean
-error. The first convolution and the last two stay in float, for they carry the picture itself at full
-size: in eight bits a half-trained style's pictures were off by 3.1 code values on average (the last two
-quantized but for the very last), in float by 0.5, for the same time.
+activations on photographs, weights are quantized for every output channel by itself, biases are corrected
+for the mean error. The first convolution and the last two stay in float, for they carry the picture itself
+at full size: in eight bits a half-trained style's pictures were off by 3.1 code values on average (the last
+two quantized but for the very last), in float by 0.5, for the same time.
 
 Needs the packages nncf, onnx and onnxruntime.
 """

@@ -37,7 +37,9 @@ def open_fabric(recipe: Recipe, device: str = "auto", devices: int = 1) -> Fabri
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu" and recipe.precision == "fp16":
-        raise RecipeError('precision = "fp16" needs a GPU; allowed on a CPU are "bf16" and "fp32"')
+        raise RecipeError(
+            f'recipe {recipe.name}: precision = "fp16" needs a GPU; allowed on a CPU are "bf16" and "fp32"'
+        )
     if device == "cuda" and torch.cuda.device_count() < devices:
         raise StreamtoonError(
             f"{devices} GPUs were asked for and {torch.cuda.device_count()} are there; "
@@ -86,7 +88,7 @@ def start_from(recipe: Recipe, system: System) -> None:
     style = load_style(recipe.start)
     if style.generator != recipe.generator:
         raise RecipeError(
-            f"start = {recipe.start!r} is a {style.generator}; allowed for generator = "
+            f"recipe {recipe.name}: start = {recipe.start!r} is a {style.generator}; allowed for generator = "
             f"{recipe.generator!r} is a style of that network"
         )
     weights = load_file(style.weights)
@@ -98,12 +100,13 @@ def check_sizes(recipe: Recipe, processes: int) -> None:
     """Raises RecipeError where the network cannot take crops of the recipe's size, or processes its batch."""
     if recipe.batch % processes:
         raise RecipeError(
-            f"batch = {recipe.batch}; allowed for {processes} devices is a multiple of {processes}"
+            f"recipe {recipe.name}: batch = {recipe.batch}; "
+            f"allowed for {processes} devices is a multiple of {processes}"
         )
     multiple = int(getattr(find(recipe.generator), "size_multiple"))  # noqa: B009
     needed = multiple * (2 if "scale" in recipe.terms() else 1)
     if recipe.data.crop % needed:
         raise RecipeError(
-            f"data.crop = {recipe.data.crop}; allowed for generator = {recipe.generator!r} "
-            f"and these weights is a multiple of {needed}"
+            f"recipe {recipe.name}: data.crop = {recipe.data.crop}; "
+            f"allowed for generator = {recipe.generator!r} and these weights is a multiple of {needed}"
         )
