@@ -55,7 +55,7 @@ def _larger(x: Tensor) -> Tensor:
 
 
 class _FusedLarger(torch.autograd.Function):
-    """`_larger` for training on a CPU, in a third of its time: the kernels are the same, the way back is not.
+    """`_larger` for training on a CPU, where it halves a step: the kernels are the same, the way back is not.
 
     The kernels take statistics of bf16 maps in fp32 without a copy of the maps.
     """
