@@ -43,7 +43,7 @@ def vgg_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     torch = pytest.importorskip("torch")
     from safetensors.torch import save_file
 
-    from training.vgg import CHANNELS, convolutions
+    from engines.vgg import CHANNELS, convolutions
 
     folder, dice = tmp_path_factory.mktemp("vgg"), torch.Generator().manual_seed(0)
     files = {}

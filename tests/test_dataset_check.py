@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engines.errors import StreamtoonError
 from training.data import checking, many
 from training.data.checking import aside, check, is_grey, set_aside, undo
-from training.data.files import list_pictures, read_picture, write_picture
+from engines.picture_files import list_pictures, read_picture, write_picture
 from training.data.many import for_each
 
 

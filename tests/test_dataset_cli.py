@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from film_clips import painting, shot, write_film
 
-from training.data.files import list_pictures, read_picture, write_picture
+from engines.picture_files import list_pictures, read_picture, write_picture
 
 COMMAND = [sys.executable, "-m", "streamtoon", "dataset"]
 ROOT = Path(__file__).parent.parent

@@ -21,7 +21,7 @@ from streamtoon.dataset import Taken, take_frames
 from streamtoon.film import Film, _full_size
 from training.data.bars import Box
 from training.data.contact_sheet import _drawable
-from training.data.files import list_pictures, read_picture
+from engines.picture_files import list_pictures, read_picture
 from training.data.frames import clock
 from training.data.manifest import Choice, load_manifest
 

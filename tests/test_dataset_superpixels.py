@@ -17,7 +17,7 @@ from skimage.segmentation import felzenszwalb
 
 from engines.errors import StreamtoonError
 from training.data import structure
-from training.data.files import write_picture
+from engines.picture_files import write_picture
 from training.data.grouping import group, neighbours
 from training.data.structure import (
     abstraction,

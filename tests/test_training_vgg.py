@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from engines.errors import StreamtoonError
-from training.vgg import VGG, VGGName, convolutions
+from engines.vgg import VGG, VGGName, convolutions
 
 # Configurations D and E of the paper, M a pooling.
 STACKS: dict[VGGName, str] = {

@@ -15,6 +15,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from engines.vgg import VGG
 from training.discriminators import create
 from training.discriminators.base import PictureDiscriminator
 from training.history import History
@@ -22,7 +23,6 @@ from training.losses.adversarial import OBJECTIVES, clip_weights, gradient_penal
 from training.losses.surface import draw_colour_mix, draw_grey_weights, mix_colours, random_grey, surface
 from training.optimizers import average_gradients, make_optimizer, placed
 from training.recipe import Recipe
-from training.vgg import VGG
 
 View = Callable[[Tensor], Tensor]
 """What is done to a picture before a discriminator sees it."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from engines.export import save_style
 from engines.files import replace_file
+from engines.picture_files import list_pictures, read_picture, write_picture
 from engines.quantize import ENOUGH, quantize_style
 from engines.style import Style
 from training.checkpoint import plain, versions
-from training.data.files import list_pictures, read_picture, write_picture
 from training.preview import before_after
 from training.trainer import Trainer
 

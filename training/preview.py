@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from training.data.files import Image, list_pictures, read_picture
+from engines.picture_files import Image, list_pictures, read_picture
 from training.data.pictures import to_tensor
 
 

@@ -22,12 +22,12 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from engines.generators import create
+from engines.vgg import VGG
 from training.data.batches import Batch, Batches
 from training.discriminators import create as create_discriminator
 from training.recipe import Adversary, Card, Data, Features, Ramp, Recipe, Weights
 from training.start import open_fabric
 from training.trainer import Trainer
-from training.vgg import VGG
 
 
 def plain_loop(recipe: Recipe, vgg16: Path, device: torch.device) -> Callable[[Batch], None]:

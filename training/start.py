@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from engines.errors import StreamtoonError
 from engines.generators import find
 from engines.style import load_style
+from engines.vgg import VGG
 from training.discriminators import create
 from training.optimizers import placed
 from training.recipe import SEES_FEATURES, Recipe, RecipeError
 from training.system import System
-from training.vgg import VGG
 from training.vgg_weights import find_vgg
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {

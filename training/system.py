@@ -9,12 +9,12 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from engines.generators import create
+from engines.vgg import VGG
 from training.adversary import Adversary
 from training.data.batches import Batch
 from training.optimizers import average_gradients, make_optimizer, placed, rate_share, set_rate
 from training.recipe import RETURNS, Recipe, Weights
 from training.terms import BOTH_WAYS, TERMS, Scene
-from training.vgg import VGG
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engines.vgg import VGG
 from training.adversary import Adversary, Trial
 from training.data.structure import superpixel_abstraction
 from training.losses.perceptual import distance, gram_distance
 from training.losses.pixels import half, steps_apart, total_variation, yuv, yuv_colour
 from training.recipe import Features
-from training.vgg import VGG
 
 SHIFT = 3
 """Largest shift that `consistency` asks the cartoon to follow, pixels; no network's stride divides it."""

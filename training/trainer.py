@@ -15,9 +15,9 @@ import torch
 from lightning_fabric import Fabric
 
 from engines.errors import StreamtoonError
+from engines.picture_files import make_folder
 from training.checkpoint import load_state, save_checkpoint, save_state
 from training.data.batches import Batch, Batches
-from training.data.files import make_folder
 from training.data.structure import default_cache
 from training.recipe import Recipe
 from training.start import check_sizes, load_vggs, start_from

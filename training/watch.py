@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from training.data.files import Image, list_pictures, read_picture, write_picture
+from engines.picture_files import Image, list_pictures, read_picture, write_picture
 from training.preview import cartoon_of
 from training.recipe import Recipe
 from training.system import System

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engines.errors import StreamtoonError
-from training.data.files import Image, list_pictures, read_picture
+from engines.picture_files import Image, list_pictures, read_picture
 from training.data.pictures import random_crop, to_tensor
 from training.data.structure import cached_abstraction
 from training.recipe import PLAIN, Abstraction, Data

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from engines.errors import StreamtoonError
-from training.data.files import ASIDE, Image, list_pictures, make_folder, read_picture, write_whole
+from engines.picture_files import ASIDE, Image, list_pictures, make_folder, read_picture, write_whole
 from training.data.hashing import Seen, perceptual_hash
 from training.data.many import for_each
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import StreamtoonError
-from training.data.files import Image, demand_apart, list_pictures, make_folder, read_picture, write_picture
+from engines.picture_files import Image, demand_apart, list_pictures, make_folder, read_picture, write_picture
 from training.data.many import for_each
 
 Quarter = Literal["top-left", "top-right", "bottom-left", "bottom-right"]

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from engines import picture_files
 from engines.errors import StreamtoonError
-from training.data import files
-from training.data.files import write_picture
 
 COLUMNS = 6
 ROWS = 8
@@ -31,7 +30,7 @@ DIM = (150, 150, 152)
 class Cell:
     """One picture of a sheet."""
 
-    picture: Callable[[], files.Image]
+    picture: Callable[[], picture_files.Image]
     """H x W x 3 RGB."""
     caption: str
     note: str = ""
@@ -40,7 +39,7 @@ class Cell:
 
 def file_cell(path: Path, caption: str, note: str = "") -> Cell:
     """A cell of a picture file; read when its page is drawn."""
-    return Cell(lambda: files.read_picture(path), caption, note)
+    return Cell(lambda: picture_files.read_picture(path), caption, note)
 
 
 def write_sheets(folder: Path, name: str, title: str, cells: Sequence[Cell]) -> list[Path]:
@@ -55,14 +54,14 @@ def write_sheets(folder: Path, name: str, title: str, cells: Sequence[Cell]) -> 
     for number, page in enumerate(pages, 1):
         head = title if len(pages) == 1 else f"{title}   page {number} of {len(pages)}"
         paths.append(folder / f"{name}-{number}.jpg")
-        write_picture(paths[-1], draw_sheet(head, page), quality=90)
+        picture_files.write_picture(paths[-1], draw_sheet(head, page), quality=90)
     for old in folder.glob(f"{name}-*.jpg"):
         if old not in paths:
             old.unlink()
     return paths
 
 
-def draw_sheet(title: str, cells: Sequence[Cell]) -> files.Image:
+def draw_sheet(title: str, cells: Sequence[Cell]) -> picture_files.Image:
     """One page: COLUMNS cells wide, as many rows as it takes."""
     pictures = [_fitted(cell) for cell in cells]
     tall = max((picture.height for picture in pictures if picture), default=CELL // 2)

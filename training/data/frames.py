@@ -15,8 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from engines.picture_files import SHEETS, Image, make_folder, write_picture
 from training.data.cuts import SIDE, Frame, watch
-from training.data.files import SHEETS, Image, make_folder, write_picture
 from training.data.hashing import Seen, perceptual_hash
 from training.data.manifest import Kept, Manifest, Rejected
 from training.data.scenes import Scene, scenes

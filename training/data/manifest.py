@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from engines.errors import StreamtoonError
+from engines.picture_files import write_whole
 from training.data.bars import Box
-from training.data.files import write_whole
 
 NAME = "frames.json"
 PICTURE = re.compile(r"\d\d+-\d\d-\d\d\.\d{3}\.(png|webp)")

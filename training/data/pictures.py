@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.data.files import Image
+from engines.picture_files import Image
 
 
 def to_tensor(images: list[Image]) -> Tensor:

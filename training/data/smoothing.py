@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from engines.errors import StreamtoonError
-from training.data.files import (
+from engines.picture_files import (
     Image,
     demand_apart,
     list_pictures,

@@ -25,8 +25,7 @@ from skimage.segmentation import felzenszwalb
 
 from engines.cache import cache_folder
 from engines.errors import StreamtoonError
-from training.data import files
-from training.data.files import list_pictures, make_folder, read_picture, write_picture
+from engines.picture_files import Image, list_pictures, make_folder, read_picture, write_picture
 from training.data.grouping import group
 from training.data.many import for_each
 from training.recipe import PLAIN, Abstraction
@@ -34,8 +33,6 @@ from training.recipe import PLAIN, Abstraction
 if TYPE_CHECKING:
     from torch import Tensor
 
-Image = files.Image
-"""H x W x 3, RGB, 0..255."""
 
 VERSION = 3
 """Part of the cache key: raise it when `abstraction` paints another picture."""

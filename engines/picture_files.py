@@ -1,4 +1,4 @@
-"""Picture files of a data set: found, read, and written whole or not at all."""
+"""Picture files: found, read, and written whole or not at all."""
 
 from __future__ import annotations
 
