@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from engines.errors import StreamtoonError
+from engines.weight_files import UNREADABLE
 
 VGGName = Literal["vgg16", "vgg19"]
 
@@ -103,9 +103,7 @@ def _fill(convs: nn.ModuleDict, name: VGGName, weights: Path) -> None:
         raise StreamtoonError(f"{weights}: there is no such file; --{name} takes one with {title}'s weights")
     try:
         state = _read(weights, set(wanted))
-    # What the two readers raise for files that are none of theirs, truncated ones included.
-    except (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError,
-            SafetensorError, pickle.UnpicklingError) as error:  # fmt: skip
+    except (*UNREADABLE, SafetensorError) as error:
         raise StreamtoonError(
             f"{weights}: not a file of weights that can be read; "
             f"--{name} takes {title}'s as safetensors or as torchvision's .pth"

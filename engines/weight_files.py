@@ -1,4 +1,4 @@
-"""Where VGG's weights come from: a file that is named, or torchvision's, downloaded once into the cache."""
+"""Where the weights of the networks that others trained come from: a named file, or one download."""
 
 from __future__ import annotations
 
@@ -6,45 +6,81 @@ import hashlib
 import http.client
 import logging
 import os
+import pickle
 import tempfile
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 from engines.cache import cache_folder
 from engines.errors import StreamtoonError
-from training.vgg import VGGName
 
 log = logging.getLogger(__name__)
 
-ADDRESS = "https://download.pytorch.org/models/"
 
-FILES: dict[VGGName, str] = {"vgg16": "vgg16-397923af.pth", "vgg19": "vgg19-dcbb9e9d.pth"}
-"""Torchvision's files (IMAGENET1K_V1); the eight digits open the SHA-256 of the file's content."""
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """A file of weights that somebody publishes."""
+
+    name: str
+    """Whose weights they are, as people write it."""
+    address: str
+    """https; its last part is the file's name in the cache."""
+    sha256: str
+    """What the SHA-256 of the content begins with, in hexadecimal digits."""
+    megabytes: int
+    option: str
+    """The command's option that names a file instead."""
+
+
+FILES = {
+    "vgg16": WeightFile(
+        "VGG-16", "https://download.pytorch.org/models/vgg16-397923af.pth", "397923af", 553, "--vgg16"
+    ),
+    "vgg19": WeightFile(
+        "VGG-19", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth", "dcbb9e9d", 575, "--vgg19"
+    ),
+    "inception": WeightFile(
+        "Inception",
+        "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+        "pt_inception-2015-12-05-6726825d.pth",
+        "6726825d",
+        96,
+        "--inception",
+    ),
+}
+"""Torchvision's VGG (IMAGENET1K_V1), and the Inception of FID as pytorch-fid's authors ported it."""
 
 PATIENCE = 30.0
 """Seconds for a connection to be made, and for each next piece of the file to come."""
 
+UNREADABLE = (
+    OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError,
+    pickle.UnpicklingError,
+)  # fmt: skip
+"""What `torch.load` raises for files that are none of its own, truncated ones included."""
 
-def find_vgg(name: VGGName, path: Path | None) -> Path:
-    """A file that `VGG` reads: `path` where one is given, else torchvision's from the user's cache.
 
-    What the cache lacks is downloaded, once: half a gigabyte, checked by its hash, and under its name only
-    when it is whole. Raises StreamtoonError, one sentence that names the address and the way around it.
+def find_weights(file: WeightFile, path: Path | None) -> Path:
+    """`path` where one is given, else the published file from the user's cache.
+
+    What the cache lacks is downloaded, once, checked by its hash, and under its name only when it is whole.
+    Raises StreamtoonError, one sentence that names the address and the way around it.
     """
     if path is not None:
         return path
-    address = ADDRESS + FILES[name]
-    folder = cache_folder("vgg")
+    folder = cache_folder("weights")
     if folder is None:
         raise StreamtoonError(
-            f"no folder to keep {name}'s weights in; download {address} and name it with --{name}"
+            f"no folder to keep {file.name}'s weights in; download {file.address} "
+            f"and name it with {file.option}"
         )
-    kept = folder / FILES[name]
+    kept = folder / file.address.rpartition("/")[2]
     if not kept.is_file():
-        log.info("downloading %s (about 550 MB, once) to %s", address, folder)
+        log.info("downloading %s (about %d MB, once) to %s", file.address, file.megabytes, folder)
         try:
-            _download(address, kept)
+            _download(file, kept)
         except (OSError, http.client.HTTPException, ValueError) as error:  # URLError is an OSError
             reason: object = error
             if isinstance(error, urllib.error.HTTPError):
@@ -52,28 +88,30 @@ def find_vgg(name: VGGName, path: Path | None) -> Path:
             elif isinstance(error, urllib.error.URLError):
                 reason = error.reason
             raise StreamtoonError(
-                f"{address} cannot be downloaded ({reason}); fetch it elsewhere and name it with --{name}"
+                f"{file.address} cannot be downloaded ({reason}); "
+                f"fetch it elsewhere and name it with {file.option}"
             ) from error
     return kept
 
 
-def _download(address: str, target: Path) -> None:
-    """Raises ValueError when the content's SHA-256 does not begin as the target's name ends."""
-    promised = target.stem.rpartition("-")[2]
+def _download(file: WeightFile, target: Path) -> None:
+    """Raises ValueError when the content's SHA-256 does not begin as it should."""
     digest = hashlib.sha256()
     handle, name = tempfile.mkstemp(prefix=target.stem, suffix=".part", dir=target.parent)
     partial = Path(name)
     try:
-        # The address is the constant above, never a user's.
+        # The address is one of the constants above, never a user's.
         with (
-            os.fdopen(handle, "wb") as file,
-            urllib.request.urlopen(address, timeout=PATIENCE) as answer,  # noqa: S310
+            os.fdopen(handle, "wb") as copy,
+            urllib.request.urlopen(file.address, timeout=PATIENCE) as answer,  # noqa: S310
         ):
             while piece := answer.read(1 << 20):
                 digest.update(piece)
-                file.write(piece)
-        if not digest.hexdigest().startswith(promised):
-            raise ValueError(f"what came is damaged: SHA-256 {digest.hexdigest()[:8]}..., not {promised}...")
+                copy.write(piece)
+        if not digest.hexdigest().startswith(file.sha256):
+            raise ValueError(
+                f"what came is damaged: SHA-256 {digest.hexdigest()[:8]}..., not {file.sha256}..."
+            )
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

@@ -13,9 +13,9 @@ from film_clips import painting
 from numpy.typing import NDArray
 
 from engines.errors import StreamtoonError
+from engines.picture_files import list_pictures, read_picture, write_picture
 from training.data import checking, many
 from training.data.checking import aside, check, is_grey, set_aside, undo
-from engines.picture_files import list_pictures, read_picture, write_picture
 from training.data.many import for_each
 
 

@@ -17,11 +17,11 @@ from film_clips import RATE, blurred, boxed, credit_roll, dissolve, painting, pl
 from numpy.typing import NDArray
 
 from engines.errors import StreamtoonError
+from engines.picture_files import list_pictures, read_picture
 from streamtoon.dataset import Taken, take_frames
 from streamtoon.film import Film, _full_size
 from training.data.bars import Box
 from training.data.contact_sheet import _drawable
-from engines.picture_files import list_pictures, read_picture
 from training.data.frames import clock
 from training.data.manifest import Choice, load_manifest
 

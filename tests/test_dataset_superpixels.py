@@ -16,8 +16,8 @@ from skimage.measure import label
 from skimage.segmentation import felzenszwalb
 
 from engines.errors import StreamtoonError
-from training.data import structure
 from engines.picture_files import write_picture
+from training.data import structure
 from training.data.grouping import group, neighbours
 from training.data.structure import (
     abstraction,

@@ -13,8 +13,8 @@ from film_clips import painting
 from numpy.typing import NDArray
 
 from engines.errors import StreamtoonError
-from training.data.collages import QUARTERS, Quarter, cut_folder, find_seams
 from engines.picture_files import list_pictures, read_picture, write_picture
+from training.data.collages import QUARTERS, Quarter, cut_folder, find_seams
 from training.data.smoothing import smooth_edges, smooth_folder
 
 Picture = NDArray[np.uint8]

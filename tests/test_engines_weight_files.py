@@ -1,4 +1,4 @@
-"""Where VGG's weights come from: a server of this machine in every mood, and no network at all."""
+"""Where others' weights come from: a server of this machine in every mood, and no network at all."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from engines import weight_files
 from engines.errors import StreamtoonError
-from training import vgg_weights
-from training.vgg_weights import FILES, find_vgg
+from engines.weight_files import FILES, WeightFile, find_weights
 
 CONTENT = bytes(range(256)) * 5000
 
@@ -57,25 +57,26 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's cache, empty, and a promise of CONTENT's hash under VGG-16's name."""
+    """The user's cache, empty."""
     monkeypatch.setattr("engines.cache._base", lambda: tmp_path)
     monkeypatch.setenv("NO_PROXY", "*")
-    digits = hashlib.sha256(CONTENT).hexdigest()[:8]
-    monkeypatch.setattr(vgg_weights, "FILES", {"vgg16": f"vgg16-{digits}.pth"})
-    return tmp_path / "streamtoon" / "vgg"
+    return tmp_path / "streamtoon" / "weights"
+
+
+def promise(folder: str) -> WeightFile:
+    """CONTENT, to be had in that folder of the network."""
+    return WeightFile("Net", f"{folder}net.pth", hashlib.sha256(CONTENT).hexdigest()[:8], 1, "--net")
 
 
 def test_the_download_is_kept_and_not_repeated(
-    cache: Path, server: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    cache: Path, server: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(vgg_weights, "ADDRESS", server + "good/")
-    kept = find_vgg("vgg16", None)
-    assert kept.parent == cache and kept.read_bytes() == CONTENT
+    kept = find_weights(promise(server + "good/"), None)
+    assert kept == cache / "net.pth" and kept.read_bytes() == CONTENT
     assert [path.name for path in cache.iterdir()] == [kept.name]
-    assert f"{server}good/{kept.name}" in caplog.text
-    monkeypatch.setattr(vgg_weights, "ADDRESS", server + "refusing/")
-    assert find_vgg("vgg16", None) == kept
+    assert f"{server}good/net.pth (about 1 MB, once)" in caplog.text
+    assert find_weights(promise(server + "refusing/"), None) == kept
 
 
 @pytest.mark.parametrize(
@@ -91,41 +92,40 @@ def test_the_download_is_kept_and_not_repeated(
 def test_a_failed_download_is_one_sentence_and_leaves_nothing(
     cache: Path, server: str, monkeypatch: pytest.MonkeyPatch, mood: str, reason: str
 ) -> None:
-    monkeypatch.setattr(vgg_weights, "ADDRESS", f"{server}{mood}/")
-    monkeypatch.setattr(vgg_weights, "PATIENCE", 0.5)
+    monkeypatch.setattr(weight_files, "PATIENCE", 0.5)
     with pytest.raises(StreamtoonError) as caught:
-        find_vgg("vgg16", None)
+        find_weights(promise(f"{server}{mood}/"), None)
     sentence = str(caught.value)
     assert reason in sentence and "\n" not in sentence
-    assert f"{server}{mood}/vgg16-" in sentence and "--vgg" in sentence
+    assert f"{server}{mood}/net.pth" in sentence and sentence.endswith("name it with --net")
     assert not list(cache.iterdir())
 
 
 @pytest.mark.parametrize("address", ["http://nowhere.invalid/", "http://127.0.0.1:9/"])
-def test_without_a_network_the_answer_comes_soon(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, address: str
-) -> None:
-    monkeypatch.setattr(vgg_weights, "ADDRESS", address)
+def test_without_a_network_the_answer_comes_soon(cache: Path, address: str) -> None:
     started = time.monotonic()
-    with pytest.raises(StreamtoonError, match=f"{address}vgg16-.* cannot be downloaded .*--vgg"):
-        find_vgg("vgg16", None)
-    assert time.monotonic() - started < 2 * vgg_weights.PATIENCE
+    with pytest.raises(StreamtoonError, match=f"{address}net.pth cannot be downloaded .*--net"):
+        find_weights(promise(address), None)
+    assert time.monotonic() - started < 2 * weight_files.PATIENCE
     assert not list(cache.iterdir())
 
 
 def test_a_file_that_is_given_is_taken_as_it_is(cache: Path, tmp_path: Path) -> None:
     given = tmp_path / "mine.pth"
-    assert find_vgg("vgg16", given) == given and not cache.exists()
+    assert find_weights(FILES["vgg16"], given) == given and not cache.exists()
 
 
 def test_without_a_cache_the_way_out_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     monkeypatch.setattr("engines.cache._base", lambda: blocked)
-    with pytest.raises(StreamtoonError, match=r"no folder to keep vgg19's .*vgg19-dcbb9e9d.pth .*--vgg"):
-        find_vgg("vgg19", None)
+    with pytest.raises(StreamtoonError, match=r"no folder to keep VGG-19's .*vgg19-dcbb9e9d.pth .*--vgg19"):
+        find_weights(FILES["vgg19"], None)
 
 
-def test_torchvisions_files_are_named_by_their_hash() -> None:
-    assert vgg_weights.ADDRESS == "https://download.pytorch.org/models/"
-    assert FILES == {"vgg16": "vgg16-397923af.pth", "vgg19": "vgg19-dcbb9e9d.pth"}
+def test_the_publishers_name_their_files_by_their_hash() -> None:
+    assert sorted(FILES) == ["inception", "vgg16", "vgg19"]
+    for name, file in FILES.items():
+        assert file.address.startswith("https://")
+        assert file.address.endswith(f"-{file.sha256}.pth") and len(file.sha256) == 8
+        assert name in file.address.rpartition("/")[2] and file.option == f"--{name}"

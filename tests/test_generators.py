@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from engines.errors import StyleError
 from engines.generators import GENERATORS, create
@@ -77,6 +78,11 @@ def _lwcomicgan() -> int:
     return _conv(7, 3, 32) + _norm(32) + way + 4 * _residual(184) + _conv(3, 32, 3) + 3
 
 
+def _lite() -> int:
+    convs = [(12, 32), (32, 64), *8 * [(64, 64)], (64, 32), (32, 32), (32, 12)]
+    return sum(_conv(3, a, b) + b for a, b in convs)
+
+
 @pytest.mark.parametrize(
     "name, by_hand, stated",
     [
@@ -84,6 +90,7 @@ def _lwcomicgan() -> int:
         ("cartoon-to-human", _cyclegan(), 11_383_427),
         ("cartoongan", _cartoongan(), 11_124_931),
         ("cyclegan", _cyclegan(), 11_383_427),
+        ("lite", _lite(), 348_588),
         ("lwcomicgan", _lwcomicgan(), 2_778_995),
         ("resnet18", _resnet18(), 22_001_923),
         ("unet", 1_467_075, 1_467_075),
@@ -132,11 +139,23 @@ def test_everything_learns(name: str) -> None:
         assert weight.grad.abs().max() > 0, key
 
 
-def test_unet_starts_as_the_identity() -> None:
+@pytest.mark.parametrize("name", ["lite", "unet"])
+def test_these_start_as_the_identity(name: str) -> None:
     torch.manual_seed(0)
     picture = torch.rand(1, 3, 32, 48) * 2 - 1
     with torch.no_grad():
-        torch.testing.assert_close(create("unet")(picture), picture, atol=1e-5, rtol=0)
+        torch.testing.assert_close(create(name)(picture), picture, atol=1e-5, rtol=0)
+
+
+def test_lite_takes_a_fifth_of_the_unets_operations() -> None:
+    def operations(name: str) -> int:
+        picture = torch.zeros(1, 3, 360, 640)
+        with FlopCounterMode(display=False) as counted, torch.no_grad():
+            create(name)(picture)
+        return counted.get_total_flops()
+
+    assert operations("lite") <= operations("unet") / 4
+    assert operations("lite") == pytest.approx(operations("unet") / 5, rel=0.05)
 
 
 def test_unknown_generator_is_one_sentence() -> None:

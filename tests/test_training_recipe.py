@@ -84,6 +84,8 @@ def test_variants_differ_in_what_they_say_and_settings_come_last(tmp_path: Path)
             r"steps = 10 and epochs = 1; allowed is one of them above 0",
         ),
         ("texture = 1\ncycle = [10, 2.5]", "", r"every weight is 0; allowed is at least one above 0"),
+        ("texture = 1", "teacher = 1", r"teacher = '' and weights\.teacher belong together"),
+        ("batch = 2", 'teacher = "comic"', r"teacher = 'comic' and weights\.teacher belong together"),
         ("texture = 1", "paired = 1", r"need every source's own target; allowed is 0"),
         ("texture = 1", "cycle_features = 1", r"cycle_features looks through the discriminator"),
         ("[optimizer]", "[adversary]\nsoft_labels = true\n[optimizer]", r"soft_labels = true with hinge"),
@@ -134,14 +136,15 @@ def test_the_papers_numbers_stand_in_their_recipes() -> None:
     fpt = read_recipe(find_recipe("fpt-unet"))
     assert (fpt.optimizer.generator_rate, fpt.batch, fpt.steps) == (1.5e-4, 16, 20_000)
     light = read_recipe(find_recipe("lwcomicgan")).weights
-    ours = [w.start for w in (light.adversarial, light.content, light.gram, light.colour)]
+    weighed = [w.start for w in (light.adversarial, light.content, light.gram, light.colour)]
     table = [350, 2.5, 12.5, 15]
-    assert [w / ours[0] for w in ours] == pytest.approx([w / table[0] for w in table])
+    assert [w / weighed[0] for w in weighed] == pytest.approx([w / table[0] for w in table])
     li = read_recipe(find_recipe("li-cyclegan"))
     # Least squares with halves: lambda 10 against a verdict without the generator's half.
     assert 2 * li.weights.cycle.start / li.weights.adversarial.start == 10
     # The papers cut no gradients: least of all those of plain gradient descent.
-    papers = [read_recipe(find_recipe(name)) for name in bundled_recipes() if name not in ("comic", "scroll")]
+    ours = {"comic", "comic-lite", "scroll"}
+    papers = [read_recipe(find_recipe(name)) for name in bundled_recipes() if name not in ours]
     assert len(papers) == 5 and all(recipe.optimizer.clip_gradients == 0 for recipe in papers)
     kept = {round(li.epochs * at / li.checkpoints) for at in range(1, li.checkpoints + 1)}
     assert {150, 200, 220} <= kept and li.data.crop == 256

@@ -70,6 +70,7 @@ def scene(**changes: object) -> Scene:
         "vgg": Squares(),
         "features": Features(layer="conv2_1"),
         "abstraction": flat,
+        "teacher": Affine(1.2, 0.05),
         **changes,
     }
     return Scene(source, target, Affine(0.7, -0.1), torch.Generator().manual_seed(5), **given)  # type: ignore[arg-type]
@@ -77,6 +78,10 @@ def scene(**changes: object) -> Scene:
 
 def paint(x: Array) -> Array:
     return 0.7 * x - 0.1
+
+
+def taught(x: Array) -> Array:
+    return 1.2 * x + 0.05
 
 
 def look(x: Array) -> Array:
@@ -132,6 +137,7 @@ BY_HAND: dict[str, Callable[[Array, Array, Array], float]] = {
     "identity": lambda x, y, a: ((paint(y) - y) ** 2).mean(),
     "paired": lambda x, y, a: ((paint(x) - y) ** 2).mean(),
     "match": lambda x, y, a: np.abs(y.mean((1, 2, 3)) - paint(x).mean((1, 2, 3))).mean(),
+    "teacher": lambda x, y, a: np.abs(paint(x) - taught(x)).mean() + neighbours(paint(x) - taught(x)),
 }
 
 

@@ -130,6 +130,8 @@ class Weights:
     """Mean square distance to the source's own target (cartoon-to-human, Eq. 5)."""
     match: Ramp = OFF
     """Distance of the discriminator's scores of output and own target (cartoon-to-human, Eq. 6)."""
+    teacher: Ramp = OFF
+    """L1 distance to the teacher's drawing, of colours and of steps between neighbours (distillation)."""
 
     def used(self) -> set[str]:
         """The names of the terms that are learned from."""
@@ -282,6 +284,8 @@ class Recipe:
     generator: str = "unet"
     start: str = ""
     """A style, by name or folder, whose weights the generator sets out from; empty: a fresh start."""
+    teacher: str = ""
+    """A style, by name or folder, whose drawings the term `teacher` learns from."""
     steps: Count = 0
     """Steps after the initialization; exactly one of `steps` and `epochs` is given."""
     epochs: Count = 0

@@ -216,6 +216,13 @@ def _check_together(recipe: Recipe, path: Path) -> None:
             ),
         ),
         (
+            bool(recipe.teacher) == ("teacher" in terms),
+            (
+                f"teacher = {recipe.teacher!r} and weights.teacher belong together; "
+                "allowed are a style with a weight above 0, or neither"
+            ),
+        ),
+        (
             recipe.data.crop % recipe.colour_blocks == 0,
             f"colour_blocks = {recipe.colour_blocks}; allowed is what data.crop is a multiple of",
         ),

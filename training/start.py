@@ -9,16 +9,18 @@ from typing import Literal
 import torch
 from lightning_fabric import Fabric
 from safetensors.torch import load_file
+from torch import nn
 
 from engines.errors import StreamtoonError
+from engines.generators import create as create_generator
 from engines.generators import find
 from engines.style import load_style
 from engines.vgg import VGG
+from engines.weight_files import FILES, find_weights
 from training.discriminators import create
 from training.optimizers import placed
 from training.recipe import SEES_FEATURES, Recipe, RecipeError
 from training.system import System
-from training.vgg_weights import find_vgg
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",
@@ -73,7 +75,7 @@ def load_vggs(recipe: Recipe, fabric: Fabric, files: dict[str, Path]) -> tuple[V
 def _vgg(
     name: Literal["vgg16", "vgg19"], deepest: str, recipe: Recipe, fabric: Fabric, files: dict[str, Path]
 ) -> VGG:
-    vgg = placed(VGG(name, find_vgg(name, files.get(name)), deepest), fabric.device)
+    vgg = placed(VGG(name, find_weights(FILES[name], files.get(name)), deepest), fabric.device)
     # Frozen weights would be cast anew in every pass under autocast.
     arithmetic = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     vgg.convolutions.to(arithmetic[recipe.precision])
@@ -94,6 +96,16 @@ def start_from(recipe: Recipe, system: System) -> None:
     weights = load_file(style.weights)
     system.there.generator.load_state_dict(weights)
     system.there.average.load_state_dict(weights)
+
+
+def load_teacher(recipe: Recipe, fabric: Fabric) -> nn.Module | None:
+    """The generator of the style that the recipe learns from, where there is one. Raises StyleError."""
+    if not recipe.teacher:
+        return None
+    style = load_style(recipe.teacher)
+    generator = create_generator(style.generator)
+    generator.load_state_dict(load_file(style.weights))
+    return placed(generator, fabric.device).requires_grad_(False).eval()
 
 
 def check_sizes(recipe: Recipe, processes: int) -> None:

@@ -67,12 +67,19 @@ class System:
 
     The way there goes from source to target. Recipes with cycles have a way back, with a generator and a
     discriminator of its own. `looks` is VGG for terms on features, `judges` VGG-16 for discriminators that
-    look at features; each may be None where the recipe needs none.
+    look at features, `teacher` a trained generator; each may be None where the recipe needs none.
     """
 
-    def __init__(self, recipe: Recipe, fabric: Fabric, looks: VGG | None, judges: VGG | None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        fabric: Fabric,
+        looks: VGG | None,
+        judges: VGG | None,
+        teacher: nn.Module | None = None,
+    ) -> None:
         torch.manual_seed(recipe.seed)
-        self._recipe, self._fabric, self._looks = recipe, fabric, looks
+        self._recipe, self._fabric, self._looks, self._teacher = recipe, fabric, looks, teacher
         views = recipe.weights.judges()
         self.there = Way(recipe, fabric, views, judges)
         returns = recipe.terms() & RETURNS
@@ -143,6 +150,7 @@ class System:
             back.generator if back else None, judged(self.there),
             back.adversaries.get(whole) if back else None,
             self._looks, self._recipe.features, batch.abstraction, self._recipe.colour_blocks,
+            self._teacher,
         )  # fmt: skip
         if back is None or not used & BOTH_WAYS:
             return {"": there}

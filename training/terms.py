@@ -50,6 +50,7 @@ class Scene:
     features: Features = field(default_factory=Features)
     abstraction: Tensor | None = None
     colour_blocks: int = 1
+    teacher: nn.Module | None = None
 
     @cached_property
     def output(self) -> Tensor:
@@ -169,6 +170,13 @@ def _paired(scene: Scene) -> Tensor:
     return F.mse_loss(scene.output, scene.target)
 
 
+def _teacher(scene: Scene) -> Tensor:
+    assert scene.teacher is not None
+    with torch.no_grad():
+        target = scene.teacher(scene.source).float()
+    return F.l1_loss(scene.output, target) + steps_apart(scene.output, target)
+
+
 def _same(picture: Tensor) -> Tensor:
     return picture
 
@@ -196,6 +204,7 @@ TERMS: dict[str, Callable[[Scene], Tensor]] = {
     "identity": _identity,
     "paired": _paired,
     "match": _match,
+    "teacher": _teacher,
 }
 
 BOTH_WAYS = {

@@ -20,7 +20,7 @@ from training.checkpoint import load_state, save_checkpoint, save_state
 from training.data.batches import Batch, Batches
 from training.data.structure import default_cache
 from training.recipe import Recipe
-from training.start import check_sizes, load_vggs, start_from
+from training.start import check_sizes, load_teacher, load_vggs, start_from
 from training.system import Moment, System
 from training.watch import Watch
 
@@ -80,7 +80,7 @@ class Trainer:
             ranks=fabric.world_size,
         )
         looks, judges = load_vggs(recipe, fabric, vgg or {})
-        self.system = System(recipe, fabric, looks, judges)
+        self.system = System(recipe, fabric, looks, judges, load_teacher(recipe, fabric))
         if recipe.start:
             start_from(recipe, self.system)
         make_folder(run)

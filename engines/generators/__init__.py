@@ -20,6 +20,7 @@ GENERATORS: dict[str, str] = {
     "cartoon-to-human": "engines.generators.cartoon_to_human:CartoonToHuman",
     "cartoongan": "engines.generators.cartoongan:CartoonGAN",
     "cyclegan": "engines.generators.cyclegan:CycleGAN",
+    "lite": "engines.generators.lite:Lite",
     "lwcomicgan": "engines.generators.lwcomicgan:LWComicGAN",
     "resnet18": "engines.generators.resnet18:ResNet18",
     "unet": "engines.generators.unet:UNet",
