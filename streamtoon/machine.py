@@ -70,7 +70,7 @@ def examine() -> Machine:
     return Machine(
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
-        cpu=_cpu(),
+        cpu=examine_cpu(),
         memory_gb=_memory_gb(),
         gpus=_nvidia_gpus(),
         engines=tuple(available()),
@@ -79,7 +79,8 @@ def examine() -> Machine:
     )
 
 
-def _cpu() -> Cpu:
+def examine_cpu() -> Cpu:
+    """The processor alone, which takes no time."""
     info = _read("/proc/cpuinfo")
     wanted = ARM if platform.machine().lower() in ("arm64", "aarch64") else X86
     flags = re.search(r"^(?:flags|Features)\s*:(.*)$", info, re.MULTILINE)

@@ -47,7 +47,7 @@ def vgg_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     folder, dice = tmp_path_factory.mktemp("vgg"), torch.Generator().manual_seed(0)
     files = {}
-    for name, deepest in (("vgg16", "conv4_3"), ("vgg19", "conv4_4")):
+    for name, deepest in (("vgg16", "conv5_3"), ("vgg19", "conv4_4")):
         state, width = {}, 3
         for layer, index in convolutions(name).items():
             if layer > deepest:

@@ -24,6 +24,17 @@ def ssim(a: NDArray[Any], b: NDArray[Any], *, data_range: float) -> float:
     caller. `data_range` is the distance from the lowest to the highest value possible: 255 for 8 bits.
     Raises ValueError when the shapes differ, are not H x W, or a side is shorter than the window.
     """
+    luminance, contrast_structure = similarities(a, b, data_range=data_range)
+    return float(np.mean(luminance * contrast_structure))
+
+
+def similarities(
+    a: NDArray[Any], b: NDArray[Any], *, data_range: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The two factors of `ssim` in every window: luminance (Eq. 6), contrast and structure (Eq. 9, 10).
+
+    Maps of (H - 10) x (W - 10). Raises ValueError as `ssim` does.
+    """
     if a.shape != b.shape or a.ndim != 2 or min(a.shape) < WINDOW:
         raise ValueError(f"shapes {a.shape} and {b.shape}, expected H x W, equal, both sides >= {WINDOW}")
     if not data_range > 0:
@@ -36,7 +47,7 @@ def ssim(a: NDArray[Any], b: NDArray[Any], *, data_range: float) -> float:
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     contrast_structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
-    return float(np.mean(luminance * contrast_structure))
+    return luminance, contrast_structure
 
 
 def _window_mean(x: NDArray[np.float64]) -> NDArray[np.float64]:

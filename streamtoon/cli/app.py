@@ -20,11 +20,14 @@ from streamtoon.cli.dataset import dataset
 from streamtoon.cli.doctor import doctor
 from streamtoon.cli.image import EXAMPLES as IMAGE_EXAMPLES
 from streamtoon.cli.image import image
+from streamtoon.cli.score import score
 from streamtoon.cli.styles import styles
 from streamtoon.cli.train import EXAMPLES as TRAIN_EXAMPLES
 from streamtoon.cli.train import train
 from streamtoon.cli.video import EXAMPLES as VIDEO_EXAMPLES
 from streamtoon.cli.video import video
+from streamtoon.cli.vote import EXAMPLES as VOTE_EXAMPLES
+from streamtoon.cli.vote import vote
 from streamtoon.errors import StreamtoonError
 
 
@@ -32,7 +35,7 @@ class _Group(TyperGroup):
     """Gives every command the same ends."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return ["video", "image", "styles", "train", "dataset", "doctor"]
+        return ["video", "image", "styles", "train", "dataset", "score", "vote", "doctor"]
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -75,6 +78,8 @@ app.command(epilog=IMAGE_EXAMPLES)(image)
 app.add_typer(styles, name="styles")
 app.add_typer(dataset, name="dataset")
 app.command(epilog=TRAIN_EXAMPLES)(train)
+app.add_typer(score, name="score")
+app.command(epilog=VOTE_EXAMPLES)(vote)
 app.command()(doctor)
 
 

@@ -1,0 +1,214 @@
+"""What is scored: a style in a given engine, a folder of finished pictures, OpenCV's filters, the photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, get_args
+
+import cv2
+import numpy as np
+
+from engines.backends import BACKENDS
+from engines.backends.base import Precision
+from engines.engine import Engine, open_engine
+from engines.errors import StreamtoonError
+from engines.picture_files import Image, read_picture
+from engines.style import CARD, Style, load_style
+from eval.pictures import find_pictures
+from eval.results import Skipped
+
+QUALITIES = ("full", "fast")
+UNTOUCHED = "photos, untouched"
+
+
+class Candidate(Protocol):
+    """Gives a result for each photo, in order."""
+
+    name: str
+    style: Style | None
+    facts: dict[str, Any]
+    """What the results hang on, as plain values; complete after the first picture."""
+    back: Callable[[Image], Image] | None
+    """From a result to a photograph again, where there is a way."""
+    skipped: tuple[Skipped, ...]
+    """Results that do not serve."""
+
+    def pictures(self, paths: Sequence[Path]) -> Iterator[Image]:
+        """One H x W x 3 RGB picture for each photo. Raises StreamtoonError."""
+
+    def own(self) -> Sequence[Path]:
+        """Results that are there without photos. Raises StreamtoonError where photos are needed."""
+
+    def close(self) -> None:
+        """Frees what it holds."""
+
+    def __enter__(self) -> Candidate: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class _Candidate:
+    style: Style | None = None
+    back: Callable[[Image], Image] | None = None
+    skipped: tuple[Skipped, ...] = ()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.facts: dict[str, Any] = {}
+
+    def own(self) -> Sequence[Path]:
+        raise StreamtoonError(f"{self.name} needs photos to draw: name their folder with --photos")
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Drawn(_Candidate):
+    """A function applied to each photo."""
+
+    def __init__(
+        self,
+        name: str,
+        draw: Callable[[Image], Image],
+        facts: dict[str, Any] | None = None,
+        back: Callable[[Image], Image] | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.draw, self.back = draw, back
+        self.facts = facts or {}
+
+    def pictures(self, paths: Sequence[Path]) -> Iterator[Image]:
+        """As `Candidate` says."""
+        return (self.draw(read_picture(path)) for path in paths)
+
+
+class Styled(_Candidate):
+    """A style through the engine, by default as its author meant it: at its own size, in fp32.
+
+    Words after the style's name, each behind a colon, say otherwise: full or fast, a precision, an engine.
+    """
+
+    def __init__(self, name: str, style: Style, words: Sequence[str] = ()) -> None:
+        super().__init__(name)
+        self.style = style
+        self._wish = {"quality": "full", "precision": "fp32", "backend": "auto"} | {
+            _kind_of(word): word for word in words
+        }
+        self._engine: Engine | None = None
+
+    def pictures(self, paths: Sequence[Path]) -> Iterator[Image]:
+        """As `Candidate` says."""
+        return (self.draw(read_picture(path)) for path in paths)
+
+    def draw(self, photo: Image) -> Image:
+        """One result. Raises EngineError for an engine or a precision that is not here."""
+        assert self.style is not None
+        if self._engine is None:
+            height, width = photo.shape[:2]
+            self._engine = open_engine(self.style, width=width, height=height, **self._wish)  # type: ignore[arg-type]
+            facts = self._engine.facts
+            self.facts = {
+                "style": facts.style,
+                "engine": facts.backend,
+                "device": facts.device,
+                "precision": facts.precision,
+                "quality": facts.quality,
+                "weights": self.style.sha256["weights.safetensors"],
+            }
+        return self._engine.rgb(photo)
+
+    def close(self) -> None:
+        """As `Candidate` says."""
+        if self._engine is not None:
+            self._engine.close()
+
+
+class Finished(_Candidate):
+    """A folder of results, named as their photos are."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        super().__init__(name)
+        self._found = find_pictures(folder)
+        self.folder, self.skipped = folder, self._found.skipped
+        self.facts = {"folder": str(folder)}
+
+    def own(self) -> Sequence[Path]:
+        """Every result in the folder that serves."""
+        return self._found.paths
+
+    def pictures(self, paths: Sequence[Path]) -> Iterator[Image]:
+        """As `Candidate` says; StreamtoonError names the first photo without a result."""
+        results = {path.stem: path for path in self._found.paths}
+        missing = [path.name for path in paths if path.stem not in results]
+        if missing:
+            raise StreamtoonError(
+                f"{self.folder} holds no result that serves for {len(missing)} of {len(paths)} photos "
+                f"({missing[0]}...); results are named as their photos are"
+            )
+        return (read_picture(results[path.stem]) for path in paths)
+
+
+def untouched() -> Candidate:
+    """The photos themselves: the row that every result has to beat."""
+    return Drawn(UNTOUCHED, lambda photo: photo)
+
+
+def _stylization(photo: Image) -> Image:
+    bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
+    return np.asarray(cv2.cvtColor(cv2.stylization(bgr), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _edge_preserving(photo: Image) -> Image:
+    bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
+    return np.asarray(cv2.cvtColor(cv2.edgePreservingFilter(bgr), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+FILTERS: dict[str, Callable[[Image], Image]] = {
+    "opencv-stylization": _stylization,
+    "opencv-edge-preserving": _edge_preserving,
+}
+"""What comes with OpenCV and needs no training (Gastal and Oliveira, "Domain transform", 2011)."""
+
+
+def open_candidate(text: str) -> Drawn | Styled | Finished:
+    """What `text` names: STYLE[:WORD...], a style's folder, a folder of results, or one of `FILTERS`.
+
+    Raises StreamtoonError for anything else.
+    """
+    if text in FILTERS:
+        return Drawn(text, FILTERS[text], {"opencv": cv2.__version__})
+    name, words = _split(text)
+    folder = Path(name)
+    if folder.is_dir() and not words and not (folder / CARD).exists():
+        return Finished(text, folder)
+    return Styled(text, load_style(name), words)
+
+
+def _kind_of(word: str) -> str:
+    if word in QUALITIES:
+        return "quality"
+    return "backend" if word in BACKENDS else "precision"
+
+
+def _split(text: str) -> tuple[str, list[str]]:
+    """A name and the known words behind it: a colon may be part of a path."""
+    known = {*QUALITIES, *get_args(Precision), *BACKENDS}
+    words: list[str] = []
+    while (parts := text.rpartition(":"))[2] in known and parts[0]:
+        text, words = parts[0], [parts[2], *words]
+    kinds = [_kind_of(word) for word in words]
+    if len(set(kinds)) < len(kinds):
+        raise StreamtoonError(f"{text}:{':'.join(words)} names two of one kind; give one of each at most")
+    return text, words

@@ -1,0 +1,187 @@
+"""Features kept between runs: a second style is scored against the same cartoons for half the work."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.cache import cache_folder
+from engines.picture_files import Image
+
+log = logging.getLogger(__name__)
+
+Vector = NDArray[np.float32]
+Result = TypeVar("Result")
+
+LIMIT = 4_000_000_000
+"""Bytes. What was used longest ago goes first."""
+
+PATIENCE = 30.0
+"""Seconds to wait for another process to finish its writing."""
+
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+"""Not a database, a broken one, or one with other tables."""
+
+_TOUCHES = 256
+"""Uses that are remembered before they are written."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS features (key BLOB PRIMARY KEY, value BLOB NOT NULL, used REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS by_use ON features (used);
+"""
+
+
+def open_store() -> Store | None:
+    """The user's own, in the cache folder; None where there is no place for it."""
+    folder = cache_folder("features")
+    return Store(folder / "features.sqlite") if folder else None
+
+
+def content_key(picture: Image, extractor: str) -> bytes:
+    """SHA-256 of a picture's pixels and shape and of who looks at it: no name, no date, no place."""
+    digest = hashlib.sha256(f"{extractor}\n{picture.shape}\n".encode())
+    digest.update(np.ascontiguousarray(picture).data)
+    return digest.digest()
+
+
+class Store:
+    """Vectors by key in one SQLite file, which several threads and processes may use at once.
+
+    It never fails: a damaged file is set aside as `NAME.damaged` and begun anew, a damaged row counts as
+    missing, and where nothing can be read or written any more it says so once in the log and keeps nothing.
+    """
+
+    def __init__(self, path: Path, limit: int = LIMIT) -> None:
+        self._path, self._limit = path, limit
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._opened: int | None = None
+        self._given_up = False
+        self._touched: set[bytes] = set()
+
+    def get(self, key: bytes) -> Vector | None:
+        """The vector of that key."""
+        with self._lock:
+            return self._do(lambda database: self._get(database, key), None)
+
+    def put(self, rows: Sequence[tuple[bytes, Vector]]) -> None:
+        """Keep them, and drop what was used longest ago where the file would outgrow its limit."""
+        with self._lock:
+            self._do(lambda database: self._put(database, rows), None)
+
+    def close(self) -> None:
+        """Write what was used, and let go of the file."""
+        with self._lock:
+            if self._touched:
+                self._do(lambda database: self._put(database, ()), None)
+            self._drop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _get(self, database: sqlite3.Connection, key: bytes) -> Vector | None:
+        row = database.execute("SELECT value FROM features WHERE key = ?", (key,)).fetchone()
+        if (
+            row is None
+            or not isinstance(row[0], bytes)
+            or len(row[0]) % 4
+            or _signed(key, row[0][4:]) != row[0]
+        ):
+            return None
+        self._touched.add(key)
+        if len(self._touched) >= _TOUCHES:
+            self._put(database, ())
+        return np.frombuffer(row[0], "<f4", offset=4).astype(np.float32)
+
+    def _put(self, database: sqlite3.Connection, rows: Sequence[tuple[bytes, Vector]]) -> None:
+        now = time.time()
+        values = [(key, _signed(key, vector.astype("<f4").tobytes()), now) for key, vector in rows]
+        database.execute("BEGIN IMMEDIATE")
+        database.executemany(
+            "UPDATE features SET used = ? WHERE key = ?", [(now, key) for key in self._touched]
+        )
+        database.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", values)
+        while _size(database) > self._limit:
+            (count,) = database.execute("SELECT COUNT(*) FROM features").fetchone()
+            if not count:
+                break
+            database.execute(
+                "DELETE FROM features WHERE key IN (SELECT key FROM features ORDER BY used, rowid LIMIT ?)",
+                (max(1, count // 32),),
+            )
+        database.execute("COMMIT")
+        self._touched.clear()
+
+    def _do(self, work: Callable[[sqlite3.Connection], Result], otherwise: Result) -> Result:
+        """`work` on the open file; `otherwise` where there is none to be had."""
+        for chance in (1, 2):
+            if self._given_up:
+                break
+            try:
+                return work(self._connection or self._open())
+            except (sqlite3.Error, OSError) as error:
+                self._drop()
+                code = getattr(error, "sqlite_errorcode", None)
+                damaged = code is not None and code & 0xFF in _DAMAGED
+                if chance == 2 or not damaged or not self._set_aside():
+                    self._given_up = True
+                    log.warning("%s: no features are kept between runs (%s)", self._path, error)
+        return otherwise
+
+    def _open(self) -> sqlite3.Connection:
+        # Transactions are our own (isolation_level), threads take turns by our own lock.
+        self._connection = sqlite3.connect(
+            self._path, PATIENCE, isolation_level=None, check_same_thread=False
+        )
+        self._opened = self._path.stat().st_ino
+        self._connection.executescript(_TABLES)
+        return self._connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()  # takes back what was not committed
+            self._connection = None
+
+    def _set_aside(self) -> bool:
+        """Whether the way is free for a new file. One that another process has just begun anew stays."""
+        aside = self._path.with_name(f"{self._path.name}.damaged")
+        try:
+            if self._path.stat().st_ino == self._opened:
+                # What it had begun must not be taken for the new file's.
+                self._path.with_name(f"{self._path.name}-journal").unlink(missing_ok=True)
+                self._path.replace(aside)
+                log.warning("%s was damaged; it is set aside as %s", self._path, aside.name)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            log.debug("%s cannot be set aside: %s", self._path, error)
+            return False
+        self._touched.clear()
+        return True
+
+
+def _signed(key: bytes, value: bytes) -> bytes:
+    """The value behind its checksum, which SQLite's pages do not have."""
+    return zlib.crc32(value, zlib.crc32(key)).to_bytes(4, "little") + value
+
+
+def _size(database: sqlite3.Connection) -> int:
+    """Bytes that are in use, which is less than the file's once rows have been dropped."""
+    used, free, size = (
+        int(database.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (used - free) * size

@@ -1,0 +1,74 @@
+"""Pictures inside the page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from engines.picture_files import Image
+from eval.report.model import PictureRow
+
+MOST_ROWS = 12
+QUALITY = 82
+"""WebP's, 0 to 100."""
+SIDES = (640, 480, 360, 240)
+"""Pixels of the longer side: the first of them whose pictures fit together."""
+BUDGET = 3_000_000
+"""Bytes of all pictures of a page, before they become text, which adds a third."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """One picture of the page."""
+
+    address: str
+    """A data: URI of a WebP."""
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedRow:
+    """One row of the page's grid."""
+
+    name: str
+    photo: Embedded
+    results: dict[str, Embedded]
+
+
+def embed(rows: Sequence[PictureRow]) -> list[EmbeddedRow]:
+    """The first rows as text, no picture enlarged, all within one size that keeps the page small."""
+    shown = rows[:MOST_ROWS]
+    for side in SIDES:
+        coded = [{name: _code(picture, side) for name, picture in _pictures(row)} for row in shown]
+        if sum(len(data) for row in coded for data, _, _ in row.values()) <= BUDGET:
+            break
+    embedded = [{name: _embedded(*value) for name, value in row.items()} for row in coded] if shown else []
+    return [
+        EmbeddedRow(row.name, pictures[None], {name: pictures[name] for name in row.results})
+        for row, pictures in zip(shown, embedded, strict=True)
+    ]
+
+
+def _pictures(row: PictureRow) -> list[tuple[str | None, Image]]:
+    """None is the photo's name: no candidate has it."""
+    return [(None, row.photo), *row.results.items()]
+
+
+def _code(picture: Image, side: int) -> tuple[bytes, int, int]:
+    height, width = picture.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    width, height = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA) if scale < 1 else picture
+    bgr = cv2.cvtColor(np.ascontiguousarray(small), cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
+    assert done, "WebP takes every picture of this size"
+    return data.tobytes(), width, height
+
+
+def _embedded(data: bytes, width: int, height: int) -> Embedded:
+    return Embedded("data:image/webp;base64," + base64.b64encode(data).decode("ascii"), width, height)

@@ -1,0 +1,102 @@
+"""A report written as one HTML file that asks nothing of any network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from engines.picture_files import write_whole
+from eval.catalogue import METRICS
+from eval.report.embed import embed
+from eval.report.headline import answer, scored
+from eval.report.model import Report
+from eval.report.plots import cost_plot, metric_plots, sweep_plots
+from eval.report.published import published
+from eval.report.tables import cost_table, film_table, score_tables, sweep_table, tables_apart
+from eval.report.wording import ARROWS, WORDS, deciding
+from eval.results import Skipped
+
+MOST_SKIPPED = 500
+"""Files named as left out; the rest of them are counted."""
+
+
+def write_report(path: Path, report: Report) -> None:
+    """The report as one file of HTML, the same bytes for the same report.
+
+    It appears under its name when it is whole. Raises StreamtoonError when it cannot be written.
+    """
+    # A file's name may hold bytes that are no text.
+    write_whole(path, render(report).encode("utf-8", "replace"))
+
+
+def render(report: Report) -> str:
+    """The page itself."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    script = _text("page.js")
+    shown = {key for score in report.scores for key in score.metrics}
+    own = [score for score in report.scores if score.name != report.untouched]
+    key = deciding({key for score in own for key in score.metrics})
+    cost = cost_table(report)
+    rows = embed([*report.pictures])
+    return environment.from_string(_text("page.html")).render(
+        report=report,
+        style=Markup(_text("page.css")),  # noqa: S704 (our own file)
+        script=Markup(script),  # noqa: S704 (our own file)
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        scored=scored(report),
+        answer=answer(report),
+        tables=score_tables(report),
+        plots=metric_plots(report.scores, report.untouched),
+        rows=rows,
+        names=list(dict.fromkeys(name for row in rows for name in row.results)),
+        sweep=sweep_table(report.sweep) if report.sweep else None,
+        sweep_plots=sweep_plots(report.sweep or ()),
+        film=film_table(report.film) if report.film else None,
+        cost=cost,
+        cost_plot=cost_plot(own, key) if key else None,
+        protocol=_protocol({score.name: score.protocol for score in report.scores}),
+        made_with=[(name, plain(value)) for name, value in report.made_with.items()],
+        apart=tables_apart(report, shown),
+        sources=published(),
+        skipped=_skipped(item for score in report.scores for item in score.images.skipped),
+        most_skipped=MOST_SKIPPED,
+        metrics=METRICS,
+        arrows=ARROWS,
+        words=WORDS,
+    )
+
+
+def _text(name: str) -> str:
+    return files("eval.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _skipped(items: Iterable[Skipped]) -> Sequence[Skipped]:
+    """Each file once: candidates share their photographs."""
+    return list(dict.fromkeys(items))
+
+
+def _protocol(protocols: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """By what it says, to whom it applies: one line without a name where all agree."""
+    lines = []
+    for name in dict.fromkeys(name for protocol in protocols.values() for name in protocol):
+        said = {who: plain(protocol[name]) for who, protocol in protocols.items() if name in protocol}
+        agreed = len(said) == len(protocols) and len(set(said.values())) == 1
+        lines.append((name, [("", next(iter(said.values())))] if agreed else list(said.items())))
+    return lines
+
+
+def plain(value: object) -> str:
+    """A plain value on one line."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)

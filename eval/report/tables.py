@@ -1,0 +1,263 @@
+"""The tables of the page, ready to be written: scores, published rows, cost, checkpoints, a film."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from eval.catalogue import METRICS
+from eval.report.model import Report, SweepPoint
+from eval.report.published import PublishedTable, published
+from eval.report.wording import ARROWS, WORDS, decimals_for, middle, winners, written, written_interval
+from eval.results import Interval, Number, Score, Spread
+
+KINDS = (
+    ("drawings", "Distance to the drawings", {"features", "probabilities"}),
+    ("photographs", "Beside the photographs", {"pairs", "lpips", "features"}),
+    ("way-back", "There and back again", {"way back"}),
+    ("pixels", "Distance to the drawings, between pixels", {"pixels"}),
+)
+"""Tables of scores: anchor, title, and what the metrics in it need, no more than that."""
+FILM_TITLES = {
+    "ewarp": "Warping error, lower is steadier",
+    "sharpness": "Sharpness, so that blur cannot win",
+    "ssim": "SSIM beside the source, luma",
+}
+COST_COLUMNS = {"parameters", "parameters-millions", "milliseconds"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure: its text, and in brackets of code its value to the last digit."""
+
+    text: str = ""
+    exact: str = ""
+    std: str = ""
+    std_exact: str = ""
+    interval: str = ""
+    low: str = ""
+    high: str = ""
+    mark: str = ""
+    """"best" or "tied"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One metric at the head of a column."""
+
+    title: str
+    arrow: str = ""
+    words: str = ""
+    what: str = ""
+    secondary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One candidate, checkpoint or published system."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    source: int = 0
+    """Number of the source, from 1; 0 for our own."""
+    of: str = ""
+    """The paper's system, where the row is published."""
+    untouched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table of the page."""
+
+    anchor: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    published: tuple[Row, ...] = ()
+    source: int = 0
+
+
+def score_tables(report: Report) -> list[Table]:
+    """Our figures by what they are measured against, each with the published rows that have such figures."""
+    present = {key for score in report.scores for key in score.metrics}
+    tables: list[Table] = []
+    done: set[str] = set()
+    for anchor, title, needs in KINDS:
+        keys = [key for key in METRICS if key in present - done and METRICS[key].needs <= needs]
+        done.update(keys)
+        if keys:
+            tables.append(_score_table(anchor, title, keys, report))
+    rest = [key for key in METRICS if key in present - done]
+    return [*tables, _score_table("other", "Also measured", rest, report)] if rest else tables
+
+
+def _score_table(anchor: str, title: str, keys: Sequence[str], report: Report) -> Table:
+    columns: list[list[Cell]] = []
+    for key in keys:
+        candidates = {s.name: s.metrics[key] for s in report.scores if key in s.metrics}
+        numbers = {name: number for name, number in candidates.items() if name != report.untouched}
+        decimals = _decimals(candidates.values())
+        best = winners(key, numbers)
+        tied = set(report.tied.get(key, ())) & set(numbers) if best else set()
+        marks = dict.fromkeys(tied, "tied") | dict.fromkeys(best, "best")
+        columns.append(
+            [
+                number_cell(s.metrics.get(key), s.intervals.get(key), decimals, marks.get(s.name, ""))
+                for s in report.scores
+            ]
+        )
+    rows = tuple(
+        Row(score.name, tuple(column[index] for column in columns), untouched=score.name == report.untouched)
+        for index, score in enumerate(report.scores)
+        if any(column[index].text for column in columns)
+    )
+    return Table(anchor, title, tuple(map(_column, keys)), rows, published_rows(keys))
+
+
+def _column(key: str) -> Column:
+    row = METRICS[key]
+    return Column(row.title, ARROWS[row.better], WORDS[row.better], row.what, row.secondary)
+
+
+def _decimals(numbers: Iterable[Number]) -> int:
+    return decimals_for(middle(number) for number in numbers)
+
+
+def number_cell(number: Number | None, interval: Interval | None, decimals: int, mark: str = "") -> Cell:
+    """A figure with what is known about its certainty; empty for None."""
+    if number is None:
+        return Cell()
+    value = middle(number)
+    spread = isinstance(number, Spread)
+    return Cell(
+        text=written(value, decimals),
+        exact=repr(float(value)),
+        std=written(number.std, decimals) if isinstance(number, Spread) else "",
+        std_exact=repr(float(number.std)) if isinstance(number, Spread) and spread else "",
+        interval=written_interval(interval, decimals) if interval else "",
+        low=repr(float(interval.low)) if interval else "",
+        high=repr(float(interval.high)) if interval else "",
+        mark=mark,
+    )
+
+
+def published_rows(keys: Sequence[str]) -> tuple[Row, ...]:
+    """The papers' rows that have one of the figures."""
+    return tuple(
+        Row(row.name, tuple(_printed(row.values, key) for key in keys), source=number, of=table.short)
+        for number, table in enumerate(published(), 1)
+        if not table.apart and not set(keys).isdisjoint(table.columns)
+        for row in table.rows
+    )
+
+
+def _printed(values: Mapping[str, Decimal], key: str) -> Cell:
+    if key not in values:
+        return Cell()
+    epoch = values.get(f"{key}-epoch")
+    return Cell(f"{values[key]:,f}", str(values[key]), interval="" if epoch is None else f"epoch {epoch}")
+
+
+def tables_apart(report: Report, shown: Iterable[str]) -> list[Table]:
+    """The published tables that do not stand in full below ours; `shown` are the metrics that do."""
+    beside = set(shown) | (COST_COLUMNS if any(map(has_cost, report.scores)) else set())
+    return [
+        _whole(table, number)
+        for number, table in enumerate(published(), 1)
+        if table.apart or not beside >= {key for key in table.columns if not key.endswith("-epoch")}
+    ]
+
+
+def _whole(table: PublishedTable, number: int) -> Table:
+    columns = tuple(Column(title) for title in table.columns.values())
+    rows = tuple(
+        Row(row.name, tuple(Cell(f"{row.values[key]:,f}", str(row.values[key])) for key in table.columns))
+        for row in table.rows
+    )
+    return Table(f"published-{number}", table.title, columns, rows, source=number)
+
+
+def has_cost(score: Score) -> bool:
+    """Whether anything is known of what it takes."""
+    return bool(score.costs) or score.parameters is not None or score.macs is not None
+
+
+def cost_table(report: Report) -> Table | None:
+    """Size and speed: a row for every engine and quality of every candidate."""
+    rows = []
+    for score in filter(has_cost, report.scores):
+        size = (_count(score.parameters, 1e6, 2), _count(score.macs, 1e9, 1))
+        for index, cost in enumerate(score.costs or (None,)):
+            name = score.name if index == 0 else ""
+            speed = (Cell(), Cell(), Cell(), Cell())
+            if cost:
+                speed = (
+                    Cell(cost.engine),
+                    Cell(cost.quality),
+                    number_cell(cost.milliseconds, None, 1),
+                    number_cell(cost.fps, None, 1),
+                )
+            rows.append(Row(name, (size if name else (Cell(), Cell())) + speed))
+    if not rows:
+        return None
+    titles = ("Parameters, M", "GMAC at 720p", "Engine", "Quality", "ms", "fps")
+    return Table("cost", "Size and speed", tuple(map(Column, titles)), tuple(rows), _published_cost())
+
+
+def _count(value: int | None, unit: float, decimals: int) -> Cell:
+    return Cell() if value is None else Cell(written(value / unit, decimals), str(value))
+
+
+def _published_cost() -> tuple[Row, ...]:
+    rows = []
+    for number, table in enumerate(published(), 1):
+        if not COST_COLUMNS.isdisjoint(table.columns):
+            for row in table.rows:
+                exact, millions = row.values.get("parameters"), row.values.get("parameters-millions")
+                size = Cell(f"{millions:f}", str(millions)) if millions else _count(int(exact or 0), 1e6, 2)
+                time = _printed(row.values, "milliseconds")
+                engine = Cell("their GPU") if time.text else Cell()
+                cells = (size, Cell(), engine, Cell(), time, Cell())
+                rows.append(Row(row.name, cells, source=number, of=table.short))
+    return tuple(rows)
+
+
+def sweep_table(points: Sequence[SweepPoint]) -> Table:
+    """Every checkpoint with every figure."""
+    keys = [key for key in METRICS if any(key in point.metrics for point in points)]
+    decimals = {key: _decimals(p.metrics[key] for p in points if key in p.metrics) for key in keys}
+    whole = 0 if all(float(point.epoch).is_integer() for point in points) else 2
+    rows = tuple(
+        Row(
+            point.name,
+            (
+                Cell(written(point.epoch, whole), repr(float(point.epoch))),
+                *(
+                    number_cell(
+                        point.metrics.get(key),
+                        point.intervals.get(key),
+                        decimals[key],
+                        "best" if key in point.best_for else "",
+                    )
+                    for key in keys
+                ),
+            ),
+        )
+        for point in points
+    )
+    return Table("sweep-table", "Checkpoints", (Column("Epoch"), *map(_column, keys)), rows)
+
+
+def film_table(film: Mapping[str, float]) -> Table:
+    """One row for each figure, its source and their ratio beside it."""
+    endings = ("", "-source", "-ratio")
+    names = list(dict.fromkeys(name.removesuffix("-source").removesuffix("-ratio") for name in film))
+    rows = []
+    for name in names:
+        values = [film.get(name + ending) for ending in endings]
+        decimals = decimals_for(value for value in values[:2] if value is not None)
+        places = (decimals, decimals, 3)
+        cells = (number_cell(value, None, digits) for value, digits in zip(values, places, strict=True))
+        rows.append(Row(FILM_TITLES.get(name, name), tuple(cells)))
+    return Table("film-table", "The film", tuple(map(Column, ("Result", "Source", "Ratio"))), tuple(rows))

@@ -1,0 +1,245 @@
+"""`streamtoon score`: is a style good, which checkpoint is best, is one engine as good as another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamtoon.cli.common import JsonOption, QuietOption, print_json, say
+from streamtoon.cli.score_shared import (
+    DATA_PANEL,
+    CartoonsOption,
+    InceptionOption,
+    MetricsOption,
+    PhotosOption,
+    ReportOption,
+    SeedOption,
+    StyleToScore,
+    Vgg16Option,
+    demand_report,
+    look_at_drawings,
+    needing_eval,
+    score_one,
+    scorer_for,
+    show_scores,
+    split_names,
+    tell_report,
+    tell_skipped,
+    ticks,
+    write_scores,
+)
+
+EXAMPLES = """\b
+[bold]Examples[/bold]
+streamtoon score images --style comic --photos photos/ --cartoons drawings/
+streamtoon score images --fake results/ --photos photos/ --cartoons drawings/ --metrics kid,lpips
+streamtoon score compare comic comic:int8 results/ --photos photos/ --cartoons drawings/ --report report.html
+streamtoon score sweep runs/my-style --photos photos/ --cartoons drawings/ --report sweep.html
+streamtoon score video --fake cartoon.mp4 --source film.mp4
+"""
+
+score = typer.Typer(no_args_is_help=True, help="Score a style, a run's checkpoints, or a finished video.",
+                    epilog=EXAMPLES)  # fmt: skip
+
+
+@score.command("images", epilog=EXAMPLES)
+def score_images(
+    style: StyleToScore = None,
+    fake: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Finished pictures instead, named as their photos are.",
+            rich_help_panel=DATA_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    photos: PhotosOption = None,
+    cartoons: CartoonsOption = None,
+    back: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A run's way back to photographs (back-*.safetensors), for the round trip.",
+            rich_help_panel=DATA_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    metrics: MetricsOption = "",
+    seed: SeedOption = 0,
+    inception: InceptionOption = None,
+    vgg16: Vgg16Option = None,
+    as_json: JsonOption = False,
+    report: ReportOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Score a style, or a folder of finished pictures."""
+    if (style is None) == (fake is None):
+        raise typer.BadParameter("give either --style or --fake")
+    with scorer_for(photos, cartoons, metrics, seed, inception, vgg16, fake=fake, report=report) as scorer:
+        from eval.candidates import open_candidate
+        from eval.checkpoints import open_generator
+
+        with open_candidate(style if style is not None else str(fake)) as candidate:
+            if back:
+                candidate.back = open_generator(back)
+            look_at_drawings(scorer, quiet)
+            scored = score_one(scorer, candidate, quiet)
+            tell_skipped(scored.score, quiet=quiet or as_json)
+            if report:
+                write_scores(report, f"{candidate.name}, scored", [scored.score], scorer, [candidate], {})
+        if as_json:
+            from streamtoon.cli.score_tables import as_dict
+
+            print_json(as_dict(scored.score))
+        else:
+            show_scores([scored.score], {}, report)
+
+
+@score.command("compare", epilog=EXAMPLES)
+def score_compare(
+    candidates: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="A B ...",
+            help="Styles (comic, comic:int8, a folder), folders of finished pictures, opencv-stylization or "
+            "opencv-edge-preserving.",
+        ),
+    ],
+    photos: PhotosOption = None,
+    cartoons: CartoonsOption = None,
+    metrics: MetricsOption = "",
+    seed: SeedOption = 0,
+    inception: InceptionOption = None,
+    vgg16: Vgg16Option = None,
+    as_json: JsonOption = False,
+    report: ReportOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Score several side by side, and the untouched photos with them: one table, with intervals."""
+    if len(set(candidates)) < len(candidates):
+        raise typer.BadParameter("a candidate is named twice")
+    if photos is None:
+        raise typer.BadParameter("a comparison needs --photos")
+    with scorer_for(photos, cartoons, metrics, seed, inception, vgg16, report=report) as scorer:
+        from eval.candidates import open_candidate, untouched
+        from eval.comparison import compare_scores
+
+        opened = [untouched(), *map(open_candidate, candidates)]
+        try:
+            look_at_drawings(scorer, quiet)
+            scored = [score_one(scorer, candidate, quiet) for candidate in opened]
+            with ticks("intervals", "candidates", len(scored), quiet) as tick:
+                compared = compare_scores(scored, scorer, tick)
+            tell_skipped(*compared.scores, quiet=quiet or as_json)
+            if report:
+                title = ", ".join(candidates)
+                write_scores(report, title, compared.scores, scorer, opened[1:], compared.tied)
+        finally:
+            for candidate in opened:
+                candidate.close()
+        if as_json:
+            from streamtoon.cli.score_tables import as_dict
+
+            tied = {name: sorted(names) for name, names in compared.tied.items()}
+            print_json({"candidates": [as_dict(one, named=True) for one in compared.scores], "tied": tied})
+        else:
+            show_scores(compared.scores, compared.tied, report)
+
+
+@score.command("sweep", epilog=EXAMPLES)
+def score_sweep(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that `train` made.")],
+    photos: PhotosOption = None,
+    cartoons: CartoonsOption = None,
+    metrics: MetricsOption = "",
+    seed: SeedOption = 0,
+    inception: InceptionOption = None,
+    vgg16: Vgg16Option = None,
+    as_json: JsonOption = False,
+    report: ReportOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Score every checkpoint of a run, and name the best."""
+    if photos is None:
+        raise typer.BadParameter("a sweep needs --photos")
+    asked = split_names(metrics)
+    with scorer_for(photos, cartoons, metrics, seed, inception, vgg16, report=report) as scorer:
+        from eval.checkpoints import find_checkpoints
+        from eval.sweep import deciding_metric, sweep
+        from streamtoon.cli.score_tables import as_dict, sweep_table
+
+        checkpoints = find_checkpoints(run)
+        look_at_drawings(scorer, quiet)
+        assert scorer.photos
+        total = len(checkpoints) * len(scorer.photos)
+        with ticks(f"{len(checkpoints)} checkpoints", "pictures", total, quiet) as tick:
+            points, scores = sweep(checkpoints, scorer, tick)
+        by = deciding_metric(points, asked)
+        best = next(i for i, point in enumerate(points) if by in point.best_for)
+        tell_skipped(*scores, quiet=quiet or as_json)
+        if report:
+            with checkpoints[best].open() as candidate:
+                title = f"{run.name}: {len(points)} checkpoints"
+                write_scores(report, title, [], scorer, [candidate], {}, points)
+        if as_json:
+            rows = [
+                {"file": str(c.path), "step": c.step, "epoch": c.epoch, **as_dict(one)}
+                for c, one in zip(checkpoints, scores, strict=True)
+            ]
+            print_json({"best": str(checkpoints[best].path), "by": by, "checkpoints": rows})
+        else:
+            from streamtoon.cli.common import console
+
+            console(stderr=False).print(sweep_table(points))
+            say(f"best by {by}: {checkpoints[best].path}", stderr=False)
+            tell_report(report)
+
+
+@score.command("video", epilog=EXAMPLES)
+def score_video(
+    source: Annotated[
+        Path, typer.Option(metavar="FILE", help="The video as it was.", rich_help_panel=DATA_PANEL)
+    ],
+    style: StyleToScore = None,
+    fake: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The finished video instead.",
+            rich_help_panel=DATA_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    report: ReportOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Score a video for flicker and sharpness, beside its source."""
+    if (style is None) == (fake is None):
+        raise typer.BadParameter("give either --style or --fake")
+    if report:
+        demand_report(report)
+    from streamtoon.scoring import score_video as run
+    from streamtoon.scoring import total_of
+
+    with needing_eval(), ticks(str(fake or style), "pictures", total_of(source), quiet) as tick:
+        film, pictures = run(source, fake=fake, style=style, keep=4 if report else 0, tick=tick)
+    if report:
+        from eval.report.model import Report
+        from eval.report.page import write_report
+        from streamtoon.cli.score_tables import made_with
+
+        title = f"{fake or style} beside {source}"
+        write_report(report, Report(title, pictures=pictures, film=film.metrics, made_with=made_with()))
+    if as_json:
+        images = {"used": film.pictures, "pairs": film.pairs, "cuts": film.cuts, "skipped": []}
+        print_json({"metrics": film.metrics, "protocol": film.protocol, "images": images})
+    else:
+        from streamtoon.cli.common import console
+        from streamtoon.cli.score_tables import film_table
+
+        console(stderr=False).print(film_table(film))
+        tell_report(report)

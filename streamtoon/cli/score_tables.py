@@ -1,0 +1,160 @@
+"""Scores in the terminal and as JSON."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from eval.catalogue import METRICS
+from eval.results import Number, Score, Spread, value_of
+from streamtoon.cli.common import printable
+
+if TYPE_CHECKING:
+    from eval.film import FilmScore
+    from eval.report.model import SweepPoint
+
+ARROWS = {"lower": "↓", "higher": "↑", "nearer 0.5": "→ 0.5"}
+
+
+def score_table(scores: Sequence[Score], tied: Mapping[str, frozenset[str]]) -> Table:
+    """Metrics down, candidates across; what is best or ties with it is bold and starred."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("metric", no_wrap=True)
+    for score in scores:
+        table.add_column(printable(score.name), justify="right", overflow="fold")
+    for name, metric in METRICS.items():
+        if not any(name in score.metrics for score in scores):
+            continue
+        cells = []
+        for score in scores:
+            text = _figure(score.metrics.get(name))
+            if bounds := score.intervals.get(name):
+                text += f"\n[dim]{bounds.low:.4g} to {bounds.high:.4g}[/dim]"
+            cells.append(f"[bold]* {text}[/bold]" if score.name in tied.get(name, ()) else text)
+        table.add_row(
+            f"{metric.title} {ARROWS[metric.better]}", *cells, style="dim" if metric.secondary else ""
+        )
+    if any(score.parameters for score in scores):
+        table.add_row("parameters, M", *(_scaled(score.parameters, 1e6) for score in scores))
+        table.add_row("GMAC at 720p", *(_scaled(score.macs, 1e9) for score in scores))
+    return table
+
+
+def cost_table(scores: Sequence[Score]) -> Table | None:
+    """Times at 720p, a row for each engine; None where nothing was timed."""
+    timed = {score.protocol["candidate"]["style"]: score for score in scores if score.costs}
+    if not timed:
+        return None
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, title="one 1280x720 picture, RGB to RGB", title_justify="left"
+    )
+    for heading in ("style", "engine", "quality"):
+        table.add_column(heading)
+    for heading in ("ms", "pictures/s"):
+        table.add_column(heading, justify="right")
+    for name, score in timed.items():
+        for cost in score.costs:
+            table.add_row(name, cost.engine, cost.quality, f"{cost.milliseconds:.1f}", f"{cost.fps:.1f}")
+    return table
+
+
+def sweep_table(points: Sequence[SweepPoint]) -> Table:
+    """Checkpoints down, metrics across; the best of each column is bold and starred."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    names = [name for name in METRICS if any(name in point.metrics for point in points)]
+    for heading in ("step", "epoch"):
+        table.add_column(heading, justify="right")
+    for name in names:
+        table.add_column(f"{METRICS[name].title} {ARROWS[METRICS[name].better]}", justify="right")
+    for point in points:
+        cells = [_cell(point.metrics.get(name), best=name in point.best_for) for name in names]
+        table.add_row(f"{point.step:,}", f"{point.epoch:.1f}", *cells)
+    return table
+
+
+def film_table(film: FilmScore) -> Table:
+    """Each figure beside the source's own."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading, side in (("metric", "left"), ("source", "right"), ("result", "right"), ("ratio", "right")):
+        table.add_column(heading, justify=side)  # type: ignore[arg-type]
+    titles = {"ewarp": "warping error ↓", "sharpness": "sharpness", "ssim": "luma SSIM to the source"}
+    for name, title in titles.items():
+        cells = (
+            film.metrics.get(f"{name}-source"),
+            film.metrics.get(name),
+            film.metrics.get(f"{name}-ratio"),
+        )
+        table.add_row(title, *(_figure(cell) for cell in cells))
+    table.caption = f"{film.pictures} pictures, {film.pairs} pairs compared, {film.cuts} left out as cuts"
+    table.caption_justify = "left"
+    return table
+
+
+def as_dict(score: Score, *, named: bool = False) -> dict[str, Any]:
+    """A score as plain values for JSON: metrics, protocol, images, and cost where it was counted."""
+    result: dict[str, Any] = {"name": score.name} if named else {}
+    result["metrics"] = {name: _plain(value) for name, value in score.metrics.items()}
+    if score.intervals:
+        result["intervals_95"] = {name: list(bounds) for name, bounds in score.intervals.items()}
+    result["protocol"] = score.protocol
+    result["images"] = {
+        "used": score.images.photos,
+        "cartoons": score.images.cartoons,
+        "skipped": [{"file": str(one.path), "reason": one.reason} for one in score.images.skipped],
+    }
+    if score.parameters:
+        result["cost"] = {
+            "parameters": score.parameters,
+            "macs_720p": score.macs,
+            "engines": [
+                {"engine": c.engine, "quality": c.quality, "ms": c.milliseconds, "fps": c.fps}
+                for c in score.costs
+            ],
+        }
+    return result
+
+
+def made_with() -> dict[str, object]:
+    """What a report's numbers were computed with."""
+    from importlib.metadata import version
+
+    from streamtoon.machine import examine_cpu
+
+    packages = ("streamtoon", "torch", "openvino", "numpy", "pillow", "opencv-python-headless")
+    cpu = examine_cpu()
+    machine = {
+        "machine": f"{cpu.cores} cores of {cpu.model}",
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    return {**machine, "python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def _cell(number: Number | None, *, best: bool) -> Text:
+    """A figure; what is best has a star as well, for those who see no bold."""
+    figure = _figure(number)
+    return Text(f"* {figure}", "bold") if best else Text(figure)
+
+
+def _figure(number: Number | None) -> str:
+    if number is None:
+        return ""
+    if isinstance(number, Spread):
+        return f"{number.mean:.4g} ± {number.std:.2g}" if number.std else f"{number.mean:.4g}"
+    return f"{number:.4g}" if math.isfinite(number) else "∞"
+
+
+def _plain(number: Number) -> Any:
+    """A number as JSON knows it: what is infinite is none."""
+    if isinstance(number, Spread):
+        return {"mean": number.mean, "std": number.std}
+    return number if math.isfinite(value_of(number)) else None
+
+
+def _scaled(number: int | None, unit: float) -> str:
+    return f"{number / unit:.3g}" if number else ""
