@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,8 +41,16 @@ METRICS: dict[str, Metric] = {
     "1nn": _row("1-NN", "nearer 0.5", "features", "how well nearest neighbours tell results from drawings"),
     "1nn-real": _row("1-NN, drawings", "nearer 0.5", "features", "the share of drawings it tells"),
     "1nn-fake": _row("1-NN, results", "nearer 0.5", "features", "the share of results it tells"),
-    "mmd-pixel": _row("MMD, pixels", "lower", "pixels", "the same between pixels", secondary=True),
-    "1nn-pixel": _row("1-NN, pixels", "nearer 0.5", "pixels", "the same between pixels", secondary=True),
+    "mmd-pixel": _row(
+        "MMD, pixels", "lower", "pixels", "kernel distance between the pixels themselves", secondary=True
+    ),
+    "1nn-pixel": _row(
+        "1-NN, pixels",
+        "nearer 0.5",
+        "pixels",
+        "nearest neighbours between the pixels themselves",
+        secondary=True,
+    ),
     "lpips": _row(
         "LPIPS", "lower", "lpips, pairs", "perceptual distance to the photograph: content that is lost"
     ),
@@ -56,3 +65,19 @@ METRICS: dict[str, Metric] = {
     "round-trip-ms-ssim": _row("MS-SSIM back", "higher", "way back", "the same at five scales"),
     "li": _row("50 SSIM + PSNR", "higher", "way back", "of the round trip; accepted between 45 and 70"),
 }
+
+DECIDES = ("artfid", "li", "kid", "fid", "lpips", "ssim")
+"""By which metric the best is named: the first of them that was computed. ArtFID counts style and content
+(FID alone would choose what lost the content), and KID, unlike FID, is fair to few pictures."""
+
+
+def deciding(scored: Iterable[Iterable[str]], asked: Sequence[str] = ()) -> str | None:
+    """Of the metrics that all the scored have in common the one to name the best by.
+
+    That is the first that was asked for, else of `DECIDES`, else of those that are not secondary; None where
+    there is nothing to decide by.
+    """
+    sets = [set(metrics) for metrics in scored]
+    present = set.intersection(*sets) if sets else set()
+    order = [*asked, *DECIDES, *(name for name, row in METRICS.items() if not row.secondary)]
+    return next((name for name in order if name in present and name in METRICS), None)

@@ -11,10 +11,6 @@ from eval.report.model import SweepPoint
 from eval.results import Score, value_of
 from eval.scoring import Scorer
 
-DECIDES = ("artfid", "li", "kid", "fid", "lpips", "ssim")
-"""By which of them the best checkpoint is chosen: the first that was computed. ArtFID counts style and
-content; FID alone would choose the checkpoint that lost the content."""
-
 
 def sweep(
     checkpoints: Sequence[Checkpoint], scorer: Scorer, tick: Callable[[], object] | None = None
@@ -41,12 +37,6 @@ def sweep(
         for checkpoint, score in zip(checkpoints, scores, strict=True)
     ]
     return points, list(scores)
-
-
-def deciding_metric(points: Sequence[SweepPoint], asked: Sequence[str] | None) -> str:
-    """By what the best checkpoint is chosen: the first metric asked for, else the first of `DECIDES`."""
-    known = [*(asked or ()), *DECIDES, *METRICS]
-    return next(name for name in known if all(name in point.metrics for point in points))
 
 
 def _badness(name: str, score: Score) -> float:

@@ -22,7 +22,7 @@ from engines.generators import create
 from engines.picture_files import Image, read_picture, write_picture
 from eval import scoring
 from eval.candidates import UNTOUCHED, Drawn, Finished, Styled, open_candidate, untouched
-from eval.catalogue import METRICS
+from eval.catalogue import METRICS, deciding
 from eval.checkpoints import find_checkpoints, open_generator
 from eval.comparison import compare_scores
 from eval.features.extract import extract
@@ -32,9 +32,10 @@ from eval.metrics.kid import kid
 from eval.metrics.lpips import LPIPS, lpips
 from eval.metrics.ssim import ssim
 from eval.pictures import find_pictures
+from eval.report.wording import best, winners
 from eval.results import Spread
 from eval.scoring import Scorer
-from eval.sweep import deciding_metric, sweep
+from eval.sweep import sweep
 
 COUNT = 12
 SIDE = 180
@@ -210,7 +211,18 @@ def test_a_sweep_names_the_best_checkpoint(run: Path, sets: Path) -> None:
     assert [point.best_for for point in points] == [{"ssim", "psnr"}, set(), set()]
     assert scores[0].metrics["ssim"] == pytest.approx(1, abs=1e-3)
     assert scores[1].metrics["ssim"] > scores[2].metrics["ssim"]  # type: ignore[operator]
-    assert deciding_metric(points, ["psnr"]) == "psnr" and deciding_metric(points, None) == "ssim"
+    assert deciding([scores[0].metrics], ["psnr"]) == "psnr" and deciding([scores[0].metrics]) == "ssim"
+    assert deciding([["fid", "kid"], ["fid", "kid", "artfid"]]) == "kid" and deciding([["is"]]) is None
+
+
+def test_the_best_goes_by_each_metrics_own_way() -> None:
+    numbers = {"a": 0.3, "b": 0.6, "c": Spread(0.45, 9.0), "d": float("nan")}
+    assert best("fid", numbers) == {"a"}
+    assert best("ssim", numbers) == {"b"}
+    assert best("1nn", numbers) == {"c"}
+    assert best("fid", {"a": 1.0, "b": 1.0, "c": 2.0}) == {"a", "b"}
+    assert best("fid", {"d": float("nan")}) == frozenset()
+    assert winners("fid", {"a": 1.0, "b": 1.0}) == winners("psnr", {"a": 1.0, "b": 2.0}) == frozenset()
 
 
 def test_a_checkpoint_draws_pictures_of_any_size(run: Path) -> None:

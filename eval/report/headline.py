@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from eval.catalogue import METRICS
+from eval.catalogue import METRICS, deciding
 from eval.report.model import Report, SweepPoint
-from eval.report.wording import best, deciding, decimals_for, listed, middle, written, written_interval
+from eval.report.wording import best, decimals_for, listed, middle, written, written_interval
 from eval.results import Score, Spread
 
 
@@ -37,7 +37,7 @@ def _range(numbers: Iterable[int], noun: str) -> str:
 def answer(report: Report) -> str:
     """Which candidate or checkpoint is best by the first metric that is there to decide by."""
     own = [score for score in report.scores if score.name != report.untouched]
-    key = deciding({key for score in own for key in score.metrics})
+    key = deciding(score.metrics for score in own)
     if key:
         photos = [score for score in report.scores if score.name == report.untouched and key in score.metrics]
         return _of_scores(key, [score for score in own if key in score.metrics], photos, report)
@@ -80,7 +80,7 @@ def _figure(score: Score, key: str, decimals: int) -> str:
 
 
 def _of_sweep(points: Sequence[SweepPoint]) -> str:
-    key = deciding({key for point in points for key in point.metrics})
+    key = deciding(point.metrics for point in points)
     if key is None:
         return ""
     decimals = decimals_for(middle(point.metrics[key]) for point in points if key in point.metrics)

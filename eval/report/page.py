@@ -14,14 +14,14 @@ import jinja2
 from markupsafe import Markup
 
 from engines.picture_files import write_whole
-from eval.catalogue import METRICS
+from eval.catalogue import METRICS, deciding
 from eval.report.embed import embed
 from eval.report.headline import answer, scored
 from eval.report.model import Report
 from eval.report.plots import cost_plot, metric_plots, sweep_plots
 from eval.report.published import published
 from eval.report.tables import cost_table, film_table, score_tables, sweep_table, tables_apart
-from eval.report.wording import ARROWS, WORDS, deciding
+from eval.report.wording import ARROWS, WORDS
 from eval.results import Skipped
 
 MOST_SKIPPED = 500
@@ -45,7 +45,7 @@ def render(report: Report) -> str:
     script = _text("page.js")
     shown = {key for score in report.scores for key in score.metrics}
     own = [score for score in report.scores if score.name != report.untouched]
-    key = deciding({key for score in own for key in score.metrics})
+    key = deciding(score.metrics for score in own)
     cost = cost_table(report)
     rows = embed([*report.pictures])
     return environment.from_string(_text("page.html")).render(

@@ -66,12 +66,6 @@ def winners(metric: str, numbers: Mapping[str, Number]) -> frozenset[str]:
     return names if len(names) < len(numbers) else frozenset()
 
 
-def deciding(metrics: Iterable[str]) -> str | None:
-    """The first metric of the catalogue among them that is there to decide by."""
-    present = set(metrics)
-    return next((key for key, row in METRICS.items() if key in present and not row.secondary), None)
-
-
 def listed(words: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     *first, last = list(words) or [""]

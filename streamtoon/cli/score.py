@@ -167,8 +167,9 @@ def score_sweep(
         raise typer.BadParameter("a sweep needs --photos")
     asked = split_names(metrics)
     with scorer_for(photos, cartoons, metrics, seed, inception, vgg16, report=report) as scorer:
+        from eval.catalogue import deciding
         from eval.checkpoints import find_checkpoints
-        from eval.sweep import deciding_metric, sweep
+        from eval.sweep import sweep
         from streamtoon.cli.score_tables import as_dict, sweep_table
 
         checkpoints = find_checkpoints(run)
@@ -177,7 +178,8 @@ def score_sweep(
         total = len(checkpoints) * len(scorer.photos)
         with ticks(f"{len(checkpoints)} checkpoints", "pictures", total, quiet) as tick:
             points, scores = sweep(checkpoints, scorer, tick)
-        by = deciding_metric(points, asked)
+        by = deciding((one.metrics for one in scores), asked or ())
+        assert by
         best = next(i for i, point in enumerate(points) if by in point.best_for)
         tell_skipped(*scores, quiet=quiet or as_json)
         if report:
