@@ -33,7 +33,8 @@
     "generator.onnx" = "..."
     "generator.int8.onnx" = "..."    # only where the style has that file
 
-Every key is required unless it says otherwise, and no other is allowed.
+Every key is required unless it says otherwise, and no other is allowed. The lite network of a style has a
+card of its own, of this very form, in the folder `lite`.
 """
 
 from __future__ import annotations

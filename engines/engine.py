@@ -7,6 +7,8 @@ The generator draws a picture at working size. Of its drawing, luma is taken ove
 lines fitted at working size between the source's luma (the guide) and the drawn luma, applied to the
 source's full-size luma (He and Sun's fast guided filter; at scale 1 the plain one). Chroma is taken as it
 is, resized to where 4:2:0 keeps it. RGB exists at working size only.
+
+A picture that is the last one again, sample by sample, gets the last one's cartoon.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -30,7 +33,8 @@ from engines.errors import EngineError
 from engines.guided_filter import Scratch, apply_coefficients, coefficients, keep_lines
 from engines.picture import Colour, Picture
 from engines.quality import choose_quality
-from engines.style import DEFAULT_STYLE, Style, load_style
+from engines.reuse import LastPicture
+from engines.style import DEFAULT_STYLE, Style, load_style, names_with_lite
 from engines.working_size import Quality, WorkingSize, extend, fit, working_scale
 
 Bytes = NDArray[np.uint8]
@@ -40,6 +44,8 @@ OpenRunner = Callable[[int, int], Runner]
 
 RGB_COLOUR = Colour("bt601", full_range=True)
 """In which photographs pass through the engine (as JPEG's): the range that loses least."""
+QUALITIES = ("auto", "full", "fast", "lite")
+"""What can be asked for."""
 KEPT_SIZES = 2
 """Runners kept for pictures of changing size: a landscape and a portrait one."""
 
@@ -52,6 +58,7 @@ class EngineFacts:
     device: str
     precision: Precision
     generator: str
+    """The network that draws: of the style, or of its lite form."""
     style: str
     quality: Quality
     """`custom` where `detail` was given."""
@@ -69,6 +76,8 @@ class Engine:
     """Made by `open_engine`. Used by one thread at a time; frees its models on `close`."""
 
     facts: EngineFacts
+    reused: int
+    """Pictures so far that were the one before again, and were not drawn anew."""
 
     def __init__(
         self,
@@ -79,26 +88,40 @@ class Engine:
         open_at: OpenRunner,
         first: dict[tuple[int, int], Runner],
     ) -> None:
+        """`style` is the one whose network draws: with quality `lite`, the style's lite form."""
         self.facts = facts
+        self.reused = 0
         self._style = style
         self._detail = detail
         self._strength = strength
         self._open_at = open_at
         self._runners = first
         self._scratch = Scratch()
+        self._last = LastPicture()
         self._closed = False
 
     def __call__(self, picture: Picture) -> Picture:
-        """The cartoon of a picture: same size, time and colour. Strength 0 returns the picture itself."""
+        """The cartoon of a picture: same size, time and colour. Strength 0 returns the picture itself.
+
+        Its planes are read-only, for the next picture may share them. Read-only planes of the source are
+        taken to stay as they are; others may be filled anew once this has returned.
+        """
         if self._strength == 0:
             return picture
+        known = self._last.cartoon_of(picture)
+        if known is not None:
+            self.reused += 1
+            y, u, v = known
+            return dataclasses.replace(picture, y=y, u=u, v=v)
         height, width = picture.height, picture.width
         y = extend(picture.y, height + height % 2, width + width % 2)
         drawn_y, u, v = self._cartoon((y, picture.u, picture.v), picture.colour)
         y = drawn_y[:height, :width]
-        return dataclasses.replace(
+        cartoon = dataclasses.replace(
             picture, y=self._mix(picture.y, y), u=self._mix(picture.u, u), v=self._mix(picture.v, v)
         )
+        self._last.remember(picture, cartoon)
+        return cartoon
 
     def rgb(self, image: Bytes) -> Bytes:
         """The cartoon of an H x W x 3 RGB image of any size; strength 0 returns a copy.
@@ -118,6 +141,7 @@ class Engine:
         """Frees the models; a second call does nothing."""
         while self._runners:
             self._runners.popitem()[1].close()
+        self._last.forget()
         self._closed = True
 
     def __enter__(self) -> Engine:
@@ -182,7 +206,7 @@ def open_engine(
     backend: str = "auto",
     device: str = "auto",
     precision: str = "auto",
-    quality: Literal["auto", "full", "fast"] = "auto",
+    quality: Literal["auto", "full", "fast", "lite"] = "auto",
     detail: float | None = None,
     strength: float = 1.0,
     width: int,
@@ -192,15 +216,16 @@ def open_engine(
     """An engine for pictures of width x height (others are taken too, and cost a compilation).
 
     `quality`: the generator sees pictures at the style's working height (`full`), at half of it (`fast`),
-    or, `auto`, at whichever holds `rate` (pictures a second; None: no hurry), measured in under a second;
-    on a GPU always `full`. `detail`, above 0 and at most 1, overrides it by a fraction of the picture's
-    size. `strength` runs from 0, the source, to 1, the cartoon.
+    at half of it and in its lite form, where the style has one (`lite`), or, `auto`, the first of these that
+    holds `rate` (pictures a second; None: no hurry), measured in about a second; on a GPU always `full`.
+    `detail`, above 0 and at most 1, overrides the size by a fraction of the picture's. `strength` runs from
+    0, the source, to 1, the cartoon.
 
-    Raises StyleError for the style, EngineError for a backend, device or precision that is not here, or
-    for a value out of range, each in one sentence.
+    Raises StyleError for the style, EngineError for a backend, device or precision that is not here, a
+    style without a lite form, or a value out of range, each in one sentence.
     """
-    if quality not in ("auto", "full", "fast"):
-        raise EngineError(f"unknown quality {quality!r}: known are auto, full, fast")
+    if quality not in QUALITIES:
+        raise EngineError(f"unknown quality {quality!r}: known are {', '.join(QUALITIES)}")
     if detail is not None and not 0 < detail <= 1:
         raise EngineError(f"detail is {detail}: allowed is above 0 and at most 1")
     if not 0 <= strength <= 1:
@@ -209,12 +234,18 @@ def open_engine(
         raise EngineError(f"pictures of {width}x{height} cannot be drawn: both sizes must be at least 1")
     if not isinstance(style, Style):
         style = load_style(style)
+    if quality == "lite" and style.lite is None:
+        raise EngineError(_no_lite(style))
+    forms: dict[Quality, Style] = {"full": style, "fast": style, "custom": style}
+    if style.lite is not None:
+        forms["lite"] = style.lite
+        forms["custom"] = style.lite if quality == "lite" else style
     chosen_backend = backend
 
-    def open_at(padded_height: int, padded_width: int) -> Runner:
+    def open_form(form: Style, padded_height: int, padded_width: int) -> Runner:
         nonlocal chosen_backend
         chosen_backend, runner = open_runner(
-            style,
+            form,
             backend=chosen_backend,
             device=device,
             precision=precision,
@@ -224,23 +255,37 @@ def open_engine(
         return runner
 
     def size_at(kind: Quality) -> WorkingSize:
-        scale = working_scale(kind, detail, style.working_height, height, width)
-        return WorkingSize.of(height, width, scale, style.size_multiple)
+        form = forms[kind]
+        scale = working_scale(kind, detail, form.working_height, height, width)
+        return WorkingSize.of(height, width, scale, form.size_multiple)
+
+    def open_kind(kind: Quality) -> Runner:
+        size = size_at(kind)
+        return open_form(forms[kind], size.padded_height, size.padded_width)
 
     asked: Quality | Literal["auto"] = "custom" if detail is not None else quality
-    choice = choose_quality(asked, rate, size_at, open_at)
-    size = size_at(choice.quality)
+    # A form without an int8 graph is none to fall back on where int8 was asked for.
+    has_lite = "lite" in forms and (precision != "int8" or forms["lite"].int8_graph is not None)
+    choice = choose_quality(asked, rate, size_at, open_kind, has_lite=has_lite)
+    size, form = size_at(choice.quality), forms[choice.quality]
     facts = EngineFacts(
         backend=chosen_backend,
         device=choice.runner.device,
         precision=choice.runner.precision,
-        generator=style.generator,
+        generator=form.generator,
         style=style.name,
         quality=choice.quality,
-        scale=working_scale(choice.quality, detail, style.working_height, height, width),
+        scale=working_scale(choice.quality, detail, form.working_height, height, width),
         working_width=size.small_width,
         working_height=size.small_height,
         reason=choice.reason,
     )
     first = {(size.padded_height, size.padded_width): choice.runner}
-    return Engine(style, facts, detail, strength, open_at, first)
+    return Engine(form, facts, detail, strength, partial(open_form, form), first)
+
+
+def _no_lite(style: Style) -> str:
+    """Why `lite` cannot be, and what can."""
+    names = ", ".join(names_with_lite())
+    others = f"take a style that has one ({names}) or quality fast" if names else "take quality fast"
+    return f"style {style.name} has no lite network: {others}"

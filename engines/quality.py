@@ -1,7 +1,15 @@
-"""What `auto` takes: the style's own height where the machine holds the source's rate, else half of it."""
+"""What `auto` takes: the best quality that holds the source's rate, measured on this machine.
+
+The generator is not alone with the time between two pictures. Colour and guided filter come before and after
+it in the same thread; decoder and encoder work beside it in theirs, but a CPU's cores are shared by all, and
+the generator keeps every one of them busy while it runs. So it may take what is left of that time by either
+account: the thread's, and the cores'. With `fast` at 1280x720 on two cores that is 21 of the 33 ms between
+pictures at 30 a second and 5 of the 17 ms at 60; on sixteen cores 26 and 10.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +21,14 @@ import numpy as np
 from engines.backends import Runner
 from engines.working_size import Quality, WorkingSize
 
-SHARE = 0.7
-"""Of the time between two pictures, what the generator may take: the rest is for decoder, encoder, filter."""
+SHARE = 0.95
+"""Of the time between two pictures, what all work together may take: the rest evens out slow ones."""
+AROUND = 26e-9
+"""Seconds that colour and guided filter take for every pixel that the generator sees, measured: 6 ms for
+640x360 of 1280x720, 25 for all of it."""
+BESIDE = 16e-9
+"""Seconds of one core that decoder and encoder take for every pixel of a picture, measured at 1280x720:
+H.264 1.4 ms, libx264's preset veryfast 13. An estimate: who reads and writes the pictures is unknown here."""
 HOPELESS = 1.5
 """`full` is not even tried when the measurement of `fast` lets it expect more than this times too long."""
 RUNS = 3
@@ -36,17 +50,15 @@ def choose_quality(
     asked: Quality | Literal["auto"],
     rate: Fraction | None,
     size_at: Callable[[Quality], WorkingSize],
-    open_at: Callable[[int, int], Runner],
+    open_kind: Callable[[Quality], Runner],
+    *,
+    has_lite: bool,
 ) -> Choice:
     """Opens the runner to use. `rate` is in pictures a second, None where nothing waits for them.
 
-    At most one model is alive at a time, and only the chosen one afterwards.
+    `auto` takes `full`, else `fast`, else `lite` where `has_lite`; the last of them also where none holds
+    the rate. At most one model is alive at a time, and only the chosen one afterwards.
     """
-
-    def open_kind(kind: Quality) -> Runner:
-        size = size_at(kind)
-        return open_at(size.padded_height, size.padded_width)
-
     if asked != "auto":
         return Choice(asked, open_kind(asked), f"{asked} was asked for")
     if rate is None:
@@ -56,26 +68,51 @@ def choose_quality(
     if runner.device != "cpu":
         runner.close()
         return Choice("full", open_kind("full"), f"full, on {runner.device}")
-    budget = SHARE / float(rate)
+    left, left_full = time_left(rate, fast), time_left(rate, full)
     took = _seconds_per_picture(runner, fast)
     expected = took * (full.padded_height * full.padded_width) / (fast.padded_height * fast.padded_width)
-    if expected <= budget * HOPELESS:
+    if expected <= left_full * HOPELESS:
         runner.close()
         runner = open_kind("full")
         expected = _seconds_per_picture(runner, full)
-        if expected <= budget:
-            return Choice("full", runner, f"full: {_cost(expected)} holds {float(rate):.4g} a second")
+        if expected <= left_full:
+            return Choice("full", runner, f"full: {_cost(expected)}, {_verdict(expected, left_full, rate)}")
         runner.close()
         runner = open_kind("fast")
-    holds = "which holds" if took <= budget else "too long even so for"
-    reason = (
-        f"full would take {_cost(expected)}, fast takes {_cost(took)}, {holds} {float(rate):.4g} a second"
-    )
-    return Choice("fast", runner, f"fast: {reason}")
+    kind: Quality = "fast"
+    tried = f"full would take {_cost(expected)}"
+    if took > left and has_lite:
+        kind, tried = "lite", f"{tried}, fast {_cost(took)}"
+        runner.close()
+        runner = open_kind("lite")
+        took, left = _seconds_per_picture(runner, size_at("lite")), time_left(rate, size_at("lite"))
+    reason = f"{kind}: {tried}, {kind} takes {_cost(took)}, {_verdict(took, left, rate)}"
+    return Choice(kind, runner, reason)
+
+
+def time_left(rate: Fraction, size: WorkingSize) -> float:
+    """Seconds that the generator may take for a picture of that size; not above 0 where there are none."""
+    around = AROUND * size.padded_height * size.padded_width
+    beside = BESIDE * size.height * size.width
+    return SHARE / float(rate) - max(around, (around + beside) / _cores())
+
+
+def _cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cost(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms a picture"
+
+
+def _verdict(seconds: float, left: float, rate: Fraction) -> str:
+    """How that compares with what there is."""
+    pace = f"{float(rate):.4g} a second"
+    if left <= 0:
+        return f"and at {pace} everything around it leaves no time for it"
+    held = "which holds" if seconds <= left else "too long even so for"
+    return f"{held} {pace}, where it may take {left * 1000:.0f}"
 
 
 def _seconds_per_picture(runner: Runner, size: WorkingSize) -> float:

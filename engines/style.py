@@ -1,15 +1,16 @@
-"""A style: a folder NAME/{weights.safetensors, generator.onnx, [generator.int8.onnx], card.toml}.
+"""A style: a folder NAME/{weights.safetensors, generator.onnx, [generator.int8.onnx], card.toml, [lite/]}.
 
 `weights.safetensors` holds the generator's state dict for torch, `generator.onnx` the same network as a
 graph with free height and width (`engines.export` makes both), `generator.int8.onnx` its quantized form,
-`card.toml` the facts (`engines.card` documents its keys).
+`card.toml` the facts (`engines.card` documents its keys). `lite` is a whole style again, of a smaller network
+that draws alike.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engines.card import Table, read_card
@@ -21,6 +22,8 @@ CARD = "card.toml"
 WEIGHTS = "weights.safetensors"
 GRAPH = "generator.onnx"
 INT8_GRAPH = "generator.int8.onnx"
+LITE = "lite"
+"""The folder within a style's own that holds its lite network."""
 NAME = r"[a-z0-9][a-z0-9_-]*"
 SHIPPED = Path(__file__).parent / "styles"
 
@@ -77,6 +80,8 @@ class Style:
     """A before/after picture."""
     sha256: dict[str, str] = field(compare=False)
     """File name -> checksum."""
+    lite: Style | None = None
+    """The same look by a smaller network, with its own facts and none smaller still; quality `lite`."""
 
     @property
     def weights(self) -> Path:
@@ -97,6 +102,8 @@ class Style:
 def load_style(name_or_folder: str | Path) -> Style:
     """The shipped style of that name, or the one in that folder; a text names a shipped style first.
 
+    Its lite network is read and checked along with it.
+
     Raises StyleError: unknown (lists the known ones), incomplete, damaged, or a card with a wrong key.
     """
     folder = Path(name_or_folder)
@@ -110,18 +117,18 @@ def load_style(name_or_folder: str | Path) -> Style:
             )
     elif not folder.is_dir():
         raise StyleError(f"{folder} is not a style: there is no such folder")
-    style = _from_card(folder, read_card(folder / CARD))
-    for name, checksum in style.sha256.items():
-        if file_sha256(folder / name) != checksum:
-            raise StyleError(
-                f"{folder / name} is damaged: its checksum differs from {CARD}; fetch the style again"
-            )
-    return style
+    style = _checked(folder)
+    return replace(style, lite=_checked(folder / LITE)) if (folder / LITE).is_dir() else style
 
 
 def available_styles() -> list[Style]:
     """The shipped styles, by name. Raises StyleError when one of them is damaged."""
     return [load_style(SHIPPED / name) for name in _shipped_names()]
+
+
+def names_with_lite() -> list[str]:
+    """The shipped styles that have a lite network; none of them is checked."""
+    return [name for name in _shipped_names() if (SHIPPED / name / LITE).is_dir()]
 
 
 def file_sha256(file: Path) -> str:
@@ -139,6 +146,17 @@ def _shipped_names() -> list[str]:
     if not SHIPPED.is_dir():
         return []
     return sorted(entry.name for entry in os.scandir(SHIPPED) if (Path(entry) / CARD).is_file())
+
+
+def _checked(folder: Path) -> Style:
+    """The style in that folder alone, its files held to the card."""
+    style = _from_card(folder, read_card(folder / CARD))
+    for name, checksum in style.sha256.items():
+        if file_sha256(folder / name) != checksum:
+            raise StyleError(
+                f"{folder / name} is damaged: its checksum differs from {CARD}; fetch the style again"
+            )
+    return style
 
 
 def _from_card(folder: Path, card: Table) -> Style:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
-Quality = Literal["full", "fast", "custom"]
+Quality = Literal["full", "fast", "lite", "custom"]
 
 
 def working_scale(
@@ -18,8 +18,8 @@ def working_scale(
 ) -> float:
     """Working size / picture size, above 0 and at most 1.
 
-    `full` brings the short side down to the style's `working_height` and never enlarges; `fast` is half of
-    that; `custom` is `detail` whatever the picture's size.
+    `full` brings the short side down to the style's `working_height` and never enlarges; `fast` and `lite`
+    are half of that; `custom` is `detail` whatever the picture's size.
     """
     if quality == "custom":
         assert detail is not None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 EngineName = Literal["auto", "openvino", "onnxruntime", "torch"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
-Quality = Literal["auto", "full", "fast"]
+Quality = Literal["auto", "full", "fast", "lite"]
 
 
 class Cartoonizer:
@@ -136,6 +136,7 @@ class Cartoonizer:
                 overwrite=overwrite,
             ) as sink:
                 draw = self.open(info.width, info.height, info.rate)
+                reused_before = draw.reused
 
                 def work(picture: Picture) -> Picture:
                     return join(picture, draw(picture), side) if side_by_side else draw(picture)
@@ -153,6 +154,7 @@ class Cartoonizer:
         return Report(
             frames_in=outcome.frames_in,
             frames_out=outcome.frames_out,
+            reused=draw.reused - reused_before,
             seconds=round(seconds, 3),
             fps=round(outcome.frames_out / seconds, 2),
             stages=outcome.stages,
@@ -178,7 +180,7 @@ class Cartoonizer:
     def open(self, width: int, height: int, rate: Fraction | None = None) -> Engine:
         """The engine for pictures of this size, opened now if it is not yet: the first picture is then fast.
 
-        Raises EngineError when no engine can do what the settings ask for.
+        Raises EngineError when no engine can do what the settings ask for, or the style has no lite form.
         """
         if self._engine is None or self._opened_for != (width, height, rate):
             self.close()

@@ -16,6 +16,7 @@ class EngineReport:
     device: str
     precision: str
     generator: str
+    """The network that drew: the style's, or with quality `lite` that of its lite form."""
     style: str
     quality: str
     scale: float
@@ -44,6 +45,8 @@ class Report:
 
     frames_in: int
     frames_out: int
+    reused: int
+    """Of them, those equal to the picture before them sample by sample, which cost no drawing."""
     seconds: float
     """From the call to the finished file, opening the engine included."""
     fps: float

@@ -15,6 +15,7 @@ import streamtoon
 from engines.engine import open_engine
 from engines.picture import Picture
 from streamtoon import Cartoonizer, EngineError, InputError, OutputError, Progress, StyleError
+from streamtoon.media import Source
 
 
 @pytest.fixture(scope="module")
@@ -151,9 +152,56 @@ def test_a_video_keeps_its_frames_times_and_sound(
     assert (report.input.width, report.input.height, report.input.duration) == (128, 96, 1.0)
     assert report.output.codecs == ("h264", "aac")
     assert report.engine.style == "shaken"
+    assert report.reused == 0
     assert all(time.mean_ms > 0 and time.p95_ms > 0 for time in report.stages.values())
     assert report.warnings == ()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4"]
+
+
+def test_a_video_that_stands_still_is_drawn_once(
+    cartoonizer: Cartoonizer, style_folder: Path, tmp_path: Path
+) -> None:
+    """Each picture three times; the file is the one that drawing every one of them gives."""
+    clip = _slides(tmp_path / "slides.mkv", pictures=4, times=3)
+    for name in ("a.mkv", "b.mkv"):
+        report = cartoonizer.video(clip, tmp_path / name, codec="ffv1")
+        assert report.frames_out == 12
+        # The first picture of the second run is another than the first run's last.
+        assert report.reused == 8
+        assert report.as_dict()["reused"] == 8
+    drawn = []
+    with Source(clip) as slides:
+        for picture in slides.pictures():
+            with open_engine(style_folder, quality="full", width=64, height=48) as engine:
+                drawn.append(engine(picture))
+    with Source(tmp_path / "b.mkv") as written:
+        for picture, expected in zip(written.pictures(), drawn, strict=True):
+            for plane in ("y", "u", "v"):
+                np.testing.assert_array_equal(getattr(picture, plane), getattr(expected, plane))
+
+
+def _slides(target: Path, pictures: int, times: int) -> Path:
+    dice = np.random.default_rng(0)
+    with av.open(str(target), "w") as out:
+        stream = out.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(pictures):
+            slide = dice.integers(16, 236, (72, 64), np.uint8)
+            for again in range(times):
+                frame = av.VideoFrame.from_ndarray(slide, format="yuv420p")
+                frame.pts = times * number + again
+                out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return target
+
+
+def test_a_style_without_a_lite_network_is_told(style_folder: Path, clip: Path, tmp_path: Path) -> None:
+    with (
+        Cartoonizer(style_folder, quality="lite") as cartoonizer,
+        pytest.raises(EngineError, match="style shaken has no lite network: take "),
+    ):
+        cartoonizer.video(clip, tmp_path / "out.mp4")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_report_is_frozen_and_goes_through_json(

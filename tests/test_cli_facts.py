@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import av
 import pytest
+from lite_styles import add_lite
 from typer.testing import CliRunner
 
+from engines import style as style_module
 from engines.backends import BACKENDS
-from engines.style import DEFAULT_STYLE, available_styles
+from engines.style import DEFAULT_STYLE, available_styles, load_style
 from streamtoon.cli.app import app
 
 WIDE = {"COLUMNS": "80", "TERM": "dumb"}
@@ -37,6 +40,19 @@ def test_a_style_is_shown_by_its_folder(style_folder: Path) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
     facts = json.loads(CliRunner().invoke(app, ["styles", "show", str(style_folder), "--json"]).stdout)
     assert (facts["name"], facts["working_height"]) == ("shaken", 256)
+    assert facts["lite"] is None
+
+
+def test_a_styles_lite_network_is_shown(style_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(style_folder, tmp_path / "mine"))
+    lite = add_lite(folder).lite
+    assert lite is not None
+    lines = CliRunner().invoke(app, ["styles", "show", str(folder)], env=WIDE).stdout.splitlines()
+    (line,) = (line for line in lines if line.startswith("lite network"))
+    assert line.split(maxsplit=2)[2].strip() == f"lite, {lite.parameters / 1e6:.2f} M parameters"
+    facts = json.loads(CliRunner().invoke(app, ["styles", "show", str(folder), "--json"]).stdout)
+    assert facts["lite"]["parameters"] == lite.parameters
+    assert facts["lite"]["folder"] == str(folder / "lite")
 
 
 def test_an_unknown_style_is_one_sentence() -> None:
@@ -63,11 +79,31 @@ def test_the_doctor_tells_everything_as_json() -> None:
     assert codecs == {"h264", "hevc", "av1", "vp9"}
 
 
+def test_the_doctor_says_what_auto_takes_and_why() -> None:
+    auto = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)["auto"]
+    assert (auto["style"], auto["width"], auto["height"], auto["rate"]) == (DEFAULT_STYLE, 1280, 720, 30)
+    assert auto["quality"] in ("full", "fast", "lite")
+    assert auto["reason"].startswith(auto["quality"])
+    assert auto["generator"] == ("lite" if auto["quality"] == "lite" else load_style(DEFAULT_STYLE).generator)
+    assert auto["precision"] in ("fp32", "bf16", "fp16", "int8")
+    assert auto["problem"] == ""
+
+
+def test_the_doctor_of_an_installation_without_styles_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(style_module, "SHIPPED", tmp_path)
+    done = CliRunner().invoke(app, ["doctor"], env=WIDE)
+    assert done.exit_code == 0, done.output
+    assert f"unknown style '{DEFAULT_STYLE}'" in " ".join(done.stdout.split())
+    assert "why" not in done.stdout
+
+
 def test_the_doctor_is_readable_at_80_columns() -> None:
     done = CliRunner().invoke(app, ["doctor"], env=WIDE)
     assert done.exit_code == 0, done.output
     assert max(map(len, done.stdout.splitlines())) <= 80
-    for word in ("Machine", "Memory", "openvino", "libx264", "Cameras"):
+    for word in ("Machine", "Memory", "openvino", "libx264", "Cameras", "What auto takes for 1280x720 at 30"):
         assert word in done.stdout
     assert "\x1b" not in done.stdout
 

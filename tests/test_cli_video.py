@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from lavfi_clips import make_clip, read_clip, sound_packets
 from typer.testing import CliRunner
@@ -73,7 +74,26 @@ def test_json_is_one_object_with_what_was_promised(clip: Path, style_folder: Pat
     assert report["input"]["path"] == str(clip)
     assert report["output"]["duration"] == pytest.approx(0.4)
     assert report["warnings"] == []
+    assert report["reused"] == 0
     assert b"10 frames in" in err
+    assert b"like the one before" not in err
+
+
+def test_the_line_at_the_end_counts_pictures_that_stood_still(style_folder: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "still.mkv"
+    with av.open(str(clip), "w") as out:
+        stream = out.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(5):
+            frame = av.VideoFrame.from_ndarray(np.full((72, 64), 90, np.uint8), format="yuv420p")
+            frame.pts = number
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    done = CliRunner().invoke(
+        app, ["video", str(clip), str(tmp_path / "out.mkv"), "--style", str(style_folder)]
+    )
+    assert done.exit_code == 0, done.output
+    assert " fps), 4 of them like the one before, shaken by openvino" in done.stdout
 
 
 def test_lines_where_standard_error_is_no_terminal(

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 from skimage import data
 
 from engines.backends import BACKENDS, available, open_runner
-from engines.backends.base import Device, pick_device, pick_precision
+from engines.backends import openvino as openvino_backend
+from engines.backends.base import Device, Precision, pick_device, pick_precision
 from engines.errors import EngineError
 from engines.generators import create
 from engines.style import Style, load_style
@@ -124,6 +125,34 @@ def test_openvino_computes_fp32_where_fp32_was_asked_for(style: Style, photos: l
         )
         cartoons.append(runner(photos[0]).copy())
     assert (cartoons[0] != cartoons[1]).any()
+
+
+@pytest.mark.parametrize(
+    "flags, asked, computed",
+    [
+        ("avx512_bf16 amx_bf16 amx_tile", "int8", "bf16"),
+        ("avx512_bf16", "int8", "fp32"),
+        (None, "int8", "fp32"),
+        ("avx512_bf16", "bf16", "bf16"),
+        ("avx512_bf16", "fp32", "fp32"),
+        ("amx_bf16", "fp32", "fp32"),
+    ],
+)
+def test_float_layers_between_integers_take_bf16_only_with_amx(
+    flags: str | None, asked: Precision, computed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = tmp_path / "cpuinfo"
+    if flags is not None:
+        facts.write_text(f"processor : 0\nflags : fpu {flags} ss\n")
+    monkeypatch.setattr(openvino_backend, "CPU_FACTS", facts)
+    openvino_backend.has_amx.cache_clear()
+    try:
+        hint = openvino_backend._hint(Device("cpu", ("int8", "bf16", "fp32")), asked)
+        assert openvino_backend._NAME[hint] == computed
+        gpu = openvino_backend._hint(Device("gpu", ("fp16", "fp32", "int8")), "int8")
+        assert openvino_backend._NAME[gpu] == "fp16"
+    finally:
+        openvino_backend.has_amx.cache_clear()
 
 
 def test_auto_takes_the_first_that_can(style: Style) -> None:

@@ -10,18 +10,26 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from lite_styles import add_lite
 
 from engines import style as style_module
 from engines.cache import cache_folder
 from engines.card import to_toml
 from engines.errors import StyleError
-from engines.style import DataSource, available_styles, load_style
+from engines.style import DataSource, available_styles, load_style, names_with_lite
 
 
 @pytest.fixture
 def folder(style_folder: Path, tmp_path: Path) -> Path:
     """A copy to spoil."""
     return Path(shutil.copytree(style_folder, tmp_path / "mine"))
+
+
+@pytest.fixture(scope="module")
+def style_with_lite(style_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(style_folder, tmp_path_factory.mktemp("two") / "mine"))
+    add_lite(folder)
+    return folder
 
 
 def edit(folder: Path, old: str, new: str) -> None:
@@ -125,6 +133,45 @@ def test_a_missing_or_damaged_file_is_named(folder: Path, name: str) -> None:
         load_style(folder)
     (folder / name).unlink()
     with pytest.raises(StyleError, match=f"is incomplete: it has no {re.escape(name)}"):
+        load_style(folder)
+
+
+def test_a_style_brings_its_lite_network(style_with_lite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    style = load_style(style_with_lite)
+    assert (style.name, style.generator) == ("shaken", "unet")
+    assert style.lite == load_style(style_with_lite / "lite")
+    assert style.lite is not None
+    assert (style.lite.generator, style.lite.folder, style.lite.lite) == (
+        "lite",
+        style_with_lite / "lite",
+        None,
+    )
+    assert style.lite.parameters < style.parameters
+    monkeypatch.setattr(style_module, "SHIPPED", style_with_lite.parent)
+    assert [style.name for style in available_styles()] == ["shaken"]
+    assert names_with_lite() == ["mine"]
+    with pytest.raises(StyleError, match="unknown style 'lite'"):
+        load_style("lite")
+
+
+def test_a_style_without_has_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_style(folder).lite is None
+    monkeypatch.setattr(style_module, "SHIPPED", folder.parent)
+    assert names_with_lite() == []
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "generator.onnx", "card.toml"])
+def test_a_damaged_lite_network_is_named(style_with_lite: Path, tmp_path: Path, name: str) -> None:
+    folder = Path(shutil.copytree(style_with_lite, tmp_path / "spoilt"))
+    file = folder / "lite" / name
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 2] = b"\xff\xff"
+    file.write_bytes(data)
+    said = "is not valid TOML" if name == "card.toml" else "is damaged"
+    with pytest.raises(StyleError, match=f"{re.escape(str(file))} {said}"):
+        load_style(folder)
+    file.unlink()
+    with pytest.raises(StyleError, match=f"{re.escape(str(file.parent))} is .*: it has no {re.escape(name)}"):
         load_style(folder)
 
 

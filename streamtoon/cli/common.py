@@ -55,9 +55,10 @@ DetailOption = Annotated[
     ),
 ]
 QualityOption = Annotated[
-    Literal["auto", "full", "fast"],
+    Literal["auto", "full", "fast", "lite"],
     typer.Option(
-        help="[bold]fast[/bold] works at half size; [bold]auto[/bold] keeps up with the video where it can.",
+        help="[bold]fast[/bold] works at half size, [bold]lite[/bold] with a smaller network too; "
+        "[bold]auto[/bold] keeps up with the video where it can.",
         rich_help_panel=ENGINE_PANEL,
     ),
 ]

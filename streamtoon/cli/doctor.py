@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 from streamtoon.cli.common import JsonOption, console, print_json, printable
 
@@ -13,18 +14,20 @@ if TYPE_CHECKING:
     from streamtoon.machine import Machine
 
 YES, NO = "yes", "no"
+WIDTH, HEIGHT, RATE = 1280, 720, Fraction(30)
+"""Of the video that `auto` is asked about."""
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Say what this machine can run: CPU features, engines, GPUs, encoders, cameras."""
+    """Say what this machine can run: CPU features, engines, GPUs, encoders, cameras, and what auto takes."""
     from streamtoon.machine import examine
 
-    machine = examine()
+    machine, auto = examine(), _auto()
     if as_json:
-        print_json(machine.as_dict())
+        print_json({**machine.as_dict(), "auto": auto})
         return
     screen = console(stderr=False)
-    for table in (_machine(machine), _engines(machine), _encoders(machine)):
+    for table in (_machine(machine), _engines(machine), _auto_table(auto), _encoders(machine)):
         screen.print(table)
     for line in _advice(machine):
         screen.print(line)
@@ -70,6 +73,35 @@ def _devices(row: BackendRow) -> str:
     if not row.present:
         return printable(row.problem)
     return "\n".join(f"{device}: {', '.join(precisions)}" for device, precisions in row.devices.items())
+
+
+def _auto() -> dict[str, Any]:
+    """What `auto` takes for a common video in the default style, tried here; why not, where it cannot."""
+    from engines.engine import open_engine
+    from engines.errors import StreamtoonError
+    from engines.style import DEFAULT_STYLE
+
+    asked = {"style": DEFAULT_STYLE, "width": WIDTH, "height": HEIGHT, "rate": float(RATE)}
+    try:
+        with open_engine(DEFAULT_STYLE, width=WIDTH, height=HEIGHT, rate=RATE) as engine:
+            facts = engine.facts
+    except StreamtoonError as error:
+        return {**asked, "problem": str(error)}
+    took = {name: getattr(facts, name) for name in ("backend", "device", "precision", "generator", "quality")}
+    return {**asked, **took, "reason": facts.reason, "problem": ""}
+
+
+def _auto_table(auto: dict[str, Any]) -> Table:
+    size, rate = f"{auto['width']}x{auto['height']}", f"{auto['rate']:g} a second"
+    table = _table(f"What auto takes for {size} at {rate}", "", "")
+    table.add_row("style", auto["style"])
+    if auto["problem"]:
+        table.add_row("problem", printable(auto["problem"]))
+        return table
+    table.add_row("engine", f"{auto['backend']} {auto['precision']} on {auto['device']}")
+    table.add_row("quality", f"{auto['quality']}, network {auto['generator']}")
+    table.add_row("why", auto["reason"])
+    return table
 
 
 def _encoders(machine: Machine) -> Table:

@@ -82,6 +82,7 @@ def _rows(style: Style) -> list[tuple[str, str]]:
         ("network", f"{style.generator}, {_millions(style)} parameters"),
         ("guided filter", f"radius {style.radius}, eps {style.eps:g}, lines kept {style.lines:g}"),
         ("int8 graph", "yes" if style.int8_graph else "no"),
+        ("lite network", _lite(style)),
         ("recipe", style.recipe),
         ("training", _training(style)),
         ("licence", style.licence),
@@ -98,11 +99,19 @@ def _training(style: Style) -> str:
     return f"{training.steps} steps, seed {training.seed}, {training.versions}" if training else ""
 
 
+def _lite(style: Style) -> str:
+    return f"{style.lite.generator}, {_millions(style.lite)} parameters" if style.lite else "no"
+
+
 def _millions(style: Style) -> str:
     return f"{style.parameters / 1e6:.2f} M"
 
 
 def _plain(style: Style) -> dict[str, Any]:
     """A style as plain values for JSON."""
-    facts = asdict(style)
-    return {**facts, "folder": str(style.folder), "preview": str(style.preview) if style.preview else None}
+    return {
+        **asdict(style),
+        "folder": str(style.folder),
+        "preview": str(style.preview) if style.preview else None,
+        "lite": _plain(style.lite) if style.lite else None,
+    }

@@ -170,8 +170,9 @@ def summary(report: Report) -> str:
     """One line for a person."""
     engine = report.engine
     target = "standard output" if report.output.path == PIPE else report.output.path
+    again = f"{report.reused} of them like the one before, " if report.reused else ""
     return (
-        f"{target}: {report.frames_out} frames in {report.seconds:.1f} s ({report.fps:.1f} fps), "
+        f"{target}: {report.frames_out} frames in {report.seconds:.1f} s ({report.fps:.1f} fps), {again}"
         f"{engine.style} by {engine.backend} {engine.precision} on {engine.device}, {engine.quality}"
     )
 

@@ -1,0 +1,192 @@
+"""Quality `lite`: another network at the size of `fast`; and when `auto` takes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from lite_styles import add_lite
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from skimage import data
+
+from engines import engine as engine_module
+from engines import quality
+from engines import style as style_module
+from engines.backends import Runner
+from engines.engine import open_engine
+from engines.errors import EngineError
+from engines.generators import create
+from engines.style import Style, load_style
+from engines.working_size import WorkingSize
+
+Image = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def style(style_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Style:
+    folder = Path(shutil.copytree(style_folder, tmp_path_factory.mktemp("lite") / "mine"))
+    return add_lite(folder)
+
+
+class Timed:
+    """A runner that returns what it is given, and would take its style's time."""
+
+    device = "cpu"
+    precision = "fp32"
+
+    def __init__(self, style: Style, height: int, width: int) -> None:
+        self.generator, self.size, self.closed = style.generator, (height, width), False
+
+    def __call__(self, image: Image) -> Image:
+        return image
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Timed]:
+    """Engines opened in the test run these, in order, on two cores; the UNet takes 100 ms for 512 x 256."""
+    made: list[Timed] = []
+
+    def open_timed(style: Style, **asked: Any) -> tuple[str, Runner]:
+        made.append(Timed(style, asked["height"], asked["width"]))
+        return "timed", made[-1]  # type: ignore[return-value]
+
+    def measured(runner: Timed, size: WorkingSize) -> float:
+        share = {"unet": 1.0, "lite": 0.2}[runner.generator]
+        return 0.1 * share * size.padded_height * size.padded_width / (256 * 512)
+
+    monkeypatch.setattr(engine_module, "open_runner", open_timed)
+    monkeypatch.setattr(quality, "_seconds_per_picture", measured)
+    monkeypatch.setattr(quality, "_cores", lambda: 2)
+    return made
+
+
+def test_lite_is_its_own_network_at_half_size(style: Style) -> None:
+    assert style.lite is not None
+    photo = np.asarray(cv2.resize(data.astronaut(), (256, 256), interpolation=cv2.INTER_AREA), np.uint8)
+    with open_engine(style, quality="lite", precision="fp32", width=256, height=256) as engine:
+        facts = engine.facts
+        small = np.asarray(cv2.resize(photo, (128, 128), interpolation=cv2.INTER_AREA), np.uint8)
+        (runner,) = engine._runners.values()
+        drawn = runner(small).astype(float)
+        cartoon = engine.rgb(photo)
+    assert (facts.quality, facts.generator, facts.style, facts.scale) == ("lite", "lite", "shaken", 0.5)
+    assert (facts.working_width, facts.working_height) == (128, 128)
+    assert facts.reason == "lite was asked for"
+    network = create("lite")
+    network.load_state_dict(load_file(style.lite.weights))
+    with torch.inference_mode():
+        values = torch.from_numpy(small).permute(2, 0, 1)[None].float() / 127.5 - 1
+        expected = (network.eval()(values)[0].permute(1, 2, 0).numpy() + 1) * 127.5
+    assert np.abs(drawn - expected.clip(0, 255)).max() <= 0.55
+    assert np.abs(drawn - small).mean() > 1  # it does something
+    assert np.abs(cartoon.astype(int) - photo).mean() > 1
+
+
+def test_its_own_card_rules_the_filter_and_the_sizes(style: Style, opened: list[Timed]) -> None:
+    assert style.lite is not None
+    other = dataclasses.replace(style.lite, working_height=128, size_multiple=16, radius=8)
+    changed = dataclasses.replace(style, lite=other)
+    with open_engine(changed, quality="lite", width=300, height=256) as engine:
+        assert (engine.facts.scale, engine.facts.working_height) == (0.25, 64)
+        assert [each.size for each in opened] == [(64, 80)]
+        engine.rgb(np.zeros((600, 512, 3), np.uint8))
+    assert [(each.generator, each.size) for each in opened[1:]] == [("lite", (80, 64))]
+    assert [each.closed for each in opened] == [True, True]
+
+
+def test_detail_sets_its_size_too(style: Style, opened: list[Timed]) -> None:
+    with open_engine(style, quality="lite", detail=0.75, width=64, height=64) as engine:
+        assert (engine.facts.quality, engine.facts.generator) == ("custom", "lite")
+    assert [(each.generator, each.size) for each in opened] == [("lite", (48, 48))]
+    with open_engine(style, detail=0.75, width=64, height=64) as engine:
+        assert (engine.facts.quality, engine.facts.generator) == ("custom", "unet")
+
+
+def test_a_style_without_is_one_sentence(
+    style_folder: Path, style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = load_style(style_folder)
+    monkeypatch.setattr(style_module, "SHIPPED", style.folder.parent)
+    with pytest.raises(EngineError) as caught:
+        open_engine(plain, quality="lite", width=64, height=64)
+    assert str(caught.value) == (
+        "style shaken has no lite network: take a style that has one (mine) or quality fast"
+    )
+    monkeypatch.setattr(style_module, "SHIPPED", style_folder.parent)
+    with pytest.raises(EngineError, match=r"^style shaken has no lite network: take quality fast$"):
+        open_engine(plain, quality="lite", detail=0.5, width=64, height=64)
+
+
+@pytest.mark.parametrize(
+    "rate, taken, models, said",
+    [
+        # At 512 x 256 pixels, all else takes 3.4 ms with full, and 1.5 on two cores with the others.
+        (
+            9,
+            "full",
+            ["unet", "unet"],
+            "full: 100 ms a picture, which holds 9 a second, where it may take 102",
+        ),
+        (30, "fast", ["unet"], "fast takes 25 ms a picture, which holds 30 a second, where it may take 30"),
+        (50, "lite", ["unet", "lite"], "fast 25 ms a picture, lite takes 5 ms a picture, which holds 50"),
+        (200, "lite", ["unet", "lite"], "lite takes 5 ms a picture, too long even so for 200 a second"),
+        (1000, "lite", ["unet", "lite"], "and at 1000 a second everything around it leaves no time for it"),
+    ],
+)
+def test_auto_takes_it_last(
+    style: Style, opened: list[Timed], rate: int, taken: str, models: list[str], said: str
+) -> None:
+    with open_engine(style, width=512, height=256, rate=Fraction(rate)) as engine:
+        facts = engine.facts
+        assert [each.closed for each in opened] == [True] * (len(models) - 1) + [False]
+    assert [each.generator for each in opened] == models
+    assert (facts.quality, facts.generator) == (taken, models[-1])
+    assert facts.reason.startswith(f"{taken}: ")
+    assert said in facts.reason
+
+
+def test_auto_passes_over_a_network_without_the_arithmetic_asked_for(
+    style: Style, opened: list[Timed]
+) -> None:
+    assert style.lite is not None
+    assert style.lite.int8_graph is None
+    with open_engine(style, width=512, height=256, rate=Fraction(50), precision="int8") as engine:
+        assert engine.facts.quality == "fast"
+    assert [each.generator for each in opened] == ["unet"]
+
+
+@pytest.mark.parametrize(
+    "cores, scale, size, rate, milliseconds",
+    [
+        # By hand: 950 / rate less the longer of a thread's 26 ns for each pixel of the generator's, and of
+        # these and 16 ns for each of the picture's, over the cores.
+        (2, 0.5, (720, 1280), 30, 31.667 - (5.990 + 14.746) / 2),
+        (2, 0.5, (720, 1280), 60, 15.833 - (5.990 + 14.746) / 2),
+        (2, 1.0, (720, 1280), 30, 31.667 - 23.962),
+        (16, 0.5, (720, 1280), 30, 31.667 - 5.990),
+        (1, 1.0, (720, 1280), 10, 95 - 23.962 - 14.746),
+        (2, 1 / 6, (2160, 3840), 30, 31.667 - (5.990 + 132.710) / 2),
+    ],
+)
+def test_the_generator_may_take_what_the_rest_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+    cores: int,
+    scale: float,
+    size: tuple[int, int],
+    rate: int,
+    milliseconds: float,
+) -> None:
+    monkeypatch.setattr(quality, "_cores", lambda: cores)
+    left = quality.time_left(Fraction(rate), WorkingSize.of(*size, scale, 4))
+    assert 1000 * left == pytest.approx(milliseconds, abs=0.01)
