@@ -23,6 +23,10 @@
     seed = 0                         # of everything random
     versions = "torch 2.13.0, ..."   # of what it was computed with
 
+    [scores]                         # optional: what `streamtoon score` said of it
+    pictures = "..."                 # which photographs and drawings, how many
+    kid = 0.2                        # any metric by its name, a number each
+
     [[data]]                         # optional, any number: what it was trained on
     name = "..."
     licence = "..."
@@ -49,6 +53,8 @@ from typing import NoReturn
 from engines.errors import StyleError
 
 FORMAT = 1
+LARGEST = 1e12
+"""No figure of a score is larger."""
 
 
 class Table:
@@ -113,6 +119,10 @@ class Table:
     def has(self, key: str) -> bool:
         """Whether the key is there."""
         return key in self._values
+
+    def numbers(self) -> dict[str, float]:
+        """Whatever nobody has read yet, each of it a number."""
+        return {key: self.number(key, -LARGEST, LARGEST) for key in self._values if key not in self._known}
 
     def finish(self) -> None:
         """Raises StyleError for a key that is not part of the format."""

@@ -48,6 +48,15 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
+class Scores:
+    """What `streamtoon score` said of a style."""
+
+    pictures: str
+    """Which photographs and drawings, how many."""
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Style:
     """The facts about a style and where its files lie; the files were there and whole when it was read."""
 
@@ -74,6 +83,8 @@ class Style:
     """Whom to name when the style is passed on; may be empty."""
     recipe: str
     training: Training | None
+    """None where the card does not say."""
+    scores: Scores | None = field(compare=False)
     """None where the card does not say."""
     data: tuple[DataSource, ...]
     preview: Path | None
@@ -180,6 +191,7 @@ def _from_card(folder: Path, card: Table) -> Style:
         attribution=card.text("attribution"),
         recipe=card.text("recipe"),
         training=_training(card.table("training")) if card.has("training") else None,
+        scores=_scores(card.table("scores")) if card.has("scores") else None,
         data=tuple(_data_source(row) for row in card.tables("data")),
         preview=folder / preview if preview else None,
         sha256={
@@ -199,6 +211,10 @@ def _training(table: Table) -> Training:
     )
     table.finish()
     return training
+
+
+def _scores(table: Table) -> Scores:
+    return Scores(table.text("pictures"), table.numbers())
 
 
 def _data_source(row: Table) -> DataSource:

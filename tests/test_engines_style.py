@@ -16,7 +16,7 @@ from engines import style as style_module
 from engines.cache import cache_folder
 from engines.card import to_toml
 from engines.errors import StyleError
-from engines.style import DataSource, available_styles, load_style, names_with_lite
+from engines.style import DataSource, Scores, available_styles, load_style, names_with_lite
 
 
 @pytest.fixture
@@ -50,6 +50,19 @@ def test_a_folder_is_read_as_its_card_says(style_folder: Path) -> None:
     assert style.int8_graph is None
     assert style.preview is None
     assert load_style(str(style_folder)) == style
+
+
+def test_a_card_may_hold_scores(style_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "scored"
+    shutil.copytree(style_folder, folder)
+    card = (folder / "card.toml").read_text(encoding="utf-8")
+    scores = '[scores]\npictures = "9 photographs"\nkid = 0.25\nms-ssim = 1\n\n'
+    (folder / "card.toml").write_text(card.replace("[sha256]", f"{scores}[sha256]"), encoding="utf-8")
+    assert load_style(folder).scores == Scores("9 photographs", {"kid": 0.25, "ms-ssim": 1.0})
+    assert load_style(style_folder).scores is None
+    (folder / "card.toml").write_text((folder / "card.toml").read_text().replace("0.25", "nan"))
+    with pytest.raises(StyleError, match=r"scores\.kid is nan; allowed is a number"):
+        load_style(folder)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def _rows(style: Style) -> list[tuple[str, str]]:
         ("lite network", _lite(style)),
         ("recipe", style.recipe),
         ("training", _training(style)),
+        ("scores", _scores(style)),
         ("licence", style.licence),
         ("attribution", style.attribution),
         *(("trained on", f"{data.name}, {data.licence}, {data.source}") for data in style.data),
@@ -92,6 +93,13 @@ def _rows(style: Style) -> list[tuple[str, str]]:
         ("folder", str(style.folder)),
     ]
     return [(heading, text.strip(", ")) for heading, text in rows if text]
+
+
+def _scores(style: Style) -> str:
+    if not style.scores:
+        return ""
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in style.scores.metrics.items())
+    return f"{figures}; {style.scores.pictures}"
 
 
 def _training(style: Style) -> str:
