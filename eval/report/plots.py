@@ -28,7 +28,7 @@ from eval.results import Cost, Interval, Number, Score, Spread
 INK, SOFT, RULE, ACCENT, PAPER = "#10fe01", "#10fe02", "#10fe03", "#10fe04", "#10fe05"
 _VARIABLES = {INK: "--ink", SOFT: "--soft", RULE: "--rule", ACCENT: "--accent", PAPER: "--paper"}
 
-_SETTINGS: Any = {
+SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "streamtoon",  # equal plots, equal bytes
     "text.parse_math": False,  # a name may hold a dollar
@@ -52,7 +52,7 @@ _SETTINGS: Any = {
 _WIDTH = 5.0
 """Inches: 360 units of the SVG, a telephone's width of CSS pixels."""
 _LONGEST_NAME = 26
-_MARKERS = "osD^vPX*<>"
+MARKERS = "osD^vPX*<>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,8 @@ def metric_plots(scores: Sequence[Score], untouched: str | None) -> list[Plot]:
 def _metric_plot(key: str, scores: Sequence[Score], untouched: str | None) -> Plot:
     marked = winners(key, {score.name: score.metrics[key] for score in scores if score.name != untouched})
     with_intervals = any(key in score.intervals for score in scores)
-    with mpl.rc_context(_SETTINGS):
-        figure, axes = _figure(0.45 + 0.27 * len(scores))
+    with mpl.rc_context(SETTINGS):
+        figure, axes = new_figure(0.45 + 0.27 * len(scores))
         for y, score in enumerate(scores):
             value, ends = middle(score.metrics[key]), _ends(key, score, with_intervals)
             colour = ACCENT if score.name in marked else INK
@@ -99,7 +99,7 @@ def _metric_plot(key: str, scores: Sequence[Score], untouched: str | None) -> Pl
                 axes.plot(
                     value, y, "o", color=colour, markerfacecolor=fill, markersize=6, markeredgewidth=1.4
                 )
-        axes.set_yticks(range(len(scores)), [_short(score.name) for score in scores])
+        axes.set_yticks(range(len(scores)), [shortened(score.name) for score in scores])
         for label, score in zip(axes.get_yticklabels(), scores, strict=True):
             label.set_color(SOFT if score.name == untouched else INK)
             label.set_fontweight("bold" if score.name in marked else "normal")
@@ -108,7 +108,7 @@ def _metric_plot(key: str, scores: Sequence[Score], untouched: str | None) -> Pl
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        svg = _svg(figure, f"metric-{key}", f"{METRICS[key].title} of {len(scores)} candidates")
+        svg = to_svg(figure, f"metric-{key}", f"{METRICS[key].title} of {len(scores)} candidates")
     spread = any(isinstance(score.metrics[key], Spread) for score in scores)
     bars = "95 % intervals" if with_intervals else "deviation over subsets" if spread else ""
     return Plot(key, svg, bars)
@@ -130,8 +130,8 @@ def sweep_plots(points: Sequence[SweepPoint]) -> list[Plot]:
 def _sweep_plot(key: str, points: Sequence[SweepPoint]) -> Plot:
     epochs, values = [point.epoch for point in points], [middle(point.metrics[key]) for point in points]
     bands = [point.intervals.get(key) or _deviation(point.metrics[key]) for point in points]
-    with mpl.rc_context(_SETTINGS):
-        figure, axes = _figure(2.3)
+    with mpl.rc_context(SETTINGS):
+        figure, axes = new_figure(2.3)
         if all(bands):
             low, high = zip(*(band for band in bands if band), strict=True)
             axes.fill_between(epochs, low, high, color=RULE, linewidth=0, alpha=0.7)
@@ -145,7 +145,7 @@ def _sweep_plot(key: str, points: Sequence[SweepPoint]) -> Plot:
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.yaxis.set_major_locator(MaxNLocator(5))
         name = METRICS[key].title
-        svg = _svg(figure, f"sweep-{key}", f"{name} of {len(points)} checkpoints against the epoch")
+        svg = to_svg(figure, f"sweep-{key}", f"{name} of {len(points)} checkpoints against the epoch")
     intervals = any(key in point.intervals for point in points)
     return Plot(key, svg, ("band: 95 % intervals" if intervals else "band: deviation") if all(bands) else "")
 
@@ -187,9 +187,9 @@ def cost_plot(scores: Sequence[Score], key: str) -> Plot | None:
     if not shown:
         return None
     engines = list(dict.fromkeys(cost.engine for score in shown for cost in score.costs))
-    markers = {engine: _MARKERS[index % len(_MARKERS)] for index, engine in enumerate(engines)}
-    with mpl.rc_context(_SETTINGS):
-        figure, axes = _figure(2.1 + 0.16 * len(shown) + 0.12 * len(engines))
+    markers = {engine: MARKERS[index % len(MARKERS)] for index, engine in enumerate(engines)}
+    with mpl.rc_context(SETTINGS):
+        figure, axes = new_figure(2.1 + 0.16 * len(shown) + 0.12 * len(engines))
         for score in shown:
             _cost_row(axes, score.costs, middle(score.metrics[key]), markers)
         if METRICS[key].better == "lower":
@@ -204,13 +204,13 @@ def cost_plot(scores: Sequence[Score], key: str) -> Plot | None:
         figure.draw_without_rendering()
         _name_rows(figure, axes, shown, key)
         handles = [
-            axes.plot([], [], marker, color=INK, linestyle="", markersize=5.5, label=_short(engine))[0]
+            axes.plot([], [], marker, color=INK, linestyle="", markersize=5.5, label=shortened(engine))[0]
             for engine, marker in markers.items()
         ]
         figure.legend(
             handles=handles, loc="outside lower left", ncols=2, frameon=False, fontsize=9, handletextpad=0.2
         )
-        svg = _svg(figure, "cost", f"{METRICS[key].title} against milliseconds of {len(shown)} candidates")
+        svg = to_svg(figure, "cost", f"{METRICS[key].title} against milliseconds of {len(shown)} candidates")
     return Plot(key, svg, "filled: full; open: fast; up and to the left is better")
 
 
@@ -235,22 +235,24 @@ def _name_rows(figure: Figure, axes: Axes, scores: Sequence[Score], key: str) ->
         up = ScaledTranslation(0, (y - place) / figure.dpi, figure.dpi_scale_trans)
         left = min(cost.milliseconds for cost in score.costs)
         axes.text(
-            left, middle(score.metrics[key]), _short(score.name), transform=axes.transData + up, fontsize=9
+            left, middle(score.metrics[key]), shortened(score.name), transform=axes.transData + up, fontsize=9
         )
 
 
-def _figure(height: float) -> tuple[Figure, Axes]:
+def new_figure(height: float) -> tuple[Figure, Axes]:
+    """A figure of the pages' width with one pair of axes; `height` in inches."""
     figure = Figure(figsize=(_WIDTH, height), dpi=72, layout="constrained")
     FigureCanvasSVG(figure)
     return figure, figure.add_subplot()
 
 
-def _short(name: str) -> str:
+def shortened(name: str) -> str:
+    """A name that fits beside a bar, without characters that no font draws."""
     plain = "".join(letter if letter.isprintable() else " " for letter in name)
     return plain if len(plain) <= _LONGEST_NAME else plain[: _LONGEST_NAME - 1] + "…"
 
 
-def _svg(figure: Figure, name: str, title: str) -> Markup:
+def to_svg(figure: Figure, name: str, title: str) -> Markup:
     """For use inside HTML: the page's colours and font, and no name that another plot has too."""
     data = io.BytesIO()
     with warnings.catch_warnings():

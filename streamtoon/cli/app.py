@@ -15,6 +15,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from streamtoon.cli.bench import EXAMPLES as BENCH_EXAMPLES
+from streamtoon.cli.bench import bench
 from streamtoon.cli.common import interrupted, say_error
 from streamtoon.cli.dataset import dataset
 from streamtoon.cli.doctor import doctor
@@ -35,7 +37,7 @@ class _Group(TyperGroup):
     """Gives every command the same ends."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return ["video", "image", "styles", "train", "dataset", "score", "vote", "doctor"]
+        return ["video", "image", "styles", "train", "dataset", "score", "vote", "bench", "doctor"]
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -80,6 +82,7 @@ app.add_typer(dataset, name="dataset")
 app.command(epilog=TRAIN_EXAMPLES)(train)
 app.add_typer(score, name="score")
 app.command(epilog=VOTE_EXAMPLES)(vote)
+app.command(epilog=BENCH_EXAMPLES)(bench)
 app.command()(doctor)
 
 

@@ -1,0 +1,170 @@
+"""Sums that show what the machine can do: the rate of its matrix units, the bandwidth of its memory.
+
+Timed in turns with what is measured, they serve twice: as the limit that a row is held to, and as a
+standard that should take the same time whenever it is asked.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engines.telemetry import without_telemetry
+from eval.bench.turns import Turns, noise_sentence, spread
+
+CHANNELS, SIDE, LAYERS = 256, 24, 4
+"""Of the convolutions: deep enough to fill matrix units, small enough to stay in a core's cache. Of several
+shapes tried on a Xeon with AMX these came nearest to what its matrix units are said to do."""
+REPEATS = 4
+"""Passes of one call: a single one is over in half a millisecond, where starting threads counts."""
+COPIED = 1 << 28
+"""Bytes, more than a processor's caches hold."""
+PRODUCT = 4096
+"""Side of the square matrices that a GPU multiplies."""
+MEMORY = "a copy of main memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A sum that can be timed."""
+
+    amount: int
+    """Multiply-accumulates, or bytes read and written, of one call."""
+    call: Callable[[], object]
+    """Returns when it is done."""
+
+
+class Gauges:
+    """The sums that the whole run is held to, made when first asked for."""
+
+    def __init__(self) -> None:
+        self.turns = Turns()
+        self._memory = memory_gauge()
+        self._matrix: dict[tuple[str, str], Gauge | None] = {}
+
+    def of(self, wanted: set[tuple[str, str]]) -> dict[str, Callable[[], object]]:
+        """The calls for these devices and precisions, by name."""
+        calls: dict[str, Callable[[], object]] = {MEMORY: self._memory.call}
+        for device, precision in sorted(wanted):
+            if (device, precision) not in self._matrix:
+                self._matrix[device, precision] = matrix_gauge(device, precision)
+            gauge = self._matrix[device, precision]
+            if gauge:
+                calls[_sum_name(device, precision)] = gauge.call
+        return calls
+
+    def rate(self, device: str, precision: str) -> float | None:
+        """Multiply-accumulates a second, of the fastest run: a limit is what was seen to be possible."""
+        gauge = self._matrix.get((device, precision))
+        return gauge.amount / self.turns.fastest(_sum_name(device, precision)) if gauge else None
+
+    @property
+    def bandwidth(self) -> float:
+        """Bytes of main memory a second, of the fastest run."""
+        return self._memory.amount / self.turns.fastest(MEMORY)
+
+    def matrix_tmacs(self) -> dict[str, float]:
+        """Every rate, for the record."""
+        rates = {key: self.rate(*key) for key in self._matrix}
+        return {" ".join(key): round(rate / 1e12, 4) for key, rate in rates.items() if rate}
+
+    def noise(self, rows: Iterable[bool]) -> str:
+        """What to say of a busy machine; empty where it was quiet. `rows`: whether each was noisy."""
+        return noise_sentence({name: spread(took) for name, took in self.turns.took.items()}, rows)
+
+
+def matrix_gauge(device: str, precision: str) -> Gauge | None:
+    """Convolutions in OpenVINO on a CPU, a product in torch on CUDA; None where neither can be had.
+
+    `precision` is fp32, bf16, fp16 or int8. Four layers of 3x3 from 256 channels to 256: nearly all of their
+    time is spent in the matrix units.
+    """
+    try:
+        return _convolutions(precision) if device == "cpu" else _product(device, precision)
+    except (ImportError, RuntimeError):  # the package is missing, or it refuses the precision
+        return None
+
+
+def memory_gauge() -> Gauge:
+    """A copy of a quarter of a gigabyte of main memory, every core at a part of it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    source, target = np.ones(COPIED, np.uint8), np.zeros(COPIED, np.uint8)
+    parts = [slice(COPIED * n // cores, COPIED * (n + 1) // cores) for n in range(cores)]
+    pool = ThreadPoolExecutor(cores)
+
+    def copy(part: slice) -> None:
+        np.copyto(target[part], source[part])  # lets other threads run
+
+    return Gauge(2 * COPIED, lambda: list(pool.map(copy, parts)))
+
+
+def _sum_name(device: str, precision: str) -> str:
+    return f"convolutions in {precision}" if device == "cpu" else f"a product in {precision} on {device}"
+
+
+@functools.cache
+def _core() -> Any:
+    """Kept for the life of the process, as the engines' own is: a core that goes takes its plugin along."""
+    with without_telemetry():
+        import openvino
+
+        return openvino.Core()
+
+
+def _convolutions(precision: str) -> Gauge:
+    core = _core()
+    import openvino
+    from openvino import Type, opset13
+
+    dice = np.random.default_rng(0)
+    picture = opset13.parameter([1, CHANNELS, SIDE, SIDE], Type.f32)
+    values = picture
+    for _ in range(LAYERS):
+        if precision == "int8":
+            # What OpenVINO reads as eight-bit: 256 levels on the way in, whole weights with a scale.
+            ends = [np.float32(end) for end in (0, 255, 0, 255)]
+            values = opset13.fake_quantize(values, *ends, 256)
+            whole = dice.integers(-127, 128, (CHANNELS, CHANNELS, 3, 3)).astype(np.int8)
+            weights = opset13.convert(opset13.constant(whole), Type.f32)
+            weights = opset13.multiply(weights, opset13.constant(np.float32(1e-4)))
+        else:
+            drawn = dice.normal(0, (9 * CHANNELS) ** -0.5, (CHANNELS, CHANNELS, 3, 3))
+            weights = opset13.constant(drawn.astype(np.float32))
+        values = opset13.relu(opset13.convolution(values, weights, [1, 1], [1, 1], [1, 1], [1, 1]))
+    hint = {"bf16": Type.bf16, "fp16": Type.f16}.get(precision, Type.f32)
+    # One number out: handing the planes over is no part of the sum.
+    total = opset13.reduce_max(values, np.array([0, 1, 2, 3]), keep_dims=False)
+    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+    compiled = core.compile_model(openvino.Model([total], [picture]), "CPU", options)
+    if precision != "int8" and compiled.get_property("INFERENCE_PRECISION_HINT") != hint:
+        raise RuntimeError(f"this processor does not compute in {precision}")
+    request = compiled.create_infer_request()
+    request.set_input_tensor(openvino.Tensor(dice.random((1, CHANNELS, SIDE, SIDE), np.float32)))
+
+    def passes() -> None:
+        for _ in range(REPEATS):
+            request.infer()
+
+    return Gauge(REPEATS * LAYERS * 9 * CHANNELS**2 * SIDE**2, passes)
+
+
+def _product(device: str, precision: str) -> Gauge:
+    import torch
+
+    kind = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    if kind is None or not device.startswith("cuda") or not torch.cuda.is_available():
+        raise RuntimeError(f"no product in {precision} on {device}")
+    a, b = (torch.rand(PRODUCT, PRODUCT, device=device).to(kind) for _ in range(2))
+    out = torch.empty_like(a)
+
+    def multiply() -> None:
+        torch.mm(a, b, out=out)
+        torch.cuda.synchronize(device)
+
+    return Gauge(PRODUCT**3, multiply)

@@ -1,0 +1,111 @@
+"""The report's plots, drawn as those of `eval.report` are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import matplotlib as mpl
+from markupsafe import Markup
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, ScalarFormatter
+
+from eval.bench.results import Bench, LengthRow, Row
+from eval.report.plots import ACCENT, INK, MARKERS, PAPER, SETTINGS, SOFT, new_figure, shortened, to_svg
+
+LONGEST = 40
+"""Letters of a row's name beside its bar."""
+
+
+def rate_plot(bench: Bench) -> Markup:
+    """A bar for every row's rate from file to file, the fastest of each size marked, and for each peer."""
+    bars: list[tuple[str, float, str]] = []
+    for size, rows in _by_size(bench.results):
+        best = max(row.file_fps for row in rows)
+        ordered = sorted(rows, key=lambda row: -row.file_fps)
+        bars += [
+            (_name(row, bench), row.file_fps, ACCENT if row.file_fps == best else INK) for row in ordered
+        ]
+        bars += [(f"{shortened(p.name)} alone {size}", p.fps, SOFT) for p in bench.peers if p.size == size]
+    with mpl.rc_context(SETTINGS):
+        figure, axes = new_figure(0.5 + 0.27 * len(bars))
+        for y, (_, value, colour) in enumerate(bars):
+            axes.barh(y, value, 0.62, color=colour)
+            axes.annotate(
+                f"{value:.3g}", (value, y), (4, 0), textcoords="offset points", va="center", fontsize=9
+            )
+        axes.set_yticks(range(len(bars)), [name for name, _, _ in bars])
+        for label, (_, _, colour) in zip(axes.get_yticklabels(), bars, strict=True):
+            label.set_color(SOFT if colour == SOFT else INK)
+        axes.set_ylim(len(bars) - 0.4, -0.6)
+        axes.set_xlim(0, 1.12 * max(value for _, value, _ in bars))
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        return to_svg(figure, "rates", f"Pictures a second of {len(bars)} rows")
+
+
+def scaling_plot(bench: Bench) -> Markup | None:
+    """Milliseconds of a picture from file to file against its pixels; None of a single size."""
+    lines: dict[str, list[Row]] = {}
+    for row in bench.results:
+        lines.setdefault(" ".join(row.title.split()[:-1]), []).append(row)
+    if len({(row.width, row.height) for row in bench.results}) < 2:
+        return None
+    sizes = {row.width * row.height / 1e6: row.size for row in bench.results}
+    with mpl.rc_context(SETTINGS):
+        figure, axes = new_figure(2.6 + 0.12 * len(lines))
+        for n, (name, rows) in enumerate(lines.items()):
+            rows = sorted(rows, key=lambda row: row.width * row.height)
+            axes.plot(
+                [row.width * row.height / 1e6 for row in rows],
+                [1000 / row.file_fps for row in rows],
+                f"-{MARKERS[n % len(MARKERS)]}",
+                color=INK,
+                linewidth=1.1,
+                markersize=5.5,
+                markerfacecolor=PAPER if n % 2 else INK,
+                label=name if len(name) <= LONGEST else name[: LONGEST - 1] + "…",
+            )
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.xaxis.set_major_locator(FixedLocator(sorted(sizes)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticklabels([sizes[pixels] for pixels in sorted(sizes)])
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(ScalarFormatter())
+        axes.set_ylabel("milliseconds")
+        figure.legend(loc="outside lower left", frameon=False, fontsize=9)
+        return to_svg(figure, "scaling", f"Milliseconds against pixels of {len(lines)} rows")
+
+
+def length_plot(lengths: Sequence[LengthRow]) -> Markup | None:
+    """Memory against the length of the video; None where nothing was measured."""
+    shown = [(one.frames, one.peak_rss_mb) for one in lengths if one.peak_rss_mb is not None]
+    if len(shown) < 2:
+        return None
+    with mpl.rc_context(SETTINGS):
+        figure, axes = new_figure(2.0)
+        frames, megabytes = zip(*shown, strict=True)
+        axes.plot(frames, megabytes, "-o", color=INK, linewidth=1.3, markersize=5, markerfacecolor=PAPER)
+        axes.set_xlim(0, 1.05 * max(frames))
+        axes.set_ylim(0, 1.2 * max(megabytes))
+        axes.set_xlabel("pictures")
+        axes.set_ylabel("MB at most")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        return to_svg(figure, "length", "Peak memory against the number of pictures")
+
+
+def _by_size(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    return [(size, list(group)) for size, group in groupby(rows, key=lambda row: row.size)]
+
+
+def _name(row: Row, bench: Bench) -> str:
+    """The row's title without the style where there is but one."""
+    words = row.title.split()
+    if len({one.style for one in bench.results}) == 1:
+        words = words[1:]
+    name = " ".join(words)
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"

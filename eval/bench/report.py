@@ -1,0 +1,93 @@
+"""A benchmark as one HTML file, in the look of `eval.report`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from engines.picture_files import write_whole
+from eval.bench.against import Moved
+from eval.bench.plots import length_plot, rate_plot, scaling_plot
+from eval.bench.results import Bench, Row
+
+STAGES = {"decode": "Decode", "run": "Draw", "encode": "Encode"}
+
+
+def write_report(path: Path, bench: Bench, moved: Sequence[Moved] = ()) -> None:
+    """The report as one file that asks nothing of any network; it appears when it is whole.
+
+    Raises StreamtoonError when it cannot be written.
+    """
+    # A style's folder may be named with bytes that are no text.
+    write_whole(path, render(bench, moved).encode("utf-8", "replace"))
+
+
+def render(bench: Bench, moved: Sequence[Moved] = ()) -> str:
+    """The page itself."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    best: dict[str, Row] = {}
+    for row in bench.results:
+        if row.size not in best or row.file_fps > best[row.size].file_fps:
+            best[row.size] = row
+    style = files("eval.report").joinpath("page.css").read_text(encoding="utf-8")
+    return environment.from_string(
+        files("eval.bench").joinpath("page.html").read_text(encoding="utf-8")
+    ).render(
+        bench=bench,
+        style=Markup(style),  # noqa: S704 (our own file)
+        best=best,
+        answer=answer(bench, list(best.values())),
+        stages=STAGES,
+        rates=rate_plot(bench),
+        scaling=scaling_plot(bench),
+        length=length_plot(bench.lengths),
+        moved=moved,
+        peer_names=list(dict.fromkeys(peer.name for peer in bench.peers)),
+        facts=_facts(bench),
+    )
+
+
+def answer(bench: Bench, best: Sequence[Row]) -> str:
+    """What the run says, in a sentence or two."""
+    parts = [f"{row.size} at {row.file_fps:.3g} pictures a second" for row in best]
+    said = (
+        f"From file to file, {', '.join(parts)} on {bench.machine['cores']} cores of {bench.machine['cpu']}."
+    )
+    if bench.peers:
+        widest = max(bench.peers, key=lambda peer: peer.ratio)
+        said += (
+            f" That is {widest.ratio:.3g} times the rate of {widest.name}'s network alone at {widest.size}."
+        )
+    return said
+
+
+def _facts(bench: Bench) -> list[tuple[str, str]]:
+    """The protocol: how it was measured, and on what."""
+    facts: dict[str, Any] = {
+        "clip": bench.clip,
+        "seconds for each figure": bench.seconds,
+        **bench.machine,
+    }
+    if bench.matrix_tmacs:
+        facts["matrix units, 10^12 multiply-accumulates a second"] = bench.matrix_tmacs
+    if bench.memory_gbs:
+        facts["main memory, GB a second"] = bench.memory_gbs
+    return [(name, _plain(value)) for name, value in facts.items() if value not in ([], {}, None)]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,266 @@
+"""A benchmark's course: engines in turns with peers and gauges, then whole files, likewise in turns.
+
+It is given what to time and knows nothing of videos: `Case` holds the calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import cycle
+from statistics import median
+from typing import Any
+
+from engines.engine import EngineFacts
+from engines.errors import StreamtoonError
+from engines.picture_files import Image
+from eval.bench.gauges import Gauges
+from eval.bench.limits import fraction, limit_of, parameters_of
+from eval.bench.peers import Peer
+from eval.bench.results import Limit, PeerRow, Row
+from eval.bench.turns import NOISY, Turns, spread
+from eval.cost import generator_macs
+
+ROUNDS = 3
+"""Of every file's run."""
+RUNS = 5
+"""Of an engine, at least, however long it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRun:
+    """One video converted from file to file by a process of its own."""
+
+    frames: int
+    """Pictures written."""
+    seconds: float
+    """As the conversion itself reports: from its call to the finished file."""
+    process_seconds: float
+    """From the start of the process to its end."""
+    stages: Mapping[str, float]
+    """Mean milliseconds of a picture."""
+    cpu_seconds: float | None
+    peak_rss: int | None
+    """Bytes."""
+    watts: Mapping[str, float] | None
+
+
+@dataclass(slots=True)
+class Case:
+    """One row to measure."""
+
+    facts: EngineFacts
+    asked: str
+    """The quality as asked for."""
+    draw: Callable[[], object]
+    """One picture through the open engine, a different one from call to call."""
+    convert: Callable[[int], FileRun]
+    """Converts that many pictures from file to file."""
+    frames: int = 0
+    """Pictures of the long run; set by whoever knows how fast the engine is."""
+    long: list[FileRun] = field(default_factory=list)
+    short: list[FileRun] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Differs between the cases of one size."""
+        facts = self.facts
+        return f"{facts.style} {facts.backend} {facts.device} {facts.precision} {self.asked}"
+
+
+class Session:
+    """What has been measured at one size of picture; `gauges` are shared by all sizes."""
+
+    def __init__(
+        self, size: str, picture: tuple[int, int], seconds: float, gauges: Gauges, peers: Sequence[Peer]
+    ) -> None:
+        self.size, self.picture, self.seconds = size, picture, seconds
+        self._gauges, self._turns = gauges, Turns()
+        self._peers: dict[str, tuple[Callable[[], object], tuple[int, int]]] = {}
+        self._asked = peers
+        self.notes: list[str] = []
+
+    def show(self, pictures: Sequence[Image]) -> None:
+        """Opens this size for the peers: H x W x 3 RGB pictures that each of them is given in turn."""
+        for peer in self._asked:
+            seen = peer.size_for(*self.picture)
+            if seen is None:
+                fixed = f"{peer.layout.width}x{peer.layout.height}"
+                self.notes.append(f"{peer.name} takes {fixed} only: it is left out at {self.size}")
+                continue
+            turn = cycle([peer.tensor(picture, seen) for picture in pictures])
+            call = partial(_next, peer, turn)
+            try:
+                call()
+            except StreamtoonError as error:
+                self.notes.append(f"{error}; it is left out at {self.size}")
+            else:
+                self._peers[peer.name] = (call, seen)
+
+    def draw(self, cases: Sequence[Case], tick: Callable[[float], object] | None = None) -> None:
+        """Times the engines of these cases, all of them open, in turns with peers and gauges."""
+        gauges = self._gauges.of({(case.facts.device, case.facts.precision) for case in cases})
+        calls = {**{case.name: case.draw for case in cases}, **self._peer_calls()}
+        # Before and after, not between: a copy of main memory would empty the caches for whoever comes next.
+        self._gauges.turns.run(gauges, seconds=self.seconds / 4, runs=RUNS)
+        self._turns.run(calls, seconds=self.seconds, runs=RUNS, restless=self._peer_calls(), tick=tick)
+        self._gauges.turns.run(gauges, seconds=self.seconds / 4, runs=RUNS, warm=0)
+
+    def latency_ms(self, case: Case) -> float:
+        """Of a case that was drawn."""
+        return self._turns.latency(case.name).median
+
+    def convert(self, cases: Sequence[Case], tick: Callable[[float], object] | None = None) -> None:
+        """Converts each case's files, long and short, in turns with peers and gauges."""
+        gauges = self._gauges.of({(case.facts.device, case.facts.precision) for case in cases})
+        calls: dict[str, Callable[[], object]] = {}
+        for case in cases:
+            calls[f"long {case.name}"] = partial(_keep, case.long, case.convert, case.frames)
+            calls[f"short {case.name}"] = partial(_keep, case.short, case.convert, 1)
+        calls |= self._peer_calls()
+        calls |= {f"gauge {name}": partial(self._gauges.turns.run, {name: call}, seconds=0, runs=1, warm=1)
+                  for name, call in gauges.items()}  # fmt: skip
+        self._turns.run(calls, seconds=0, runs=ROUNDS, warm=0, restless=self._peer_calls(), tick=tick)
+
+    def row(self, case: Case) -> Row:
+        """What became of a case that was drawn and converted."""
+        facts, latency = case.facts, self._turns.latency(case.name)
+        ours, stages = rates(case.long, case.short), stages_of(case.long, case.short)
+        slowest = max(stages.values(), default=0.0)
+        limit = self._limit(case)
+        noisy = latency.spread > NOISY or ours.spread > NOISY
+        return Row(
+            engine=facts.backend,
+            device=facts.device,
+            precision=facts.precision,
+            style=facts.style,
+            generator=facts.generator,
+            size=self.size,
+            width=self.picture[0],
+            height=self.picture[1],
+            working_width=facts.working_width,
+            working_height=facts.working_height,
+            quality=case.asked,
+            chosen=facts.quality,
+            latency_ms=latency,
+            fps=_figure(1000 / latency.median),
+            file_fps=ours.fps,
+            file_spread=ours.spread,
+            frames=case.long[0].frames,
+            stages=stages,
+            efficiency=round(ours.fps * slowest / 1000, 3) if slowest else None,
+            cpu_ms=ours.cpu_ms,
+            peak_rss_mb=_megabytes(case.long),
+            start_s=round(median(run.process_seconds for run in case.short), 2),
+            watts=_watts(case.long),
+            limit=limit,
+            limit_fraction=fraction(limit, latency.median) if limit else None,
+            ratios={name: _figure(ours.fps / self._peer_fps(name)) for name in self._peers},
+            noisy=noisy,
+        )
+
+    def peer_rows(self, rows: Sequence[Row]) -> list[PeerRow]:
+        """The peers beside the rows of this size."""
+        best = max(rows, key=lambda row: row.file_fps)
+        found = []
+        for name, (_, (width, height)) in self._peers.items():
+            latency, fps = self._turns.latency(f"peer {name}"), self._peer_fps(name)
+            ratio, noisy = _figure(best.file_fps / fps), latency.spread > NOISY
+            found.append(
+                PeerRow(name, self.size, width, height, _figure(fps), latency, ratio, best.title, noisy)
+            )
+        return found
+
+    def _peer_calls(self) -> dict[str, Callable[[], object]]:
+        return {f"peer {name}": call for name, (call, _) in self._peers.items()}
+
+    def _peer_fps(self, name: str) -> float:
+        return 1000 / self._turns.latency(f"peer {name}").median
+
+    def _limit(self, case: Case) -> Limit | None:
+        facts = case.facts
+        rate = self._gauges.rate(facts.device, facts.precision)
+        try:
+            if rate is None:
+                return None
+            macs = generator_macs(facts.generator, facts.working_height, facts.working_width)
+            parameters = parameters_of(facts.generator)
+        except (StreamtoonError, ImportError):
+            self.notes.append("without torch nothing counts a generator's operations: limits are left out")
+            return None
+        return limit_of(
+            macs=macs,
+            parameters=parameters,
+            precision=facts.precision,
+            picture=self.picture,
+            working=(facts.working_width, facts.working_height),
+            rate=rate,
+            bandwidth=self._gauges.bandwidth,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Of a file, start-up taken off."""
+
+    fps: float
+    cpu_ms: float | None
+    spread: float
+
+
+def rates(long: Sequence[FileRun], short: Sequence[FileRun]) -> Rates:
+    """What a picture takes in a long file: the long run less the short one, over the pictures between them.
+
+    Medians of both, as start-up and the encoder's end are in both alike. Where the short run took as long,
+    which happens to tiny files only, nothing is taken off.
+    """
+    first, frames = median(run.seconds for run in short), long[0].frames - short[0].frames
+    seconds = median(run.seconds for run in long) - first
+    if seconds <= 0 or frames <= 0:
+        first, frames, seconds = 0.0, long[0].frames, median(run.seconds for run in long)
+    each = [run.seconds - first for run in long]
+    return Rates(_figure(frames / seconds), _cpu_ms(long, short), spread(each))
+
+
+def _cpu_ms(long: Sequence[FileRun], short: Sequence[FileRun]) -> float | None:
+    spent = [[run.cpu_seconds for run in runs if run.cpu_seconds is not None] for runs in (long, short)]
+    frames = long[0].frames - short[0].frames
+    if not all(spent) or frames <= 0:
+        return None
+    return round(max(0.0, 1000 * (median(spent[0]) - median(spent[1])) / frames), 2)
+
+
+def stages_of(long: Sequence[FileRun], short: Sequence[FileRun]) -> dict[str, float]:
+    """Milliseconds of a picture in each stage, likewise less the short run's: the first picture warms up."""
+    found = {}
+    for name in long[0].stages:
+        total, first = (median(run.stages[name] * run.frames for run in runs) for runs in (long, short))
+        frames = long[0].frames - short[0].frames
+        if total <= first or frames <= 0:
+            total, first, frames = total, 0.0, long[0].frames
+        found[name] = round((total - first) / frames, 3)
+    return found
+
+
+def _megabytes(runs: Sequence[FileRun]) -> float | None:
+    peaks = [run.peak_rss for run in runs if run.peak_rss is not None]
+    return round(median(peaks) / 1e6, 1) if peaks else None
+
+
+def _watts(runs: Sequence[FileRun]) -> dict[str, float] | None:
+    said = [run.watts for run in runs if run.watts]
+    return {name: round(median(one[name] for one in said), 2) for name in said[0]} if said else None
+
+
+def _keep(runs: list[FileRun], convert: Callable[[int], FileRun], frames: int) -> None:
+    runs.append(convert(frames))
+
+
+def _next(peer: Peer, turn: Any) -> object:
+    return peer(next(turn))
+
+
+def _figure(value: float) -> float:
+    """Four digits that count."""
+    return float(f"{value:.4g}")

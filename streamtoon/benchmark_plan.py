@@ -1,0 +1,81 @@
+"""What a benchmark is asked for: styles, engines, sizes and qualities, out of words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from engines.backends import BACKENDS
+from engines.backends.base import PRECISIONS
+from engines.errors import EngineError, StreamtoonError
+from engines.style import DEFAULT_STYLE, Style, load_style
+from streamtoon.cartoonizer import Quality
+
+SIZES = {"360p": (640, 360), "480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080),
+         "1440p": (2560, 1440), "4k": (3840, 2160)}  # fmt: skip
+QUALITIES: tuple[str, ...] = get_args(Quality)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An engine as asked for; "auto" leaves it to the machine."""
+
+    backend: str = "auto"
+    device: str = "auto"
+    precision: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to measure. Made by `plan`, which checks it."""
+
+    styles: tuple[Style, ...]
+    engines: tuple[Wish, ...]
+    sizes: dict[str, tuple[int, int]]
+    """Name -> width and height."""
+    qualities: tuple[str, ...]
+
+
+def plan(
+    styles: Sequence[str], engines: Sequence[str], sizes: Sequence[str], qualities: Sequence[str]
+) -> Plan:
+    """Out of words; an empty list is a default: the default style and engine, 720p, all qualities but auto.
+
+    Raises StreamtoonError for an unknown one.
+    """
+    for quality in qualities:
+        if quality not in QUALITIES:
+            raise EngineError(f"unknown quality {quality!r}: known are {', '.join(QUALITIES)}")
+    return Plan(
+        tuple(load_style(name) for name in styles or (DEFAULT_STYLE,)),
+        tuple(dict.fromkeys(_wish(words) for words in engines)) or (Wish(),),
+        {name.lower(): size_of(name) for name in sizes or ("720p",)},
+        tuple(dict.fromkeys(qualities)) or tuple(name for name in QUALITIES if name != "auto"),
+    )
+
+
+def size_of(name: str) -> tuple[int, int]:
+    """Width and height of "720p" or "1280x720". Raises StreamtoonError."""
+    if name.lower() in SIZES:
+        return SIZES[name.lower()]
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", name)
+    size = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not all(16 <= side <= 8192 and side % 2 == 0 for side in size):
+        raise StreamtoonError(
+            f"unknown size {name!r}: known are {', '.join(SIZES)}, or even numbers such as 1280x720"
+        )
+    return size
+
+
+def _wish(words: str) -> Wish:
+    """Out of "openvino", "openvino:int8" or "torch:cuda:fp16". Raises EngineError."""
+    backend, *rest = words.split(":")
+    if backend not in ("auto", *BACKENDS):
+        raise EngineError(f"unknown engine {backend!r}: known are auto, {', '.join(BACKENDS)}")
+    precisions: list[str] = [word for word in rest if word in PRECISIONS]
+    devices = [word for word in rest if word not in (*precisions, "auto")]
+    if len(precisions) > 1 or len(devices) > 1 or "" in rest:
+        raise EngineError(f"engine {words!r} is unclear: write NAME, NAME:PRECISION or NAME:DEVICE:PRECISION")
+    return Wish(backend, *(devices or ["auto"]), *(precisions or ["auto"]))

@@ -1,0 +1,220 @@
+"""`streamtoon bench`: how fast this machine is, what is left of it, and what moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamtoon.cli.common import (
+    ENGINE_PANEL,
+    STYLE_PANEL,
+    TALK_PANEL,
+    JsonOption,
+    print_json,
+    say,
+    say_warnings,
+)
+from streamtoon.cli.score_shared import ReportOption, demand_report, needing_eval, tell_report
+
+if TYPE_CHECKING:
+    from eval.bench.against import Earlier, Moved
+    from eval.bench.results import Bench
+
+BESIDE_PANEL = "Beside"
+
+EXAMPLES = """\b
+[bold]Examples[/bold]
+streamtoon bench
+streamtoon bench --sizes 360p,720p,1080p,4k --report bench.html
+streamtoon bench --engines openvino:int8,openvino:bf16,onnxruntime --quality fast
+streamtoon bench --peers generators/ --json > today.json
+streamtoon bench --against yesterday.json --threshold 15
+"""
+
+
+def bench(
+    styles: Annotated[
+        str,
+        typer.Option(
+            "--styles",
+            metavar="A,B,...",
+            help="Shipped styles or folders; else the default style.",
+            rich_help_panel=STYLE_PANEL,
+            show_default=False,
+        ),
+    ] = "",
+    engines: Annotated[
+        str,
+        typer.Option(
+            "--engines",
+            metavar="A,B,...",
+            help="Such as openvino, openvino:int8 or torch:cuda:fp16; else what this machine does best.",
+            rich_help_panel=ENGINE_PANEL,
+            show_default=False,
+        ),
+    ] = "",
+    sizes: Annotated[
+        str,
+        typer.Option(
+            "--sizes",
+            metavar="A,B,...",
+            help="360p, 480p, 720p, 1080p, 1440p, 4k, or WIDTHxHEIGHT.",
+            rich_help_panel=ENGINE_PANEL,
+        ),
+    ] = "720p",
+    quality: Annotated[
+        str,
+        typer.Option(
+            "--quality",
+            metavar="A,B,...",
+            help="Ways to draw; else all that the styles have.",
+            rich_help_panel=ENGINE_PANEL,
+            show_default=False,
+        ),
+    ] = "",
+    clip: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The video that is converted, scaled to each size; else one that comes along.",
+            rich_help_panel=BESIDE_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    seconds: Annotated[
+        float,
+        typer.Option(
+            metavar="N", min=0.1, max=3600, help="For each figure, about.", rich_help_panel=BESIDE_PANEL
+        ),
+    ] = 2.0,
+    peers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="ONNX generators of others, run by ONNX Runtime as it comes, in turns with ours.",
+            rich_help_panel=BESIDE_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OLD.json",
+            help="An earlier run of --json: say what moved, and end with 1 where something fell.",
+            rich_help_panel=BESIDE_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    threshold: Annotated[
+        float,
+        typer.Option(
+            metavar="PERCENT",
+            min=0,
+            max=99,
+            help="By how much a rate may fall with --against.",
+            rich_help_panel=BESIDE_PANEL,
+        ),
+    ] = 10.0,
+    as_json: JsonOption = False,
+    report: ReportOption = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress, only results.", rich_help_panel=TALK_PANEL)
+    ] = False,
+) -> None:
+    """Time styles on this machine: one picture, whole files, and how near that comes to the machine's limit.
+
+    Each file is converted by a process of its own, in turns with all others, and medians are shown.
+    """
+    if report:
+        demand_report(report)
+    _demand_packages(report=report is not None)
+    from eval.bench.against import compare, demand_comparable, no_row, read_earlier
+    from streamtoon.benchmark import benchmark, machine_facts
+    from streamtoon.benchmark_plan import plan
+
+    wanted = plan(*(split_list(words) for words in (styles, engines, sizes, quality)))
+    earlier = read_earlier(against) if against else None
+    machine = machine_facts()
+    times = True
+    if earlier:
+        names = sorted(path.stem for path in peers.glob("*.onnx")) if peers else []
+        times = demand_comparable(earlier, machine, names)
+    with _counting(quiet) as tell:
+        found = benchmark(
+            wanted, machine, clip=clip, seconds=seconds, peers=peers, lengths=bool(report), tell=tell
+        )
+    moved = compare(earlier, found, threshold / 100, times=times) if earlier else []
+    if report:
+        from eval.bench.report import write_report
+
+        write_report(report, found, moved)
+    _show(found, earlier, moved, threshold, as_json=as_json, times=times)
+    if not as_json:
+        tell_report(report)
+    if earlier and not moved:
+        raise no_row(earlier)
+    if any(one.fell for one in moved):
+        raise typer.Exit(1)
+
+
+def split_list(words: str) -> list[str]:
+    """The words between commas, as they are written: a style may be a folder."""
+    return [word.strip() for word in words.split(",") if word.strip()]
+
+
+@contextmanager
+def _counting(quiet: bool) -> Iterator[Callable[[float, str], object] | None]:
+    """A progress bar in percent."""
+    from streamtoon.cli.counting import counting
+
+    with counting("bench", "%", quiet=quiet) as count:
+        yield (lambda share, doing: count(int(100 * share), 100, doing)) if count else None
+
+
+def _demand_packages(*, report: bool) -> None:
+    """What a report needs is missed before minutes are spent."""
+    if report:
+        with needing_eval():
+            import jinja2  # noqa: F401
+            import matplotlib  # noqa: F401
+
+
+def _show(
+    found: Bench,
+    earlier: Earlier | None,
+    moved: Sequence[Moved],
+    threshold: float,
+    *,
+    as_json: bool,
+    times: bool,
+) -> None:
+    """One JSON object, or tables and sentences."""
+    if earlier:
+        if not times:
+            say_warnings((f"{earlier.path} is of another machine: ratios to peers are compared, not times",))
+        if earlier.clip != found.clip:
+            say_warnings((f"{earlier.path} was measured on another clip, {earlier.clip.get('name')}",))
+    if as_json:
+        value = found.as_dict()
+        if earlier:
+            value["moved"] = [asdict(one) for one in moved]
+        print_json(value)
+        return
+    from streamtoon.cli.bench_tables import moved_table, tables
+    from streamtoon.cli.common import console
+
+    screen = console(stderr=False)
+    for table in tables(found):
+        screen.print(table)
+    if moved:
+        screen.print(moved_table(moved))
+        fell = sum(one.fell for one in moved)
+        unsure = sum(one.fell and one.noisy for one in moved)
+        doubt = f", {unsure} of them too noisy to tell" if unsure else ""
+        say(f"{fell} of {len(moved)} figures fell by more than {threshold:g} %{doubt}", stderr=False)
+    say_warnings(tuple(found.notes))
