@@ -19,7 +19,7 @@ from engines.style import CARD, Style, load_style
 from eval.pictures import find_pictures
 from eval.results import Skipped
 
-QUALITIES = ("full", "fast")
+QUALITIES = ("full", "fast", "lite")
 UNTOUCHED = "photos, untouched"
 
 
@@ -36,7 +36,13 @@ class Candidate(Protocol):
     """Results that do not serve."""
 
     def pictures(self, paths: Sequence[Path]) -> Iterator[Image]:
-        """One H x W x 3 RGB picture for each photo. Raises StreamtoonError."""
+        """One H x W x 3 RGB picture for each photo.
+
+        Raises StreamtoonError: at once where results are missing, else when one cannot be made.
+        """
+
+    def unusable(self, paths: Sequence[Path]) -> set[Path]:
+        """The photos whose results are there but do not serve: they are left out for everybody."""
 
     def own(self) -> Sequence[Path]:
         """Results that are there without photos. Raises StreamtoonError where photos are needed."""
@@ -59,6 +65,9 @@ class _Candidate:
     def __init__(self, name: str) -> None:
         self.name = name
         self.facts: dict[str, Any] = {}
+
+    def unusable(self, paths: Sequence[Path]) -> set[Path]:
+        return set()
 
     def own(self) -> Sequence[Path]:
         raise StreamtoonError(f"{self.name} needs photos to draw: name their folder with --photos")
@@ -97,12 +106,13 @@ class Drawn(_Candidate):
 class Styled(_Candidate):
     """A style through the engine, by default as its author meant it: at its own size, in fp32.
 
-    Words after the style's name, each behind a colon, say otherwise: full or fast, a precision, an engine.
+    Words after the style's name, each behind a colon, say otherwise: a quality, a precision, an engine.
     """
 
     def __init__(self, name: str, style: Style, words: Sequence[str] = ()) -> None:
         super().__init__(name)
-        self.style = style
+        self._whole = style
+        self.style: Style = style.lite if "lite" in words and style.lite else style
         self._wish = {"quality": "full", "precision": "fp32", "backend": "auto"} | {
             _kind_of(word): word for word in words
         }
@@ -114,10 +124,9 @@ class Styled(_Candidate):
 
     def draw(self, photo: Image) -> Image:
         """One result. Raises EngineError for an engine or a precision that is not here."""
-        assert self.style is not None
         if self._engine is None:
             height, width = photo.shape[:2]
-            self._engine = open_engine(self.style, width=width, height=height, **self._wish)  # type: ignore[arg-type]
+            self._engine = open_engine(self._whole, width=width, height=height, **self._wish)  # type: ignore[arg-type]
             facts = self._engine.facts
             self.facts = {
                 "style": facts.style,
@@ -136,7 +145,7 @@ class Styled(_Candidate):
 
 
 class Finished(_Candidate):
-    """A folder of results, named as their photos are."""
+    """A folder of results, named as their photos are; in folders within it where the photos are, too."""
 
     def __init__(self, name: str, folder: Path) -> None:
         super().__init__(name)
@@ -144,20 +153,50 @@ class Finished(_Candidate):
         self.folder, self.skipped = folder, self._found.skipped
         self.facts = {"folder": str(folder)}
 
+    def unusable(self, paths: Sequence[Path]) -> set[Path]:
+        """Photos with a grey, transparent or broken picture for a result, and no other."""
+        serve = {path.stem for path in self._found.paths}
+        broken = {one.path.stem for one in self.skipped} - serve
+        return {path for path in paths if path.stem in broken}
+
     def own(self) -> Sequence[Path]:
         """Every result in the folder that serves."""
         return self._found.paths
 
     def pictures(self, paths: Sequence[Path]) -> Iterator[Image]:
-        """As `Candidate` says; StreamtoonError names the first photo without a result."""
-        results = {path.stem: path for path in self._found.paths}
-        missing = [path.name for path in paths if path.stem not in results]
+        """As `Candidate` says; StreamtoonError names the first photo without a result of its own."""
+        results: dict[str, list[Path]] = {}
+        for path in self._found.paths:
+            results.setdefault(path.stem, []).append(path)
+        pairs = {path: self._result_of(path, results.get(path.stem, [])) for path in paths}
+        missing = [path.name for path, result in pairs.items() if result is None]
         if missing:
             raise StreamtoonError(
                 f"{self.folder} holds no result that serves for {len(missing)} of {len(paths)} photos "
                 f"({missing[0]}...); results are named as their photos are"
             )
-        return (read_picture(results[path.stem]) for path in paths)
+        photo_of: dict[Path, Path] = {}
+        for photo, result in pairs.items():
+            assert result
+            if photo_of.setdefault(result, photo) != photo:
+                raise StreamtoonError(
+                    f"{result} would be the result for both {photo_of[result]} and {photo}; give results in "
+                    "the same folders as their photos"
+                )
+        return (read_picture(result) for path in paths if (result := pairs[path]))
+
+    def _result_of(self, photo: Path, choices: Sequence[Path]) -> Path | None:
+        """Of results with the photo's stem the one whose folders, and then whose name, are most like its."""
+        if photo in choices or len(choices) < 2:
+            return photo if photo in choices else next(iter(choices), None)
+
+        def likeness(path: Path) -> tuple[int, bool]:
+            folders = path.relative_to(self.folder).parent.parts
+            fits = photo.parent.parts[len(photo.parent.parts) - len(folders) :] == folders
+            return len(folders) if fits else -1, path.name == photo.name
+
+        first, second = sorted(choices, key=likeness, reverse=True)[:2]
+        return first if likeness(first)[0] >= 0 and likeness(first) > likeness(second) else None
 
 
 def untouched() -> Candidate:
@@ -187,6 +226,8 @@ def open_candidate(text: str) -> Drawn | Styled | Finished:
 
     Raises StreamtoonError for anything else.
     """
+    if not text:
+        raise StreamtoonError("a candidate has no name; give a style or a folder")
     if text in FILTERS:
         return Drawn(text, FILTERS[text], {"opencv": cv2.__version__})
     name, words = _split(text)

@@ -69,8 +69,8 @@ def open_generator(file: Path) -> Draw:
     try:
         with safe_open(file, framework="pt") as stored:
             network.load_state_dict({key: stored.get_tensor(key) for key in stored.keys()})  # noqa: SIM118
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise StreamtoonError(f"{file}: not the weights of {header['generator']} ({error})") from error
+    except (OSError, SafetensorError, RuntimeError) as error:  # torch's is a list of many lines
+        raise StreamtoonError(f"{file}: damaged, or not the weights of {header['generator']}") from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
     placed = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     return lambda photo: _draw(placed, photo)

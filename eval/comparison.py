@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from engines.errors import StreamtoonError
 from eval.candidates import UNTOUCHED
 from eval.catalogue import METRICS
 from eval.intervals import (
+    MINIMUM,
     Resamples,
     fid_replicates,
     interval,
@@ -21,11 +23,17 @@ from eval.intervals import (
     ties,
 )
 from eval.kernels import gaussian, polynomial
-from eval.results import Score, value_of
+from eval.results import Interval, Score, value_of
 from eval.scoring import Scored, Scorer
 from eval.sets import Array
 
-WITHIN = {"1nn": (0.0, 1.0), "1nn-pixel": (0.0, 1.0), "lpips": (0.0, np.inf), "fid": (0.0, np.inf)}
+WITHIN = {
+    "1nn": (0.0, 1.0),
+    "1nn-pixel": (0.0, 1.0),
+    "lpips": (0.0, np.inf),
+    "fid": (0.0, np.inf),
+    "artfid": (1.0, np.inf),
+}
 """Ranges that no interval leaves."""
 
 
@@ -54,13 +62,26 @@ def compare_scores(
             name: interval(values, value_of(one.score.metrics[name]), WITHIN.get(name, (-np.inf, np.inf)))
             for name, values in found.items()
         }
-        scores.append(replace(one.score, intervals=intervals))
+        scores.append(
+            replace(one.score, intervals=intervals, protocol=_protocol(one.score, intervals, resamples))
+        )
         for name, values in found.items():
             replicates.setdefault(name, {})[one.score.name] = values
         if tick:
             tick()
     tied = {name: _tied(name, values, scores) for name, values in replicates.items()}
     return Comparison(tuple(scores), {name: names for name, names in tied.items() if names})
+
+
+def _protocol(score: Score, intervals: Mapping[str, Interval], resamples: Resamples) -> dict[str, Any]:
+    """The score's own, and how its intervals came to be, or why there are none."""
+    if intervals:
+        how = f"95 %, bootstrap over pictures, {resamples.count} resamples"
+        return {**score.protocol, "intervals": how}
+    if not 0 < score.images.photos < MINIMUM:
+        return score.protocol
+    why = {"intervals": f"needs at least {MINIMUM} pictures, and there are {score.images.photos}"}
+    return {**score.protocol, "left_out": {**score.protocol.get("left_out", {}), **why}}
 
 
 def _tied(name: str, replicates: Mapping[str, Array], scores: Sequence[Score]) -> frozenset[str]:

@@ -24,7 +24,7 @@ from eval.timing import time_calls
 log = logging.getLogger(__name__)
 
 WIDTH, HEIGHT = 1280, 720
-QUALITIES: tuple[Literal["full", "fast"], ...] = ("full", "fast")
+QUALITIES: tuple[Literal["full", "fast", "lite"], ...] = ("full", "fast", "lite")
 
 
 def generator_macs(generator: str, height: int = HEIGHT, width: int = WIDTH) -> int:
@@ -59,7 +59,7 @@ def costs(
     runs: int = 3,
     tick: Callable[[], object] | None = None,
 ) -> tuple[Cost, ...]:
-    """Every engine, device and precision here that runs the style, in both qualities, timed in turns.
+    """Every engine, device and precision here that runs the style, in every quality, timed in turns.
 
     From an RGB picture of 1280x720, cut out of `photo`, to its cartoon, conversions and guided filter
     included; by engine, then quality. `seconds` and `runs` as in `eval.timing.time_calls`; `tick` is called

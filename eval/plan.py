@@ -9,6 +9,7 @@ from engines.errors import StreamtoonError
 from eval.catalogue import METRICS, Needs
 from eval.metrics.lpips import MINIMUM_SIDE as LPIPS_SIDE
 from eval.metrics.ms_ssim import MINIMUM_SIDE as MS_SSIM_SIDE
+from eval.metrics.ssim import WINDOW as SSIM_SIDE
 from eval.pictures import Pictures
 
 COST = "cost"
@@ -69,7 +70,9 @@ def _why_not(
         return "needs the photos that the results were made of: name their folder with --photos"
     if "probabilities" in needs and not has_classifier():
         return "needs Inception's classifier, which this file of weights does not have"
-    side = MS_SSIM_SIDE if "ms-ssim" in name else LPIPS_SIDE if "lpips" in needs else 0
+    side = LPIPS_SIDE if "lpips" in needs else 0
+    if "ssim" in name or name == "li":
+        side = MS_SSIM_SIDE if "ms-ssim" in name else SSIM_SIDE
     if photos is not None and side > photos.smallest:
         return f"needs pictures of at least {side} pixels a side, and the smallest has {photos.smallest}"
     return ""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -25,8 +25,9 @@ from eval.features.store import open_store
 from eval.features.vectors import Features
 from eval.metrics.artfid import artfid
 from eval.metrics.fid import Moments, fid
-from eval.metrics.inception_score import inception_score
-from eval.metrics.kid import kid
+from eval.metrics.inception_score import SPLITS, inception_score
+from eval.metrics.kid import SUBSET_SIZE, SUBSETS, kid
+from eval.metrics.li_score import accepted
 from eval.metrics.lpips import LPIPS, lpips_of
 from eval.metrics.mmd import median_distance, mmd
 from eval.metrics.one_nn import one_nn
@@ -39,6 +40,8 @@ CHUNK = 32
 """Results in memory at once."""
 PIXELS = 64
 """Side of the pictures that are compared pixel by pixel."""
+ALONG = {"fid": ("artfid",), "1nn": ("1nn-real", "1nn-fake")}
+"""What cannot be had either where a metric cannot."""
 
 Tick = Callable[[], object]
 Values = NDArray[np.float64]
@@ -70,8 +73,8 @@ class Scorer:
 
     `metrics` are keys of `METRICS`, and `cost`; None takes all that can be had here, and the protocol says
     why the others cannot. Without `cartoons` there is nothing to be near to, without `photos` nothing to be
-    true to. Weights of Inception and VGG-16 come from the files named, or are downloaded once. Raises
-    StreamtoonError as `make_plan`, `load_inception` and `LPIPS` do.
+    true to. Weights of Inception and VGG-16 come from the files named, or are downloaded once, when they are
+    first needed. Raises StreamtoonError as `make_plan` and `load_inception` do.
     """
 
     def __init__(
@@ -85,9 +88,10 @@ class Scorer:
         seed: int = 0,
     ) -> None:
         self.photos, self.cartoons, self.seed = photos, cartoons, seed
+        self.asked = tuple(metrics or ())
         self._inception_file, self._vgg_file = inception, vgg16
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._costs: dict[str, tuple[Cost, ...]] = {}
+        self._costs: dict[Path, tuple[Cost, ...]] = {}
         self._stack = ExitStack()
         self.plan = make_plan(metrics, photos, cartoons, lambda: self.inception.has_classifier)
         self._store = open_store()
@@ -114,8 +118,9 @@ class Scorer:
 
     def look(self, tick: Tick | None = None) -> None:
         """Looks at the drawings with a tick for each; otherwise the first score does."""
-        if self.cartoons is not None and self.plan.wants("features"):
-            self.__dict__.setdefault("drawings", self._features_of(self.cartoons, tick))
+        known = "drawings" in self.__dict__
+        if self.cartoons is not None and self.plan.wants("features") and not known:
+            self.__dict__["drawings"] = self._features_of(self.cartoons, tick)
 
     @cached_property
     def drawings(self) -> Features:
@@ -143,21 +148,42 @@ class Scorer:
     def _moments(self) -> Moments:
         return Moments.of(self.drawings.values)
 
+    def paths(self, candidate: Candidate) -> Sequence[Path]:
+        """What the candidate's results are made of, or they themselves; none where no metric looks."""
+        if not self.plan.names:
+            return ()
+        return self.photos.paths if self.photos else candidate.own()
+
+    def demand(self, candidate: Candidate) -> None:
+        """Raises StreamtoonError for what can be told before any of the candidate's pictures is made.
+
+        Photos or results that are missing, no way back where one was asked for, no weights for LPIPS. Photos
+        whose result is there and does not serve are left out, for every candidate that is scored after.
+        """
+        if self.plan.wants("way back") and self.plan.strict and candidate.back is None:
+            raise StreamtoonError(f"{candidate.name} has no way back to photographs; name one with --back")
+        if self.photos and (unusable := candidate.unusable(self.photos.paths)):
+            kept = tuple(path for path in self.photos.paths if path not in unusable)
+            if not kept:
+                raise StreamtoonError(f"{candidate.name}: none of its results can be scored")
+            self.photos = replace(self.photos, paths=kept)
+        candidate.pictures(self.paths(candidate))
+        if self.plan.wants("lpips"):
+            assert self.lpips
+
     def score(self, candidate: Candidate, tick: Tick | None = None) -> Scored:
         """The candidate's score, with a tick for each of its pictures.
 
         Raises StreamtoonError as the candidate and the metrics do: results of another size than their photo,
         fewer pictures than a metric needs that was asked for, features that are not numbers.
         """
-        paths = self.photos.paths if self.photos else candidate.own()
-        returns = self.plan.wants("way back")
-        if returns and self.plan.strict and candidate.back is None:
-            raise StreamtoonError(f"{candidate.name} has no way back to photographs; name one with --back")
-        seen = self._pass(candidate, paths, tick)
+        self.demand(candidate)
+        seen = self._pass(candidate, self.paths(candidate), tick)
         left_out = dict(self.plan.left_out)
         metrics = self._metrics(seen, left_out)
-        protocol = {**self._protocol(), "n": seen.count, "n_cartoons": len(self.cartoons or ())}
-        if returns and candidate.back is None:
+        counts = {"n": seen.count, "n_cartoons": len(self.cartoons or ())}
+        protocol = {**self._protocol(metrics, min(counts.values())), **counts}
+        if self.plan.wants("way back") and candidate.back is None:
             left_out |= dict.fromkeys(RETURN, "needs a way back to photographs")
         if left_out:
             protocol["left_out"] = left_out
@@ -191,7 +217,9 @@ class Scorer:
             if plan.wants("pairs", "way back"):
                 self._pairs(candidate, here, results, seen)
             if seen.features is not None:
-                with extract(results, self.inception, self._store, probabilities=probable) as part:
+                with extract(
+                    results, self.inception, self._store, probabilities=probable, before=seen.count
+                ) as part:
                     seen.features.put(seen.count, part.values, part.probabilities)
             if seen.pixels is not None:
                 with pixels(results, PIXELS) as part:
@@ -206,7 +234,7 @@ class Scorer:
         self, candidate: Candidate, paths: Sequence[Path], results: Sequence[Image], seen: _Seen
     ) -> None:
         photos = list(map(read_picture, paths))
-        if self.plan.wants("pairs"):
+        if self.plan.wants("pairs") or candidate.back:
             demand_same_sizes(candidate.name, paths, photos, results)
         found = compare(self.plan.names, photos, results, candidate.back)
         if self.plan.wants("lpips"):
@@ -223,7 +251,7 @@ class Scorer:
             except StreamtoonError as error:
                 if self.plan.strict:
                     raise
-                left_out[name] = str(error)
+                left_out |= dict.fromkeys({name, *ALONG.get(name, ())} & {*self.plan.names}, str(error))
         distance, lost = found.get("fid"), found.get("lpips")
         if isinstance(distance, float) and isinstance(lost, float):
             found["artfid"] = artfid(lost, distance)
@@ -254,7 +282,8 @@ class Scorer:
             if "1nn-pixel" in names:
                 yield "1nn-pixel", lambda: {"1nn-pixel": one_nn(drawn, small, seed=seed).accuracy}
 
-    def _protocol(self) -> dict[str, Any]:
+    def _protocol(self, metrics: Mapping[str, Number], smaller: int) -> dict[str, Any]:
+        """What the found metrics hang on; `smaller` is the number of pictures in the smaller set."""
         facts: dict[str, Any] = {"seed": self.seed}
         if self.plan.wants("features", "probabilities"):
             facts |= {
@@ -262,12 +291,22 @@ class Scorer:
                 "resize": RESIZE,
                 "weights_sha256": self.inception.weights_sha256,
             }
-        if "mmd" in self.plan.names:
+        if "kid" in metrics:
+            facts["kid"] = f"{SUBSETS} subsets of {min(SUBSET_SIZE, smaller)}, deviation between them"
+        if "is" in metrics:
+            facts["is"] = f"{SPLITS} splits, shuffled"
+        if "mmd" in metrics:
             facts["mmd_sigma"] = self.sigma
+        if "mmd-pixel" in metrics:
+            facts["mmd_pixel_sigma"] = self.pixel_sigma
         if self.plan.wants("pixels"):
             facts["pixels"] = f"{PIXELS}x{PIXELS} RGB in 0..1, mean of areas"
         if self.plan.wants("pairs", "way back"):
             facts["pairs"] = HOW
+        if self.plan.wants("lpips"):
+            facts |= {"lpips": "0.1 on VGG-16", "vgg16_sha256": self.lpips.weights_sha256}
+        if isinstance(score := metrics.get("li"), float):
+            facts["li_accepted"] = accepted(score)
         return facts
 
     def _skipped(self, candidate: Candidate) -> tuple[Skipped, ...]:
@@ -278,8 +317,8 @@ class Scorer:
         """Once for a style, whatever the words behind its name."""
         style = candidate.style
         assert style is not None
-        if style.name not in self._costs:
+        if style.folder not in self._costs:
             grey = np.full((720, 1280, 3), 128, np.uint8)
             photo = read_picture(self.photos.paths[0]) if self.photos else grey
-            self._costs[style.name] = costs(style, photo)
-        return self._costs[style.name]
+            self._costs[style.folder] = costs(style, photo)
+        return self._costs[style.folder]

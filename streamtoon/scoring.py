@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from itertools import tee
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +38,9 @@ def score_video(
     """Scores a finished video, or what a style makes of the source's pictures before any encoder sees them.
 
     One of `fake` and `style` is given; a style may have words behind it, as in "comic:fast:int8". `keep` is
-    how many pictures from all over the video are given back for a report. Raises StreamtoonError: a file
-    that cannot be read, an unknown style, films of different lengths or sizes.
+    how many pictures from all over the video are given back for a report. The score's protocol says what the
+    candidate's pictures hang on. Raises StreamtoonError: a file that cannot be read, an unknown style, films
+    of different lengths or sizes.
     """
     from eval.candidates import Finished, open_candidate
     from eval.film import score_film
@@ -48,6 +50,7 @@ def score_video(
     total = total_of(source) or 0
     wanted = {(2 * at + 1) * total // (2 * keep) for at in range(keep)} if keep else set()
     photos, cartoons = _Kept(wanted), _Kept(wanted)
+    facts: dict[str, Any] = {"file": name}
     with ExitStack() as stack:
         frames, again = tee(stack.enter_context(closing(_upright(source))))
         if fake is not None:
@@ -58,6 +61,9 @@ def score_video(
                 raise InputError(f"{name} is a folder of pictures, expected a style; --fake takes a video")
             drawn = map(candidate.draw, again)
         film = score_film(photos.watch(frames), cartoons.watch(drawn), tick=tick)
+        if fake is None:
+            facts = candidate.facts
+    film = replace(film, protocol={**film.protocol, "candidate": facts})
     both = zip(photos.pictures.items(), cartoons.pictures.values(), strict=True)
     return film, [PictureRow(f"picture {at + 1}", photo, {name: cartoon}) for (at, photo), cartoon in both]
 

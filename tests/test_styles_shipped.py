@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from engines.colour import rgb_to_yuv
 from engines.engine import open_engine
 from engines.generators import create
 from engines.picture import Colour, Picture
-from engines.style import Style, available_styles
+from engines.style import Style, available_styles, load_style
 from training.recipe_file import find_recipe, read_recipe
 
 PHOTOS = sorted((Path(__file__).parents[1] / "samples" / "photos").glob("*.jpg"))
-STYLES = available_styles()
+WHOLE = available_styles()
+STYLES = [*WHOLE, *(style.lite for style in WHOLE if style.lite)]
 named = pytest.mark.parametrize("style", STYLES, ids=[style.name for style in STYLES])
 
 
@@ -62,7 +64,7 @@ def test_fast_is_the_twin_of_full(style: Style) -> None:
     full, fast = cartoons(style, size, quality="full"), cartoons(style, size, quality="fast")
     found = [similarity(a, b) for a, b in zip(full, fast, strict=True)]
     # A network that standardises by the picture's own statistics sees another picture at half its size.
-    normalized = style.generator != "unet"
+    normalized = style.generator not in ("lite", "unet")
     assert np.mean(found) >= (0.88 if normalized else 0.95), found
 
 
@@ -74,6 +76,30 @@ def test_int8_is_there_where_it_pays_and_the_twin_of_fp32(style: Style) -> None:
     exact, int8 = (cartoons(style, quality="full", precision=precision) for precision in ("fp32", "int8"))
     found = [similarity(a, b) for a, b in zip(exact, int8, strict=True)]
     assert min(found) >= 0.97, found
+
+
+def test_lite_draws_what_its_style_draws() -> None:
+    taught = [style for style in WHOLE if style.lite]
+    assert "comic" in [style.name for style in taught]
+    for style in taught:
+        size = (1280, 720)
+        fast, lite = cartoons(style, size, quality="fast"), cartoons(style, size, quality="lite")
+        found = [similarity(a, b) for a, b in zip(fast, lite, strict=True)]
+        assert min(found) >= 0.93, (style.name, found)
+
+
+def test_lite_is_near_its_teacher_on_photographs_nobody_was_trained_on() -> None:
+    folder = Path(os.environ.get("STREAMTOON_DATA", "")) / "photos" / "free" / "heldout"
+    paths = sorted(folder.glob("*.webp"))[::12]
+    if not paths:
+        pytest.skip("STREAMTOON_DATA does not name a folder with photographs")
+    comic = load_style("comic")
+    assert comic.lite
+    drawn = []
+    for style in (comic, comic.lite):
+        with open_engine(style, width=288, height=288, quality="full", precision="fp32") as engine:
+            drawn.append([engine.rgb(photo(path, 288, 288)) for path in paths])
+    assert np.mean([similarity(a, b) for a, b in zip(*drawn, strict=True)]) >= 0.93
 
 
 def picture(path: Path) -> Picture:

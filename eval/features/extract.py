@@ -64,13 +64,15 @@ def extract(
     *,
     batch: int = BATCH,
     probabilities: bool = False,
+    before: int = 0,
     tick: Tick | None = None,
 ) -> Features:
     """N x 2048 features in the pictures' order, and N x 1008 probabilities where they are wanted.
 
     Pictures are fetched and resized by a thread that is ahead of the network; those that `store` knows never
     reach it. Memory does not grow with N. The caller closes what comes. Raises StreamtoonError when features
-    are not finite, ValueError when probabilities are wanted from weights without a classifier.
+    are not finite, with the picture's number from 1 after `before`; ValueError when probabilities are wanted
+    from weights without a classifier.
     """
     if probabilities and not network.has_classifier:
         raise ValueError("these weights have no classifier, so there are no probabilities")
@@ -83,10 +85,10 @@ def extract(
                 group = waiting[seen.known is not None]
                 group.append(seen)
                 if len(group) == batch:
-                    _finish(group, network, store, features, tick)
+                    _finish(group, network, store, features, before, tick)
                     group.clear()
         for group in waiting.values():
-            _finish(group, network, store, features, tick)
+            _finish(group, network, store, features, before, tick)
     except BaseException:
         features.close()
         raise
@@ -94,7 +96,12 @@ def extract(
 
 
 def _finish(
-    group: list[_Seen], network: Inception, store: Store | None, features: Features, tick: Tick | None
+    group: list[_Seen],
+    network: Inception,
+    store: Store | None,
+    features: Features,
+    before: int,
+    tick: Tick | None,
 ) -> None:
     """Rows of features for pictures that are all known or all new."""
     if not group:
@@ -105,9 +112,9 @@ def _finish(
         rows = values.cpu().numpy()
         finite = np.isfinite(rows).all(axis=1)
         if not finite.all():
+            number = before + group[int(np.argmin(finite))].row + 1
             raise StreamtoonError(
-                f"picture {group[int(np.argmin(finite))].row + 1}: its features are not finite numbers; "
-                "are the network's weights whole?"
+                f"picture {number}: its features are not finite numbers; are the network's weights whole?"
             )
         if store:
             store.put([(seen.key, row) for seen, row in zip(group, rows, strict=True)])

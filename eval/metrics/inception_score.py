@@ -9,11 +9,13 @@ import numpy as np
 from eval.results import Spread
 from eval.sets import Array, Features, Indices, blocks, check
 
+SPLITS = 10
+
 MINIMUM_PER_SPLIT = 2
 """A split of one picture scores 1 whatever it shows."""
 
 
-def inception_score(probabilities: Features, *, splits: int = 10, seed: int) -> Spread:
+def inception_score(probabilities: Features, *, splits: int = SPLITS, seed: int) -> Spread:
     """exp(mean of KL(p(y|x) || p(y))) with the natural logarithm, mean and deviation over the splits.
 
     `probabilities` is N x C, each row a distribution over the classes. From 1, every picture alike to the

@@ -11,11 +11,16 @@ from eval.sets import Array, Features, Indices, check, check_widths, sample
 MINIMUM = 2
 """Pairs of two different pictures are what is averaged."""
 
+SUBSETS, SUBSET_SIZE = 100, 1000
+"""clean-fid's."""
+
 WHOLE = 4096
 """Pictures of both sets together up to which every kernel value is kept (134 MB) and none computed twice."""
 
 
-def kid(real: Features, fake: Features, *, subsets: int = 100, subset_size: int = 1000, seed: int) -> Spread:
+def kid(
+    real: Features, fake: Features, *, subsets: int = SUBSETS, subset_size: int = SUBSET_SIZE, seed: int
+) -> Spread:
     """Unbiased MMD^2 with the kernel (x . y / D + 1)^3, as mean and deviation over random subsets.
 
     `real` is N x D, `fake` M x D. A subset is `subset_size` pictures of each set, drawn without repetition;

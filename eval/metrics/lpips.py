@@ -4,6 +4,7 @@ effectiveness of deep features as a perceptual metric", CVPR 2018. Version 0.1 o
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,7 +41,11 @@ class LPIPS(nn.Module):
     def __init__(self, vgg16: Path | None = None, device: torch.device | str = "cpu") -> None:
         super().__init__()
         # The authors' shift and scale of pictures in [-1, 1] are what VGG itself does to them.
-        self.vgg = VGG("vgg16", find_weights(FILES["vgg16"], vgg16), LAYERS[-1])
+        file = find_weights(FILES["vgg16"], vgg16)
+        self.vgg = VGG("vgg16", file, LAYERS[-1])
+        with file.open("rb") as stream:
+            self.weights_sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            """Of VGG-16's file."""
         self.heads = nn.ParameterList(read_heads())
         self.requires_grad_(False).eval()
         self.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

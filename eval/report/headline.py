@@ -35,13 +35,13 @@ def _range(numbers: Iterable[int], noun: str) -> str:
 
 
 def answer(report: Report) -> str:
-    """Which candidate or checkpoint is best by the first metric that is there to decide by."""
+    """Which candidate or checkpoint is best by the metric that `deciding` names."""
     own = [score for score in report.scores if score.name != report.untouched]
-    key = deciding(score.metrics for score in own)
+    key = deciding((score.metrics for score in own), report.asked)
     if key:
         photos = [score for score in report.scores if score.name == report.untouched and key in score.metrics]
         return _of_scores(key, [score for score in own if key in score.metrics], photos, report)
-    return _of_sweep(report.sweep) if report.sweep else ""
+    return _of_sweep(report.sweep, report.asked) if report.sweep else ""
 
 
 def _of_scores(key: str, own: Sequence[Score], photos: Sequence[Score], report: Report) -> str:
@@ -79,8 +79,8 @@ def _figure(score: Score, key: str, decimals: int) -> str:
     return text
 
 
-def _of_sweep(points: Sequence[SweepPoint]) -> str:
-    key = deciding(point.metrics for point in points)
+def _of_sweep(points: Sequence[SweepPoint], asked: Sequence[str]) -> str:
+    key = deciding((point.metrics for point in points), asked)
     if key is None:
         return ""
     decimals = decimals_for(middle(point.metrics[key]) for point in points if key in point.metrics)

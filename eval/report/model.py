@@ -56,3 +56,5 @@ class Report:
     """By metric, the candidates that the data do not tell from the best one; it may be among them."""
     untouched: str | None = None
     """The score whose pictures are the photographs themselves: shown for comparison, never the best."""
+    asked: Sequence[str] = ()
+    """Metrics that were asked for one by one: the best is named by the first of them."""

@@ -45,7 +45,7 @@ def render(report: Report) -> str:
     script = _text("page.js")
     shown = {key for score in report.scores for key in score.metrics}
     own = [score for score in report.scores if score.name != report.untouched]
-    key = deciding(score.metrics for score in own)
+    key = deciding((score.metrics for score in own), report.asked)
     cost = cost_table(report)
     rows = embed([*report.pictures])
     return environment.from_string(_text("page.html")).render(

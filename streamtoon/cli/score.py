@@ -24,12 +24,12 @@ from streamtoon.cli.score_shared import (
     score_one,
     scorer_for,
     show_scores,
-    split_names,
     tell_report,
     tell_skipped,
     ticks,
     write_scores,
 )
+from streamtoon.errors import StreamtoonError
 
 EXAMPLES = """\b
 [bold]Examples[/bold]
@@ -78,16 +78,20 @@ def score_images(
     """Score a style, or a folder of finished pictures."""
     if (style is None) == (fake is None):
         raise typer.BadParameter("give either --style or --fake")
-    with scorer_for(photos, cartoons, metrics, seed, inception, vgg16, fake=fake, report=report) as scorer:
-        from eval.candidates import open_candidate
+    fakes = {"--fake": fake} if fake else {}
+    with scorer_for(photos, cartoons, metrics, seed, inception, vgg16, fakes=fakes, report=report) as scorer:
+        from eval.candidates import Finished, open_candidate
         from eval.checkpoints import open_generator
 
-        with open_candidate(style if style is not None else str(fake)) as candidate:
+        with Finished(str(fake), fake) if fake else open_candidate(str(style)) as candidate:
             if back:
                 candidate.back = open_generator(back)
+            if not scorer.plan.names and candidate.style is None:
+                raise typer.BadParameter(f"{candidate.name} is no style, so there is no cost to measure")
+            scorer.demand(candidate)
             look_at_drawings(scorer, quiet)
             scored = score_one(scorer, candidate, quiet)
-            tell_skipped(scored.score, quiet=quiet or as_json)
+            tell_skipped(scored.score, as_json=as_json)
             if report:
                 write_scores(report, f"{candidate.name}, scored", [scored.score], scorer, [candidate], {})
         if as_json:
@@ -123,17 +127,23 @@ def score_compare(
         raise typer.BadParameter("a candidate is named twice")
     if photos is None:
         raise typer.BadParameter("a comparison needs --photos")
-    with scorer_for(photos, cartoons, metrics, seed, inception, vgg16, report=report) as scorer:
+    fakes = {name: Path(name) for name in candidates if Path(name).is_dir()}
+    with scorer_for(photos, cartoons, metrics, seed, inception, vgg16, fakes=fakes, report=report) as scorer:
         from eval.candidates import open_candidate, untouched
         from eval.comparison import compare_scores
 
+        if scorer.plan.strict and scorer.plan.wants("way back"):
+            raise typer.BadParameter("a comparison knows no way back to photographs; images and sweep do")
+
         opened = [untouched(), *map(open_candidate, candidates)]
         try:
+            for candidate in opened:
+                scorer.demand(candidate)
             look_at_drawings(scorer, quiet)
             scored = [score_one(scorer, candidate, quiet) for candidate in opened]
             with ticks("intervals", "candidates", len(scored), quiet) as tick:
                 compared = compare_scores(scored, scorer, tick)
-            tell_skipped(*compared.scores, quiet=quiet or as_json)
+            tell_skipped(*compared.scores, as_json=as_json)
             if report:
                 title = ", ".join(candidates)
                 write_scores(report, title, compared.scores, scorer, opened[1:], compared.tied)
@@ -165,7 +175,6 @@ def score_sweep(
     """Score every checkpoint of a run, and name the best."""
     if photos is None:
         raise typer.BadParameter("a sweep needs --photos")
-    asked = split_names(metrics)
     with scorer_for(photos, cartoons, metrics, seed, inception, vgg16, report=report) as scorer:
         from eval.catalogue import deciding
         from eval.checkpoints import find_checkpoints
@@ -173,15 +182,18 @@ def score_sweep(
         from streamtoon.cli.score_tables import as_dict, sweep_table
 
         checkpoints = find_checkpoints(run)
+        if deciding([scorer.plan.names], scorer.asked) is None:
+            raise typer.BadParameter("a sweep needs a metric to name the best by, such as kid or ssim")
         look_at_drawings(scorer, quiet)
         assert scorer.photos
         total = len(checkpoints) * len(scorer.photos)
         with ticks(f"{len(checkpoints)} checkpoints", "pictures", total, quiet) as tick:
             points, scores = sweep(checkpoints, scorer, tick)
-        by = deciding((one.metrics for one in scores), asked or ())
-        assert by
+        by = deciding((one.metrics for one in scores), scorer.asked)
+        if by is None:
+            raise StreamtoonError("no metric could be had by which to name the best; add pictures")
         best = next(i for i, point in enumerate(points) if by in point.best_for)
-        tell_skipped(*scores, quiet=quiet or as_json)
+        tell_skipped(*scores, as_json=as_json)
         if report:
             with checkpoints[best].open() as candidate:
                 title = f"{run.name}: {len(points)} checkpoints"
@@ -222,6 +234,8 @@ def score_video(
     """Score a video for flicker and sharpness, beside its source."""
     if (style is None) == (fake is None):
         raise typer.BadParameter("give either --style or --fake")
+    if fake and fake.resolve() == source.resolve():
+        raise typer.BadParameter("--source and --fake are the same video")
     if report:
         demand_report(report)
     from streamtoon.scoring import score_video as run
@@ -235,7 +249,8 @@ def score_video(
         from streamtoon.cli.score_tables import made_with
 
         title = f"{fake or style} beside {source}"
-        write_report(report, Report(title, pictures=pictures, film=film.metrics, made_with=made_with()))
+        facts = {**film.protocol, **made_with()}
+        write_report(report, Report(title, pictures=pictures, film=film.metrics, made_with=facts))
     if as_json:
         images = {"used": film.pictures, "pairs": film.pairs, "cuts": film.cuts, "skipped": []}
         print_json({"metrics": film.metrics, "protocol": film.protocol, "images": images})

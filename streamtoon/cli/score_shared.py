@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,20 +101,17 @@ def scorer_for(
     inception: Path | None,
     vgg16: Path | None,
     *,
-    fake: Path | None = None,
+    fakes: Mapping[str, Path] | None = None,
     report: Path | None = None,
 ) -> Iterator[Scorer]:
-    """The scorer, after everything that can be told before anything is computed."""
+    """The scorer, after what can be told before any picture is read: `fakes` are folders of results."""
     if report:
         demand_report(report)
     with needing_eval():
-        import jinja2  # noqa: F401 - for the report: missed before minutes are spent
-        import matplotlib  # noqa: F401
-
         from eval.pictures import demand_different, find_pictures
         from eval.scoring import Scorer
 
-        named = {"--photos": photos, "--cartoons": cartoons, "--fake": fake}
+        named = {"--photos": photos, "--cartoons": cartoons, **(fakes or {})}
         demand_different({option: folder for option, folder in named.items() if folder})
         with Scorer(
             photos=find_pictures(photos) if photos else None,
@@ -132,11 +130,16 @@ def split_names(metrics: str) -> list[str] | None:
 
 
 def demand_report(report: Path) -> None:
-    """The report must have a place before minutes are spent on it."""
+    """The report must have a place, and what writes it, before minutes are spent on it."""
     if report.suffix.lower() not in (".html", ".htm"):
         raise typer.BadParameter(f"{report} is no name for a report; let it end in .html")
     if not report.parent.is_dir():
         raise typer.BadParameter(f"the report's folder {report.parent} is not there")
+    if report.is_dir() or not os.access(report.parent, os.W_OK):
+        raise typer.BadParameter(f"{report} cannot be written; name another file")
+    with needing_eval():
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
 
 
 @contextmanager
@@ -167,21 +170,22 @@ def look_at_drawings(scorer: Scorer, quiet: bool) -> None:
 
 def score_one(scorer: Scorer, candidate: Candidate, quiet: bool) -> Scored:
     """One candidate's score, with a progress bar."""
-    total = len(scorer.photos) if scorer.photos else len(candidate.own())
-    with ticks(candidate.name, "pictures", total, quiet) as tick:
+    with ticks(candidate.name, "pictures", len(scorer.paths(candidate)), quiet) as tick:
         return scorer.score(candidate, tick)
 
 
 def show_scores(scores: Sequence[Score], tied: Mapping[str, frozenset[str]], report: Path | None) -> None:
     """The tables in the terminal."""
     from streamtoon.cli.common import console
-    from streamtoon.cli.score_tables import cost_table, score_table
+    from streamtoon.cli.score_tables import cost_table, left_out, score_table
 
     screen = console(stderr=False)
     screen.print(score_table(scores, tied))
     costs = cost_table(scores)
     if costs:
         screen.print(costs)
+    for line in left_out(scores):
+        say(line, stderr=False)
     tell_report(report)
 
 
@@ -191,9 +195,9 @@ def tell_report(report: Path | None) -> None:
         say(f"report: {report}", stderr=False)
 
 
-def tell_skipped(*scores: Score, quiet: bool) -> None:
-    """Which files were left out, each once."""
-    if not quiet:
+def tell_skipped(*scores: Score, as_json: bool) -> None:
+    """Which files were left out, each once; a JSON object says so itself."""
+    if not as_json:
         skipped = dict.fromkeys(one for score in scores for one in score.images.skipped)
         say_warnings(tuple(f"{one.path} is left out: {one.reason}" for one in skipped))
 
@@ -225,5 +229,6 @@ def write_scores(
             made_with=made_with(),
             tied=tied,
             untouched=UNTOUCHED,
+            asked=scorer.asked,
         ),
     )

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from eval.candidates import UNTOUCHED
 from eval.catalogue import METRICS
-from eval.results import Number, Score, Spread, value_of
+from eval.metrics.li_score import ACCEPTED, accepted
+from eval.report.wording import winners
+from eval.results import Cost, Number, Score, Spread, value_of
 from streamtoon.cli.common import printable
 
 if TYPE_CHECKING:
@@ -23,7 +27,10 @@ ARROWS = {"lower": "↓", "higher": "↑", "nearer 0.5": "→ 0.5"}
 
 
 def score_table(scores: Sequence[Score], tied: Mapping[str, frozenset[str]]) -> Table:
-    """Metrics down, candidates across; what is best or ties with it is bold and starred."""
+    """Metrics down, candidates across; what is best or ties with it is bold and starred.
+
+    Where no intervals tell what ties, that is the best figure alone, by no metric that is secondary.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("metric", no_wrap=True)
     for score in scores:
@@ -31,12 +38,19 @@ def score_table(scores: Sequence[Score], tied: Mapping[str, frozenset[str]]) -> 
     for name, metric in METRICS.items():
         if not any(name in score.metrics for score in scores):
             continue
+        own = {s.name: s.metrics[name] for s in scores if name in s.metrics and s.name != UNTOUCHED}
+        marked = tied.get(name) or winners(name, own)
         cells = []
         for score in scores:
-            text = _figure(score.metrics.get(name))
+            cell = _cell(score.metrics.get(name), best=score.name in marked)
             if bounds := score.intervals.get(name):
-                text += f"\n[dim]{bounds.low:.4g} to {bounds.high:.4g}[/dim]"
-            cells.append(f"[bold]* {text}[/bold]" if score.name in tied.get(name, ()) else text)
+                cell.append(f"\n{bounds.low:.4g} to {bounds.high:.4g}", "dim not bold")
+            if name == "li" and name in score.metrics:
+                is_in = accepted(value_of(score.metrics[name]))
+                cell.append(
+                    "\naccepted" if is_in else "\noutside {:g} to {:g}".format(*ACCEPTED), "dim not bold"
+                )
+            cells.append(cell)
         table.add_row(
             f"{metric.title} {ARROWS[metric.better]}", *cells, style="dim" if metric.secondary else ""
         )
@@ -48,7 +62,12 @@ def score_table(scores: Sequence[Score], tied: Mapping[str, frozenset[str]]) -> 
 
 def cost_table(scores: Sequence[Score]) -> Table | None:
     """Times at 720p, a row for each engine; None where nothing was timed."""
-    timed = {score.protocol["candidate"]["style"]: score for score in scores if score.costs}
+    timed: dict[tuple[Cost, ...], str] = {}
+    for score in scores:
+        if score.costs:
+            # A style in two engines was timed once; two styles of one name stand under what they were called.
+            name = score.protocol["candidate"].get("style", score.name)
+            timed.setdefault(score.costs, printable(score.name) if name in timed.values() else name)
     if not timed:
         return None
     table = Table(
@@ -58,8 +77,8 @@ def cost_table(scores: Sequence[Score]) -> Table | None:
         table.add_column(heading)
     for heading in ("ms", "pictures/s"):
         table.add_column(heading, justify="right")
-    for name, score in timed.items():
-        for cost in score.costs:
+    for costs, name in timed.items():
+        for cost in costs:
             table.add_row(name, cost.engine, cost.quality, f"{cost.milliseconds:.1f}", f"{cost.fps:.1f}")
     return table
 
@@ -120,9 +139,18 @@ def as_dict(score: Score, *, named: bool = False) -> dict[str, Any]:
     return result
 
 
+def left_out(scores: Sequence[Score]) -> list[str]:
+    """A line for each reason why metrics could not be had, with their names."""
+    by_reason: dict[str, dict[str, None]] = {}
+    for score in scores:
+        for name, reason in score.protocol.get("left_out", {}).items():
+            by_reason.setdefault(reason, {})[name] = None
+    return [f"left out: {', '.join(names)}: {reason}" for reason, names in by_reason.items()]
+
+
 def made_with() -> dict[str, object]:
-    """What a report's numbers were computed with."""
-    from importlib.metadata import version
+    """What a report's numbers were computed with; of the packages, those that are here under these names."""
+    from importlib.metadata import PackageNotFoundError, version
 
     from streamtoon.machine import examine_cpu
 
@@ -132,7 +160,11 @@ def made_with() -> dict[str, object]:
         "machine": f"{cpu.cores} cores of {cpu.model}",
         "system": f"{platform.system()} {platform.machine()}",
     }
-    return {**machine, "python": platform.python_version(), **{name: version(name) for name in packages}}
+    versions = {}
+    for name in packages:
+        with suppress(PackageNotFoundError):  # OpenCV goes by several names
+            versions[name] = version(name)
+    return {**machine, "python": platform.python_version(), **versions}
 
 
 def _cell(number: Number | None, *, best: bool) -> Text:

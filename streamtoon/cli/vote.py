@@ -83,14 +83,18 @@ def vote(
         raise StreamtoonError(
             f"voting needs the package {error.name}; install it with: pip install 'streamtoon[eval]'"
         ) from error
-    from eval.votes.box import VoteBox
+    from eval.votes.box import VoteBox, read_votes
 
+    if not out.name or out.is_dir():
+        raise typer.BadParameter(f"{out} is a folder; let --out name a file")
+    if out.exists():
+        read_votes(out)  # another file of that name is told before minutes go into pictures
     ballot = _prepared(candidates, photos, pictures, out, seed)
     with VoteBox(out, ballot) as box:
         try:
             asyncio.run(_serve(box, host, port))
         except KeyboardInterrupt:
-            say("\nstopped; the same line goes on")
+            say("stopped; the same line goes on")
         finally:
             _print_ranking(box, out)
 
