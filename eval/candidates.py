@@ -27,13 +27,16 @@ class Candidate(Protocol):
     """Gives a result for each photo, in order."""
 
     name: str
-    style: Style | None
     facts: dict[str, Any]
     """What the results hang on, as plain values; complete after the first picture."""
     back: Callable[[Image], Image] | None
     """From a result to a photograph again, where there is a way."""
     skipped: tuple[Skipped, ...]
     """Results that do not serve."""
+
+    @property
+    def style(self) -> Style | None:
+        """Whose network draws, where one does."""
 
     def pictures(self, paths: Sequence[Path]) -> Iterator[Image]:
         """One H x W x 3 RGB picture for each photo.
