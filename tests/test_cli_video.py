@@ -283,8 +283,7 @@ def test_nohup_is_respected(ignored: bool) -> None:
     code = f"""
 import signal, sys
 from streamtoon.cli import main
-if {ignored}:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_IGN if {ignored} else signal.SIG_DFL)
 sys.argv = ["streamtoon", "--version"]
 try:
     main()
