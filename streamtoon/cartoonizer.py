@@ -101,6 +101,7 @@ class Cartoonizer:
         codec: str | None = None,
         crf: int | None = None,
         preset: str | None = None,
+        on_error: Literal["repair", "stop"] = "repair",
         overwrite: bool = False,
         on_progress: Callable[[Progress], object] | None = None,
     ) -> Report:
@@ -108,8 +109,10 @@ class Cartoonizer:
 
         `source` and `target` are paths, or "-" for standard input and output. `start` and `end` are
         seconds from the beginning of the file. `codec`, `crf` and `preset` are FFmpeg's, None for a good
-        default. `on_progress` is called about ten times a second in the calling thread; what it raises
-        stops the conversion. `target` appears when it is whole, or not at all.
+        default. `on_error` "stop" ends with an InputError at the first damage in the source; "repair" keeps
+        what can be decoded and counts the rest in the report's warnings. `on_progress` is called about ten
+        times a second in the calling thread; what it raises stops the conversion. `target` appears when it
+        is whole, or not at all.
 
         Raises InputError, OutputError and EngineError, each with a sentence for the user.
         """
@@ -117,9 +120,11 @@ class Cartoonizer:
         from streamtoon.media.orientation import Orientation
         from streamtoon.standard_input import StandardInput
 
+        _one_of("on_error", on_error, ("repair", "stop"))
         began = time.perf_counter()
         stdin = StandardInput() if source == "-" else None
-        with stdin.open(start=start, end=end) if stdin else Source(source, start=start, end=end) as opened:
+        part: dict[str, Any] = {"start": start, "end": end, "on_error": on_error}
+        with stdin.open(**part) if stdin else Source(source, **part) as opened:
             info = opened.info
             side = Orientation.of(info.display_matrix).right
             width, height = info.width, info.height
@@ -147,7 +152,7 @@ class Cartoonizer:
                     sink.write,
                     total=opened.expected_frames,
                     on_progress=on_progress,
-                    unblock=stdin.stop if stdin else None,
+                    unblock=stdin.stop if stdin else opened.stop,
                 )
         seconds = time.perf_counter() - began
         assert sink.info is not None, "a Sink that is left in peace knows what it wrote"

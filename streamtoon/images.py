@@ -32,6 +32,10 @@ FORMATS = {
 SUFFIXES = frozenset(FORMATS)
 """What is taken for a picture in a folder; a file named by itself may be called anything."""
 
+_READ = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "QOI", "TIFF", "WEBP")
+"""What is read (MPO is a JPEG): nothing that is more than a picture. Pillow's EPS would start Ghostscript."""
+MAX_ANIMATION = 2**28
+"""Pixels in all frames of an animation together, which stay in memory: 130 frames of 1080p, about 1 GB."""
 _OPAQUE = ("BMP", "JPEG")
 _ANIMATED = ("GIF", "PNG", "WEBP")
 _SAVE: dict[str, dict[str, Any]] = {
@@ -79,10 +83,16 @@ def convert(
         del photo.frames[1:]
     if form in _OPAQUE and photo.frames[0].mode == "RGBA":
         photo.warnings.append(f"{form} has no transparency: {source.name} was laid on white.")
-        photo.frames = [_on_white(frame) for frame in photo.frames]
-    photo.frames = [_drawn(cartoonize, frame) for frame in photo.frames]
+        _each(photo.frames, _on_white)
+    _each(photo.frames, lambda frame: _drawn(cartoonize, frame))
     _write(photo, file, form)
     return read, _facts(target, form, photo.frames), photo.warnings
+
+
+def _each(frames: list[Image.Image], change: Callable[[Image.Image], Image.Image]) -> None:
+    """Change each frame in its place, so that an animation is in memory once and not twice."""
+    for n, frame in enumerate(frames):
+        frames[n] = change(frame)
 
 
 def _format(target: Path) -> str:
@@ -97,6 +107,8 @@ def _format(target: Path) -> str:
 def _reading(path: Path) -> Iterator[None]:
     """Pillow's many ways to fail on a file, as one."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would keep us waiting
+            raise InputError(f"{path} is no file, expected a picture.")
         with warnings.catch_warnings():
             # Pillow warns from 89 megapixels on, which a camera may have, and refuses twice that by itself.
             warnings.simplefilter("ignore")
@@ -114,12 +126,24 @@ def _reading(path: Path) -> Iterator[None]:
         raise InputError(
             f"{path} is larger than {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} megapixels."
         ) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{path} is damaged: {error}.") from error
+    except InputError:
+        raise
+    except OSError as error:
+        if error.errno is not None:
+            raise InputError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from error
+        raise InputError(f"{path} is damaged: {_one_line(error)}.") from error
+    except MemoryError as error:
+        raise InputError(f"{path} asks for more memory than there is.") from error
+    except Exception as error:  # Pillow's readers fail on broken files in every way that Python has
+        raise InputError(f"{path} is damaged: {_one_line(error)}.") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def _read(path: Path) -> _Photo:
-    with _reading(path), Image.open(path) as image:
+    with _reading(path), Image.open(path, formats=_READ) as image:
         photo = _Photo("JPEG" if image.format == "MPO" else image.format or "", [])
         if image.mode == "F":
             raise InputError(f"{path} holds floating-point values: convert it to 8 or 16 bit first.")
@@ -127,6 +151,11 @@ def _read(path: Path) -> _Photo:
             photo.warnings.append(f"{path.name} has 16 bits per channel: delivered with 8.")
         count = getattr(image, "n_frames", 1)
         if count > 1 and photo.format in _ANIMATED:
+            if count * image.width * image.height > MAX_ANIMATION:
+                raise InputError(
+                    f"{path} has {count} frames of {image.width}x{image.height}, too much to hold in memory: "
+                    "make a video of it, and convert that with streamtoon video."
+                )
             _read_animation(image, photo)
         else:
             # A phone's JPEG holds a preview as a second frame (MPO): nobody misses that one.
@@ -144,7 +173,7 @@ def _read_animation(image: Image.Image, photo: _Photo) -> None:
         photo.frames.append(_in_colour(frame))
         photo.durations.append(float(frame.info.get("duration", 0)))
     if any(frame.mode == "RGBA" for frame in photo.frames):
-        photo.frames = [frame.convert("RGBA") for frame in photo.frames]
+        _each(photo.frames, lambda frame: frame.convert("RGBA"))
     # A GIF says how often it is repeated, and nothing for never; the others say how often it is shown.
     loop = image.info.get("loop")
     if photo.format == "GIF":

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import queue
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, cast
 
-from streamtoon.errors import InputError
 from streamtoon.media import Source
+from streamtoon.media.opening import standard_input
+from streamtoon.media.source import OnError
 
 CHUNK = 1 << 16
 AHEAD = 64
@@ -21,8 +21,9 @@ PATIENCE = 0.1
 class StandardInput:
     """A readable binary file whose `read` gives up when told to: then it looks like the end of the file.
 
-    A thread of its own waits in the operating system's read, which nothing can end from outside. Raises
-    InputError when the process has no standard input.
+    A thread of its own waits in the operating system's read, which nothing can end from outside. It waits as
+    long as it takes: whatever writes into the pipe may have to do something else first. Raises InputError
+    when the process has no standard input, or a terminal for one.
     """
 
     name = "standard input"
@@ -32,10 +33,9 @@ class StandardInput:
         self._rest = b""
         self._ended = False
         self._stopped = threading.Event()
-        if sys.stdin is None:
-            raise InputError("standard input is closed: there is nothing to read.")
+        buffered = standard_input()
         # Unbuffered: a buffer's lock, held by a waiting thread, would break the interpreter's own end.
-        self._stream = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+        self._stream = getattr(buffered, "raw", buffered)
         threading.Thread(target=self._pump, name="streamtoon-stdin", daemon=True).start()
 
     def read(self, size: int = -1) -> bytes:
@@ -56,11 +56,13 @@ class StandardInput:
         """End every read, now and later. May be called from any thread."""
         self._stopped.set()
 
-    def open(self, *, start: float | None = None, end: float | None = None) -> Source:
+    def open(
+        self, *, start: float | None = None, end: float | None = None, on_error: OnError = "repair"
+    ) -> Source:
         """The Source that reads this. Raises what Source raises; Ctrl-C works while it waits."""
         with ThreadPoolExecutor(1) as pool:
             # In the main thread PyAV would swallow a KeyboardInterrupt that hits it while it reads.
-            opening = pool.submit(Source, cast(BinaryIO, self), start=start, end=end)
+            opening = pool.submit(Source, cast(BinaryIO, self), start=start, end=end, on_error=on_error)
             try:
                 return opening.result()
             except BaseException:

@@ -191,7 +191,8 @@ def facts(path: Path) -> Facts:
                     continue
                 for frame in frames:
                     first = first or frame
-                    times.append(frame.pts * packet.time_base)
+                    if frame.pts is not None:  # bare streams have no times
+                        times.append(frame.pts * packet.time_base)
         return Facts(
             times,
             first.rotation,

@@ -84,7 +84,10 @@ def test_an_mp4_cut_before_its_index_says_so(tmp_path: Path, clip: Path) -> None
 
 def test_a_file_that_ends_early_gives_what_it_holds(tmp_path: Path) -> None:
     whole = make_clip(
-        tmp_path / "whole.mp4", container_options={"movflags": "+faststart"}, options={"g": "5"}, audio=None
+        tmp_path / "whole.mp4",
+        container_options={"movflags": "+faststart"},
+        options={"g": "5", "bf": "0"},
+        audio=None,
     )
     path = tmp_path / "cut.mp4"
     data = whole.read_bytes()

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from corpus import remuxed
 from media_clips import convert, facts, make_clip, rich_matroska, scene
 
 
@@ -226,3 +227,17 @@ def test_a_timecode_is_kept(tmp_path: Path, extension: str) -> None:
     assert warnings == []
     assert [s.type for s in after.streams] == ["video", "data"]
     assert after.video.metadata["timecode"] == "10:20:30:05"
+
+
+def test_a_gap_in_sound_that_avi_cannot_keep_is_said(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "whole.mkv", options={"bf": "0"}, pts=[512 * n for n in range(75)])
+
+    def outside_of_the_gap(packet: Any, kind: str) -> bool:
+        return kind != "audio" or not 1 <= packet.pts * packet.time_base < 2
+
+    source = remuxed(clip, tmp_path / "in.mkv", outside_of_the_gap)
+    for extension, kept in ((".avi", False), (".mp4", True)):
+        warnings, _ = convert(source, tmp_path / f"out{extension}")
+        end = facts(tmp_path / f"out{extension}").others[0].times[-1]
+        assert end is not None and (end > 2.9) == kept
+        assert any("no place for gaps: from 2.0 s on the sound" in each for each in warnings) != kept

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from media_clips import convert, facts, make_clip
 
-from streamtoon.media.timestamps import Clock
+from streamtoon.media import Source
+from streamtoon.media.timestamps import Clock, Timeline
 
 CASES: dict[str, dict[str, Any]] = {
     "ntsc": {"time_base": Fraction(1, 30000), "rate": Fraction(30000, 1001)},
@@ -109,3 +110,66 @@ def test_times_that_run_backwards_are_made_to_grow() -> None:
     clock = Clock(Fraction(1, 1000), Fraction(25))
     assert [clock.stamp(frame(t)) for t in (0, 40, 40, 10, 200)] == [0, 40, 41, 81, 200]
     assert clock.mended == 2
+
+
+MILLISECOND = Fraction(1, 1000)
+BROADCAST = 0x200
+
+
+def placed(timeline: Timeline, *packets: tuple[int, int], length: int = 40) -> list[int]:
+    """The new times of (stream, time in ms) packets that each last `length` ms."""
+    moved = []
+    for index, time in packets:
+        packet: Any = SimpleNamespace(
+            stream_index=index, pts=time, dts=time, duration=length, time_base=MILLISECOND
+        )
+        timeline.place(packet, dense=index < 2)
+        moved.append(packet.dts)
+    return moved
+
+
+def test_a_clock_without_leaps_is_left_alone() -> None:
+    timeline = Timeline(BROADCAST)
+    packets = [(n % 2, 20 * n) for n in range(50)] + [(0, 30_000), (1, 30_000), (0, 30_040), (2, 5)]
+    assert placed(timeline, *packets) == [time for _, time in packets]
+    assert timeline.leaps == 0
+    assert timeline.end == Fraction(30_080, 1000)
+
+
+def test_all_streams_leap_together_and_packets_of_the_part_before_stay_there() -> None:
+    timeline = Timeline(BROADCAST)
+    packets = [(0, 800), (1, 810), (0, 840), (1, 850), (0, 880), (0, 0), (1, 890), (1, 10), (2, 20), (0, 40)]
+    assert placed(timeline, *packets) == [800, 810, 840, 850, 880, 920, 890, 930, 940, 960]
+    assert timeline.leaps == 1
+
+
+@pytest.mark.parametrize(("flags", "gap"), [(BROADCAST, 3_600_000), (0, 13 * 3_600_000)])
+def test_a_leap_forward_is_closed_where_it_can_be_no_gap(flags: int, gap: int) -> None:
+    timeline = Timeline(flags)
+    assert placed(timeline, (0, 0), (0, 40), (0, gap), (1, gap), (0, gap + 40)) == [0, 40, 80, 80, 120]
+    assert timeline.leaps == 1
+    assert placed(Timeline(0), (0, 0), (0, 3_600_000)) == [0, 3_600_000]
+
+
+def test_one_damaged_time_harms_one_packet() -> None:
+    timeline = Timeline(BROADCAST)
+    times = placed(timeline, (0, 0), (0, 40), (0, 10**9), (0, 120), (0, 160), (0, 200))
+    assert times == [0, 40, 80, 120, 160, 200]
+
+
+def test_pictures_that_begin_before_0_begin_at_0() -> None:
+    timeline = Timeline(0, Fraction(5))
+    assert placed(timeline, (0, -5000), (1, -5020), (0, -4960)) == [0, -20, 40]
+
+
+def test_headers_are_believed_as_far_as_they_can_be(tmp_path: Path) -> None:
+    """Four weeks are a length, a thousand years are none: nothing is then foretold of the end."""
+    source = make_clip(tmp_path / "in.mp4")
+    data = bytearray(source.read_bytes())
+    rate = data.index(b"mdhd") + 20
+    for length, expected in ((12800 * 60, 25), (0xFFFFFFF0, 25)):
+        data[rate : rate + 4] = length.to_bytes(4, "big")
+        source.write_bytes(data)
+        with Source(source) as opened:
+            assert opened.expected_frames == expected
+            assert opened.info.duration is None or opened.info.duration < 31 * 86400

@@ -18,9 +18,9 @@ TALK_PANEL = "Messages"
 
 
 def _complete_style(incomplete: str) -> list[str]:
-    from engines.style import available_styles
+    from engines.style import own_names, shipped_names
 
-    return [style.name for style in available_styles() if style.name.startswith(incomplete)]
+    return [name for name in (*shipped_names(), *own_names()) if name.startswith(incomplete)]
 
 
 StyleOption = Annotated[
@@ -29,7 +29,7 @@ StyleOption = Annotated[
         "--style",
         metavar="NAME|DIR",
         autocompletion=_complete_style,
-        help="A shipped style (see [bold]streamtoon styles list[/bold]) or the folder of one.",
+        help="A style (see [bold]streamtoon styles list[/bold]) or the folder of one.",
         show_default=False,
         rich_help_panel=STYLE_PANEL,
     ),
@@ -77,6 +77,15 @@ DeviceOption = Annotated[
 PrecisionOption = Annotated[
     Literal["auto", "fp32", "bf16", "fp16", "int8"],
     typer.Option(help="Arithmetic of the style.", rich_help_panel=ENGINE_PANEL),
+]
+OnErrorOption = Annotated[
+    Literal["repair", "stop"],
+    typer.Option(
+        "--on-error",
+        help="A damaged video: [bold]repair[/bold] keeps what can be decoded, in sync, and counts the rest; "
+        "[bold]stop[/bold] ends at the first damage.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
 ]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace what is there.", rich_help_panel=OUTPUT_PANEL)

@@ -14,6 +14,7 @@ from streamtoon.cli.common import (
     DeviceOption,
     EngineOption,
     JsonOption,
+    OnErrorOption,
     OverwriteOption,
     PrecisionOption,
     QualityOption,
@@ -104,6 +105,7 @@ def video(
             metavar="NAME", help="The encoder's speed, such as veryfast.", rich_help_panel=OUTPUT_PANEL
         ),
     ] = None,
+    on_error: OnErrorOption = "repair",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -127,6 +129,7 @@ def video(
         "codec": codec,
         "crf": crf,
         "preset": preset,
+        "on_error": on_error,
         "overwrite": overwrite,
     }
     with Cartoonizer(

@@ -25,7 +25,9 @@ LIMITED, FULL = 1, 2
 
 _MATRICES: dict[int, Matrix] = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}
 _HDR: dict[int, Hdr] = {16: "PQ", 18: "HLG"}
-_RESERVED = (0, 3)
+_KNOWN_MATRICES = frozenset({0, 1, 2, *range(4, 15)})
+_KNOWN_PRIMARIES = frozenset({1, 2, *range(4, 13), 22})
+_KNOWN_TRANSFERS = frozenset({1, 2, *range(4, 19)})
 _SMPTE_240M = 7
 
 
@@ -46,13 +48,17 @@ class ColourTags:
 
 
 def read_tags(frame: VideoFrame) -> ColourTags:
-    """The tags of a decoded frame; reserved codes count as unspecified."""
+    """The tags of a decoded frame; codes that no standard knows count as unspecified."""
 
-    def known(code: int) -> int:
-        return UNSPECIFIED if code in _RESERVED else code
+    def known(code: int, codes: frozenset[int]) -> int:
+        return int(code) if code in codes else UNSPECIFIED
 
-    matrix = UNSPECIFIED if frame.colorspace == 3 else int(frame.colorspace)
-    return ColourTags(matrix, int(frame.color_range), known(frame.color_primaries), known(frame.color_trc))
+    return ColourTags(
+        known(frame.colorspace, _KNOWN_MATRICES),
+        int(frame.color_range) if frame.color_range in (LIMITED, FULL) else 0,
+        known(frame.color_primaries, _KNOWN_PRIMARIES),
+        known(frame.color_trc, _KNOWN_TRANSFERS),
+    )
 
 
 def is_rgb(pixel_format: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import av
@@ -16,6 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 
 from engines.picture import Picture, Plane
+from streamtoon.errors import InputError
 from streamtoon.media.colour import is_full_range, read_tags, source_matrix
 from streamtoon.media.graphs import Shape, Target, build_graph, has_alpha, is_plain
 from streamtoon.media.probe import MediaInfo
@@ -42,37 +44,56 @@ class Converter:
         self._times: deque[tuple[int, int]] = deque()
 
     def convert(self, frame: VideoFrame, pts: int, duration: int) -> Iterator[Picture]:
-        """The Pictures that are ready once `frame` is in: one, or none while a filter looks ahead."""
+        """The Pictures that are ready once `frame` is in: one, or none while a filter looks ahead.
+
+        Raises InputError for a frame that no filter can convert.
+        """
         shape = self._shape_of(frame)
         if shape != self._shape:
             yield from self.flush()
             self._tell(shape)
             self._shape = shape
-            self._graph = None if is_plain(shape, self._target) else build_graph(shape, self._target)
+            with self._errors_told(shape):
+                self._graph = None if is_plain(shape, self._target) else build_graph(shape, self._target)
         self._times.append((pts, duration))
         if self._graph is None:
             yield self._picture(frame)
             return
         self._pushed += 1
         frame.pts = self._pushed
-        frame.colorspace, frame.color_range = 2, 0  # the graph is told; a frame must not contradict it
-        self._graph.vpush(frame)
-        yield from self._pull(self._graph)
+        # The graph is told; a frame must not contradict it, nor ask for what no filter knows.
+        frame.colorspace, frame.color_range = 2, 0
+        frame.color_primaries, frame.color_trc = 2, 2
+        with self._errors_told(shape):
+            self._graph.vpush(frame)
+        yield from self._pull(self._graph, shape)
 
     def flush(self) -> Iterator[Picture]:
         """The Pictures that a filter still holds."""
-        if self._graph is not None:
-            self._graph.vpush(None)
-            yield from self._pull(self._graph)
+        if self._graph is not None and self._shape is not None:
+            with self._errors_told(self._shape):
+                self._graph.vpush(None)
+            yield from self._pull(self._graph, self._shape)
         self._graph = self._shape = None
 
-    def _pull(self, graph: Graph) -> Iterator[Picture]:
+    def _pull(self, graph: Graph, shape: Shape) -> Iterator[Picture]:
         while True:
             try:
-                frame = graph.vpull()
+                with self._errors_told(shape):
+                    frame = graph.vpull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
             yield self._picture(frame)
+
+    @contextmanager
+    def _errors_told(self, shape: Shape) -> Iterator[None]:
+        try:
+            yield
+        except (av.error.BlockingIOError, av.error.EOFError):
+            raise
+        except (av.FFmpegError, ValueError) as error:
+            kind = f"{shape.width}x{shape.height} {shape.format}"
+            raise InputError(f"{self._info.path} has pictures that cannot be converted ({kind}).") from error
 
     def _picture(self, frame: VideoFrame) -> Picture:
         # Times go around the filters: the nth frame out is the nth that went in.

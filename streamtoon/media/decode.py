@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -12,6 +13,7 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from streamtoon.errors import InputError
 from streamtoon.media.opening import MAX_PIXELS
 
 MAX_READ_ERRORS = 100
@@ -19,22 +21,39 @@ MAX_READ_ERRORS = 100
 
 
 class VideoDecoder:
-    """Decodes one video stream and keeps count of what was damaged."""
+    """Decodes one video stream and keeps count of what was damaged.
 
-    def __init__(self, stream: VideoStream) -> None:
-        self._stream = stream
+    `name` is what messages call the file. With `strict` the first damage is an InputError that says where.
+    """
+
+    def __init__(self, stream: VideoStream, name: str, *, strict: bool = False) -> None:
+        self._stream, self._name, self.strict = stream, name, strict
         stream.thread_type = "AUTO"
         if not stream.codec_context.is_open:
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        self.damaged = 0
-        """Packets that could not be decoded, and pictures that came out damaged."""
+        self._bad_packets = self._bad_pictures = 0
         self.read_errors = 0
         """Places in the file where reading failed."""
+        self.bad_sounds = 0
+        """Packets of sound that are incomplete."""
         self.packets_seen = 0
         """Packets of the video stream so far."""
+        self._time: Fraction | None = None
+
+    @property
+    def damaged(self) -> int:
+        """Packets that are incomplete or cannot be decoded, or pictures that come out damaged: the more."""
+        return max(self._bad_packets, self._bad_pictures)
+
+    def forget_damage(self) -> None:
+        """Count anew from here."""
+        self._bad_packets = self._bad_pictures = self.read_errors = self.bad_sounds = 0
 
     def packets(self, container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:
-        """Every packet with content, in file order; read errors are skipped and counted."""
+        """Every packet with content, in file order; read errors are skipped and counted.
+
+        Raises InputError when nothing comes any more, for as long as the container was told to wait.
+        """
         in_a_row = 0
         while in_a_row < MAX_READ_ERRORS:
             try:
@@ -42,19 +61,36 @@ class VideoDecoder:
                     in_a_row = 0
                     # PyAV ends with empty packets that flush the decoders; flush() does that here.
                     if packet.size:
+                        self._listen(packet)
                         yield packet
                 return
-            except av.FFmpegError:
+            except av.error.ExitError as error:  # PyAV's way to say that its time-out has passed
+                raise InputError(f"{self._name} cannot be read on: it gave no answer for long.") from error
+            except av.FFmpegError as error:
                 in_a_row += 1
                 self.read_errors += 1
+                self._refuse(error)
+
+    def _listen(self, packet: Packet[Any]) -> None:
+        """Count an incomplete packet of sound, which is passed on as it is."""
+        if packet.is_corrupt and packet.stream.type == "audio":
+            self.bad_sounds += 1
+            self._refuse(None)
 
     def decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         """The frames that `packet` completes, none when it is damaged."""
         self.packets_seen += 1
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is not None:
+            self._time = stamp * packet.time_base
+        if packet.is_corrupt:
+            self._bad_packets += 1
+            self._refuse(None)
         try:
             return self._count(self._stream.decode(packet))
-        except av.FFmpegError:
-            self.damaged += 1
+        except av.FFmpegError as error:
+            self._bad_packets += not packet.is_corrupt
+            self._refuse(error)
             return []
 
     def flush(self) -> Iterator[VideoFrame]:
@@ -65,9 +101,27 @@ class VideoDecoder:
                 return
             except av.error.EOFError:
                 return
-            except av.FFmpegError:
-                self.damaged += 1
+            except av.FFmpegError as error:
+                self._bad_packets += 1
+                self._refuse(error)
 
     def _count(self, frames: list[VideoFrame]) -> list[VideoFrame]:
-        self.damaged += sum(frame.is_corrupt for frame in frames)
+        for frame in frames:
+            if frame.is_corrupt:
+                self._bad_pictures += 1
+                if frame.pts is not None and frame.time_base:
+                    self._time = frame.pts * frame.time_base
+                self._refuse(None)
         return frames
+
+    def _refuse(self, error: BaseException | None) -> None:
+        if self.strict:
+            where = "at its beginning" if self._time is None else f"at {self._when(self._time)}"
+            raise InputError(
+                f"{self._name} is damaged {where}; --on-error repair keeps what can be decoded."
+            ) from error
+
+    def _when(self, time: Fraction) -> str:
+        begin = max(0, self._stream.start_time or 0) * (self._stream.time_base or Fraction(0))
+        minutes, seconds = divmod(float(max(Fraction(0), time - begin)), 60)
+        return f"{int(minutes // 60)}:{int(minutes % 60):02}:{seconds:06.3f}"

@@ -1,12 +1,17 @@
-"""Opening a video for reading: every way this can fail is one clear InputError."""
+"""Opening a video for reading: every way this can fail is one clear InputError.
+
+A path is opened by its bytes alone: only the containers of `allowed` are read, only from the local disk, and
+nothing that the file names is opened with it. Whatever does not answer is given up after a while.
+"""
 
 from __future__ import annotations
 
 import re
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import av
 from av.container import InputContainer
@@ -14,14 +19,24 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from streamtoon.errors import InputError
+from streamtoon.media import allowed
+from streamtoon.media.patience import LIMIT, PatientFile, within
 
 MAX_SIDE = 16384
 """Pixels: the largest width or height that is read."""
 MAX_PIXELS = 2**27
 """The largest picture that is read (134 million pixels: 16384 x 8192)."""
+MAX_STREAMS = 512
+"""Tracks in one file; the fonts of a subtitled film count among them."""
 
 _URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
 _NOT_A_PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails
+_NO_FILES = {
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +48,15 @@ class OpenedVideo:
     name: str
     """For messages: the path as given, or "standard input"."""
     path: Path | None
-    """Where the file lies; None for a pipe, a file object or a URL."""
+    """Where the file lies; None for a pipe or a file object."""
+    pipe: PatientFile | None = None
+    """The named pipe that is read."""
+
+    def close(self) -> None:
+        """Close the file."""
+        self.container.close()
+        if self.pipe is not None:
+            self.pipe.close()
 
 
 def is_cover_art(stream: Stream) -> bool:
@@ -42,15 +65,77 @@ def is_cover_art(stream: Stream) -> bool:
 
 
 def open_video(path: str | Path | BinaryIO) -> OpenedVideo:
-    """Open `path` ('-' and binary file objects are read as a pipe).
+    """Open `path` ('-' and binary file objects are read as a pipe, and waited for as long as they take).
 
-    Raises InputError when there is no readable video in it.
+    Raises InputError when there is no readable video in it, or no answer within patience.LIMIT seconds.
     """
-    file, name, local = _resolve(path)
-    # The size cap also guards the decoders that libavformat runs while it probes.
-    options = {"max_pixels": str(MAX_PIXELS)}
+    if path == "-":
+        return _open(standard_input(), "standard input", None)
+    if not isinstance(path, (str, Path)):
+        return _open(path, str(getattr(path, "name", "the given file object")), None)
+    name, local = str(path), Path(path)
+    if within(LIMIT, lambda: _is_pipe(path), lambda _: None, name):
+        return _open_pipe(local, name)
+    # The prefix keeps names such as "12:30.mp4" or "%03d.png" from being read as protocols or patterns.
+    return within(LIMIT, lambda: _open(f"file:{local}", name, local), OpenedVideo.close, name)
+
+
+def standard_input() -> BinaryIO:
+    """The process's own. Raises InputError where it is closed, or a terminal, which types no video."""
+    if sys.stdin is None:
+        raise InputError("standard input is closed: there is nothing to read.")
+    if sys.stdin.isatty():
+        raise InputError("standard input is a terminal: pipe a video into this command, or name a file.")
+    return sys.stdin.buffer
+
+
+def _is_pipe(path: str | Path) -> bool:
+    """True for a named pipe, False for a file that can be read. Raises InputError for all else."""
+    local = Path(path)
     try:
-        container = av.open(file, "r", options=options, metadata_errors="surrogateescape")
+        kind = local.stat()
+        what = _NO_FILES.get(stat.S_IFMT(kind.st_mode))
+        if what:
+            raise InputError(f"{path} is {what}, not a video.")
+        if stat.S_ISFIFO(kind.st_mode):
+            return True
+        if kind.st_size == 0:
+            raise InputError(f"{path} is empty.")
+        with local.open("rb"):
+            pass
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if isinstance(path, str) and _URL.match(path):
+            raise InputError(f"{path} is an address: only local files are read; download it first.") from None
+        raise InputError(f"{path} does not exist.") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be opened: {_reason(error)}.") from error
+    return False
+
+
+def _open_pipe(path: Path, name: str) -> OpenedVideo:
+    try:
+        pipe = PatientFile(path, LIMIT)
+    except OSError as error:
+        raise InputError(f"{name} cannot be opened: {_reason(error)}.") from error
+    try:
+        # In a thread of its own: PyAV would swallow a Ctrl-C that hits it while it reads.
+        return within(None, lambda: _open(pipe, name, None), OpenedVideo.close, name)
+    except BaseException:
+        pipe.close()
+        raise
+
+
+def _open(file: str | BinaryIO | PatientFile, name: str, local: Path | None) -> OpenedVideo:
+    # The size cap also guards the decoders that libavformat runs while it probes.
+    options = {"max_pixels": str(MAX_PIXELS), **allowed.options()}
+    try:
+        container = av.open(
+            cast("str | BinaryIO", file),
+            "r",
+            options=options,
+            metadata_errors="surrogateescape",
+            timeout=None if local is None else LIMIT,
+        )
     except (av.FFmpegError, ValueError, OSError) as error:
         raise InputError(_why_unreadable(name, local, error)) from error
     try:
@@ -58,31 +143,7 @@ def open_video(path: str | Path | BinaryIO) -> OpenedVideo:
     except InputError:
         container.close()
         raise
-    return OpenedVideo(container, stream, name, local)
-
-
-def _resolve(path: str | Path | BinaryIO) -> tuple[str | BinaryIO, str, Path | None]:
-    if path == "-":
-        return sys.stdin.buffer, "standard input", None
-    if not isinstance(path, (str, Path)):
-        return path, str(getattr(path, "name", "the given file object")), None
-    if isinstance(path, str) and _URL.match(path):
-        return path, path, None
-    local = Path(path)
-    try:
-        if local.is_dir():
-            raise InputError(f"{path} is a folder, not a video.")
-        if not local.exists():
-            raise InputError(f"{path} does not exist.")
-        if local.is_file():
-            if local.stat().st_size == 0:
-                raise InputError(f"{path} is empty.")
-            with local.open("rb"):
-                pass
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be opened: {_reason(error)}.") from error
-    # The prefix keeps names such as "12:30.mp4" or "%03d.png" from being read as protocols or patterns.
-    return f"file:{local}", str(path), local
+    return OpenedVideo(container, stream, name, local, file if isinstance(file, PatientFile) else None)
 
 
 def _reason(error: BaseException) -> str:
@@ -90,21 +151,24 @@ def _reason(error: BaseException) -> str:
 
 
 def _why_unreadable(name: str, local: Path | None, error: BaseException) -> str:
+    if isinstance(error, av.error.ExitError):
+        return f"{name} cannot be opened: it gave no answer for {LIMIT:.0f} seconds."
     if not isinstance(error, (av.error.InvalidDataError, av.error.EOFError, ValueError)):
         return f"{name} cannot be opened: {_reason(error)}."
-    if local is not None and local.is_file():
-        with local.open("rb") as file:
-            if file.read(12)[4:8] == b"ftyp":
-                return f"{name} is cut short or damaged: the index that an MP4 needs (moov) is missing."
     if local is None:
         return f"{name} is not a readable video; through a pipe, MP4 needs its index in front (faststart)."
+    with local.open("rb") as file:
+        head = file.read(64)
+    if head[4:8] == b"ftyp":
+        return f"{name} is cut short or damaged: the index that an MP4 needs (moov) is missing."
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(allowed.PLAYLISTS):
+        return f"{name} is a playlist or a page, which only names other files: give the video itself."
     return f"{name} is not a readable video: it is damaged, cut short, or no media file at all."
 
 
 def _main_video(container: InputContainer, name: str) -> VideoStream:
-    # FFmpeg draws plain text files as video; nobody means that.
-    if container.format.name in ("tty", "bin", "xbin", "adf", "idf"):
-        raise InputError(f"{name} is not a readable video: it is a text file.")
+    if len(container.streams) > MAX_STREAMS:
+        raise InputError(f"{name} holds {len(container.streams)} streams; the limit is {MAX_STREAMS}.")
     videos = [s for s in container.streams.video if not is_cover_art(s)]
     if not videos:
         found = "only sound" if container.streams.audio else "no media that can be turned into a cartoon"

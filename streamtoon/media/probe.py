@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,12 +11,17 @@ from typing import Any, BinaryIO
 
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from engines.picture import Colour
 from streamtoon.errors import InputError
 from streamtoon.media.colour import ColourTags, as_colour, delivered_tags, read_tags
 from streamtoon.media.decode import VideoDecoder
 from streamtoon.media.opening import OpenedVideo, check_size, open_video
+from streamtoon.media.timestamps import LONGEST
+
+SLOWEST, FASTEST = Fraction(1, 86_400), Fraction(10_000)
+"""Pictures per second that are believed: from one a day to those of cameras for slow motion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +70,8 @@ class MediaInfo:
 def probe(path: str | Path | BinaryIO) -> MediaInfo:
     """Open `path`, decode its first picture and state the facts. Raises InputError."""
     video = open_video(path)
-    with video.container:
-        decoder = VideoDecoder(video.stream)
+    with closing(video):
+        decoder = VideoDecoder(video.stream, video.name)
         for packet in decoder.packets(video.container, (video.stream,)):
             for frame in decoder.decode(packet):
                 return describe(video, frame)
@@ -85,14 +91,20 @@ def describe(video: OpenedVideo, frame: VideoFrame) -> MediaInfo:
         seconds: float | None = float(stream.duration * stream.time_base)
     else:
         seconds = duration / 1_000_000 if duration else None
+    rate = believable_rate(stream)
+    frames = stream.frames or None
+    if seconds is not None and not 0 < seconds <= LONGEST:
+        seconds = None
+    if frames is not None and not 0 < frames <= LONGEST * rate:
+        frames = None
     return MediaInfo(
         path=video.name,
         container=video.container.format.name,
         width=frame.width,
         height=frame.height,
         duration=seconds,
-        frames=stream.frames or None,
-        rate=stream.average_rate or stream.guessed_rate or Fraction(25),
+        frames=frames,
+        rate=rate,
         grid_rate=stream.base_rate or None,
         time_base=stream.time_base or Fraction(1, 90000),
         video_codec=context.codec.canonical_name,
@@ -109,6 +121,14 @@ def describe(video: OpenedVideo, frame: VideoFrame) -> MediaInfo:
         bit_depth=max(component.bits for component in frame.format.components),
         interlaced=frame.interlaced_frame,
     )
+
+
+def believable_rate(stream: VideoStream) -> Fraction:
+    """Pictures per second as the stream says; 25 where it says nothing, or nonsense."""
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate and SLOWEST <= rate <= FASTEST:
+            return rate
+    return Fraction(25)
 
 
 def _display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:

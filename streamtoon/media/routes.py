@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, Protocol, cast
 
@@ -13,6 +13,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from streamtoon.errors import InputError
 from streamtoon.media.containers import ContainerKind, add_copy, codec_name, takes
 from streamtoon.media.metadata import stream_tags
 from streamtoon.media.opening import is_cover_art
@@ -22,6 +23,8 @@ _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 _LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 """The layouts that every encoder knows, by number of channels."""
 _BITS_PER_CHANNEL = {"aac": 96_000, "libopus": 80_000, "libmp3lame": 112_000}
+_GAP = Fraction(1, 10)
+"""Seconds without sound that are heard as out of sync once they are lost."""
 _KINDS = {
     "audio": "sound",
     "subtitle": "subtitles",
@@ -42,10 +45,15 @@ class Route(Protocol):
 
 
 class CopyRoute:
-    """Packets as they are; only a decoding time that runs backwards is mended, which no container takes."""
+    """Packets as they are; only a decoding time that runs backwards is mended, which no container takes.
 
-    def __init__(self, container: OutputContainer, stream: Stream, end: int | None) -> None:
-        self._container, self._stream = container, stream
+    `tell_damage` is called for a packet so damaged that the container does not take it: it is left out.
+    """
+
+    def __init__(
+        self, container: OutputContainer, stream: Stream, end: int | None, tell_damage: Callable[[], None]
+    ) -> None:
+        self._container, self._stream, self._tell_damage = container, stream, tell_damage
         self._end = end
         self._last_dts: int | None = None
 
@@ -62,7 +70,10 @@ class CopyRoute:
         if self._end is not None and packet.pts is not None and packet.duration:
             # A last packet that plays only in part: its duration is all that can say so.
             packet.duration = min(packet.duration, max(1, self._end - packet.pts))
-        self._container.mux(packet)
+        try:
+            self._container.mux(packet)
+        except av.error.InvalidDataError:
+            self._tell_damage()
 
     def finish(self) -> None:
         """Nothing is held back."""
@@ -77,13 +88,12 @@ class CopyRoute:
 
 
 class EncodeRoute:
-    """Sound decoded and encoded anew; its times stay. Damage is said once in `warnings`."""
+    """Sound decoded and encoded anew; its times stay. `tell_damage` is called for what has to be left out."""
 
     def __init__(
-        self, container: OutputContainer, stream: AudioStream, label: str, warnings: list[str]
+        self, container: OutputContainer, stream: AudioStream, tell_damage: Callable[[], None]
     ) -> None:
-        self._container, self._stream = container, stream
-        self._label, self._warnings = label, warnings
+        self._container, self._stream, self._tell_damage = container, stream, tell_damage
         self._source: Stream | None = None
         self._even = _EvenSound()
 
@@ -93,9 +103,7 @@ class EncodeRoute:
         try:
             frames = cast("list[AudioFrame]", packet.decode())
         except av.FFmpegError:
-            said = f"{self._label[0].upper()}{self._label[1:]} is damaged: what could be decoded was kept."
-            if said not in self._warnings:
-                self._warnings.append(said)
+            self._tell_damage()
             return
         self._encode(frames)
 
@@ -155,6 +163,34 @@ class _EvenSound:
         return frame
 
 
+class GapRoute:
+    """For containers that count sound instead of timing it: a gap is said, since nothing can keep it."""
+
+    def __init__(self, route: Route, kind: ContainerKind, label: str, warnings: list[str]) -> None:
+        self._route, self._kind, self._label, self._warnings = route, kind, label, warnings
+        self._end: Fraction | None = None
+        self._told = False
+
+    def write(self, packet: Packet[Any]) -> None:
+        """Pass on one packet."""
+        if packet.pts is not None:
+            time = packet.pts * packet.time_base
+            gap = Fraction(0) if self._end is None else time - self._end
+            if gap > _GAP and not self._told:
+                self._told = True
+                where, early = f"from {float(time):.1f} s on", f"{float(gap):.1f} s too early"
+                self._warnings.append(
+                    f"{self._kind.name} has no place for gaps: {where} {self._label} comes {early}; "
+                    "Matroska and MP4 keep it in sync."
+                )
+            self._end = time + (packet.duration or 0) * packet.time_base
+        self._route.write(packet)
+
+    def finish(self) -> None:
+        """Bring the rest into the output."""
+        self._route.finish()
+
+
 class DropRoute:
     """Nowhere."""
 
@@ -169,6 +205,29 @@ def add_route(
     container: OutputContainer, kind: ContainerKind, source: Source, template: Stream, warnings: list[str]
 ) -> Route:
     """Open a way for the packets of `template`, in a container whose header is not yet written."""
+    route = _choose_route(container, kind, source, template, warnings)
+    if kind.whole_rate and template.type == "audio":
+        return GapRoute(route, kind, _label(template), warnings)
+    return route
+
+
+def _choose_route(
+    container: OutputContainer, kind: ContainerKind, source: Source, template: Stream, warnings: list[str]
+) -> Route:
+    label = _label(template)
+    told = f"{label[0].upper()}{label[1:]} is damaged"
+
+    def tell_damage() -> None:
+        if source.on_error == "stop":
+            raise InputError(f"{source.opened.name}: {told}; --on-error repair keeps what can be decoded.")
+        if f"{told}: what could be decoded was kept." not in warnings:
+            warnings.append(f"{told}: what could be decoded was kept.")
+
+    sound = template.codec_context if isinstance(template, AudioStream) else None
+    if sound is not None and not sound.sample_rate:
+        # Its packets are lost or damaged from the first one on: nobody knows what it sounds like.
+        warnings.append(f"{told} from the first packet on: left out.")
+        return DropRoute()
     if is_cover_art(template) and kind.takes_attachments:
         return _attach_cover(container, source, template)
     if (kind.takes_covers or not is_cover_art(template)) and takes(kind, template):
@@ -177,11 +236,10 @@ def add_route(
         stream.metadata.update(stream_tags(template.metadata))
         if kind.codecs is not None and "mpegts" in source.info.container:
             stream.id = template.id
-        return CopyRoute(container, stream, _end_of(source, template))
-    label = _label(template)
+        return CopyRoute(container, stream, _end_of(source, template), tell_damage)
     if template.type == "audio" and template.codec_context is not None and kind.audio:
         warnings.append(f"{kind.name} does not take {label}: encoded anew as {kind.audio}.")
-        return EncodeRoute(container, _encode_anew(container, kind, template), label, warnings)
+        return EncodeRoute(container, _encode_anew(container, kind, template), tell_damage)
     if not (kind.is_mov and "timecode" in template.metadata):  # that track is made anew by the muxer
         warnings.append(f"{kind.name} does not take {label}: left out.")
     return DropRoute()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
@@ -28,14 +29,14 @@ def open_at(path: str | Path | BinaryIO, start: float | None) -> tuple[OpenedVid
     video = open_video(path)
     if not start or not 0 < start < _LONGEST or video.container.format.flags & _NO_TIMESTAMPS:
         return video, {}
-    if not isinstance(path, (str, Path)) or path == "-":
+    if video.path is None:
         return video, {}  # a pipe runs one way only: what lies before the cut is decoded and dropped
     # Cover art comes first in a file and is lost by seeking.
     covers = _read_covers(video)
     wanted = origin_of(video) + Fraction(start).limit_denominator(1_000_000)
     if _seek(video, wanted):
         return video, covers
-    video.container.close()
+    video.close()
     return open_video(path), covers
 
 
@@ -61,9 +62,10 @@ def _seek(video: OpenedVideo, wanted: Fraction) -> bool:
 def _read_covers(video: OpenedVideo) -> dict[int, bytes]:
     covers: dict[int, bytes] = {}
     streams = [s for s in video.container.streams.video if is_cover_art(s)]
-    for packet in video.container.demux(*streams) if streams else ():
-        if packet.size:
-            covers.setdefault(packet.stream_index, bytes(packet))
-        if len(covers) == len(streams):
-            break
+    with suppress(av.FFmpegError):  # a damaged file: its pictures are what counts
+        for packet in video.container.demux(*streams) if streams else ():
+            if packet.size:
+                covers.setdefault(packet.stream_index, bytes(packet))
+            if len(covers) == len(streams):
+                break
     return covers

@@ -155,7 +155,8 @@ class Sink:
         source, kind = self._source, self._kind
         original = source.opened.container
         bases = [s.time_base for s in (source.opened.stream, *source.copied) if s.time_base]
-        bases += [Fraction(1, s.codec_context.sample_rate) for s in original.streams.audio if s.codec_context]
+        sounds = (s.codec_context for s in original.streams.audio)
+        bases += [Fraction(1, c.sample_rate) for c in sounds if c and c.sample_rate]
         options = muxer_options(kind, bases)
         tags = container_tags(original.metadata, kind)
         if needs_free_keys(tags, kind) and not source.covers:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from av.packet import Packet
 from av.stream import Stream
@@ -16,16 +16,18 @@ from av.video.frame import VideoFrame
 from engines.picture import Picture
 from streamtoon.errors import InputError
 from streamtoon.media.convert import Converter
+from streamtoon.media.damage import ends_early, sentences
 from streamtoon.media.decode import VideoDecoder
 from streamtoon.media.opening import OpenedVideo, is_cover_art
 from streamtoon.media.packets import Passthrough
-from streamtoon.media.probe import MediaInfo, describe
+from streamtoon.media.probe import MediaInfo, believable_rate, describe
 from streamtoon.media.seeking import open_at, origin_of
-from streamtoon.media.timestamps import Clock, Cut
+from streamtoon.media.timestamps import Clock, Cut, Timeline
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
+OnError = Literal["repair", "stop"]
 Timed = tuple[VideoFrame, int, int]
 """A frame, its timestamp and its duration in the stream's time base."""
 _SLACK = Fraction(10)
@@ -40,17 +42,25 @@ class Source:
     timestamp 0 and everything else in its old relation to it.
 
     Opening decodes the first picture, so that `info` is fact. Raises InputError when there is none.
-    Damage on the way is survived, counted and told in `warnings`.
+    Damage on the way is survived, counted and told in `warnings`; with `on_error` "stop" the first of it
+    raises InputError.
     """
 
     def __init__(
-        self, path: str | Path | BinaryIO, *, start: float | None = None, end: float | None = None
+        self,
+        path: str | Path | BinaryIO,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        on_error: OnError = "repair",
     ) -> None:
         self.warnings: list[str] = []
         """Sentences for the user; complete when the last item has been given."""
         self.frames = 0
         """Pictures given so far."""
         opened, covers = open_at(path, start)
+        self.on_error: OnError = on_error
+        """What becomes of damage on the way."""
         self.opened: OpenedVideo = opened
         """The container and its main stream, for the Sink that copies the rest."""
         self.shift = Fraction(0)
@@ -66,12 +76,16 @@ class Source:
     def _prepare(self, start: float | None, end: float | None) -> None:
         container, stream = self.opened.container, self.opened.stream
         time_base = stream.time_base or Fraction(1, 90000)
-        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        rate = believable_rate(stream)
         try:
             self.cut = Cut.of(start, end, origin_of(self.opened))
         except ValueError as error:
             raise InputError(f"{self.opened.name}: {error}.") from error
-        self._decoder = VideoDecoder(stream)
+        # What lies before a cut may be damaged for all that is wanted of it.
+        strict = self.on_error == "stop" and self.cut.start is None
+        self._decoder = VideoDecoder(stream, self.opened.name, strict=strict)
+        early = -(stream.start_time or 0) * time_base if self.cut.start is None else Fraction(0)
+        self._timeline = Timeline(container.format.flags, max(Fraction(0), early))
         self._clock = Clock(time_base, rate)
         self.copied: list[Stream] = [
             s
@@ -85,7 +99,8 @@ class Source:
         self.info: MediaInfo = describe(self.opened, first[0])
         if self.cut.start is not None:
             self.shift = first[1] * time_base
-            self._decoder.damaged = 0  # what came before the cut, from wherever the search ended
+            self._decoder.forget_damage()  # what came before the cut, from wherever the search ended
+            self._decoder.strict = self.on_error == "stop"
         self._converter = Converter(self.info, self.warnings)
         self._items = self._finished_items()
 
@@ -104,7 +119,7 @@ class Source:
         """An estimate of the pictures to come in all; None where nothing is known."""
         total = self.info.frames
         if total is None and self.info.duration:
-            total = round(self.info.duration * self.info.rate)
+            total = max(1, round(self.info.duration * self.info.rate))
         if total is None or (self.cut.start is None and self.cut.end is None):
             return total
         origin = origin_of(self.opened)
@@ -127,9 +142,14 @@ class Source:
             kept.append({**chapter, "start": int(begin / unit), "end": until - round(self.shift / unit)})
         return kept  # type: ignore[return-value]  # the same keys as the TypedDict they come from
 
+    def stop(self) -> None:
+        """End a wait for a pipe that stays silent. May be called from any thread."""
+        if self.opened.pipe is not None:
+            self.opened.pipe.stop()
+
     def close(self) -> None:
         """Close the file."""
-        self.opened.container.close()
+        self.opened.close()
 
     def __enter__(self) -> Source:
         return self
@@ -178,7 +198,11 @@ class Source:
 
     def _decode(self) -> Iterator[VideoFrame | Passthrough]:
         stream = self.opened.stream
+        dense = {
+            s.index for s in (stream, *self.copied) if s.type in ("audio", "video") and not is_cover_art(s)
+        }
         for packet in self._decoder.packets(self.opened.container, (stream, *self.copied)):
+            self._timeline.place(packet, dense=packet.stream_index in dense)
             if packet.stream_index == stream.index:
                 yield from self._decoder.decode(packet)
             elif is_cover_art(packet.stream):
@@ -231,19 +255,13 @@ class Source:
                 yield item
 
     def _tell_damage(self) -> None:
-        decoder, info = self._decoder, self.info
-        if decoder.damaged or decoder.read_errors:
-            places = decoder.damaged + decoder.read_errors
-            self.warnings.append(f"The video is damaged in {places} places: what could be decoded was kept.")
-        whole = self.cut.start is None and self.cut.end is None
-        if whole and info.frames and decoder.packets_seen < info.frames:
-            self.warnings.append(
-                f"The file ends early: it declares {info.frames} pictures and holds {decoder.packets_seen}."
-            )
-        if self._clock.mended:
-            self.warnings.append(
-                f"{self._clock.mended} pictures had no usable timestamp: theirs were derived."
-            )
+        early = None
+        if self.cut.start is None and self.cut.end is None:
+            container, held = self.opened.container, self._decoder.packets_seen
+            early = ends_early(self.info, container, held, self._timeline.end)
+        if early and self.on_error == "stop":
+            raise InputError(f"{self.opened.name} ends early: {early}; --on-error repair keeps that.")
+        self.warnings += sentences(self._decoder, self._timeline, self._clock, early)
 
 
 def _may_last(item: Timed | Passthrough) -> bool:
