@@ -1,4 +1,4 @@
-"""Where built engines may be kept between runs: a private folder in the user's cache."""
+"""The user's own folders: a private one for what can be made again, and one for the user's styles."""
 
 from __future__ import annotations
 
@@ -17,6 +17,26 @@ def _base() -> Path:
     xdg = os.environ.get("XDG_CACHE_HOME", "")
     # The specification says that relative paths are invalid and to be ignored.
     return Path(xdg) if Path(xdg).is_absolute() else Path.home() / ".cache"
+
+
+def data_folder(name: str) -> Path:
+    """The folder `streamtoon/NAME` among the user's data; it may not be there yet."""
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        base = Path(local) if local else _home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = _home() / "Library" / "Application Support"
+    else:
+        xdg = os.environ.get("XDG_DATA_HOME", "")
+        base = Path(xdg) if Path(xdg).is_absolute() else _home() / ".local" / "share"
+    return base / "streamtoon" / name
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # none can be determined: then what is kept there is not there
+        return Path(os.devnull)
 
 
 def cache_folder(name: str) -> Path | None:

@@ -4,7 +4,7 @@
     name = "comic"                   # lower-case letters, digits, - and _
     title = "Comic"                  # for people
     description = "Inked outlines and flat paint."
-    generator = "unet"               # a name known to engines.generators
+    generator = "unet"               # a name known to engines.generators; "onnx" where there is a graph alone
     parameters = 1467075             # of the generator
     size_multiple = 4                # of the generator: heights and widths it takes, 1 to 64
     working_height = 720             # pixels of the short side that the style was made for, 16 to 4320
@@ -33,7 +33,7 @@
     source = "..."                   # an address or a place; may be empty
 
     [sha256]                         # of the folder's other files, 64 hexadecimal digits each
-    "weights.safetensors" = "..."
+    "weights.safetensors" = "..."    # not where the style is a graph alone
     "generator.onnx" = "..."
     "generator.int8.onnx" = "..."    # only where the style has that file
 
@@ -45,16 +45,19 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from engines.errors import StyleError
+from engines.toml_files import UnreadableError, read_toml, shown
 
 FORMAT = 1
 LARGEST = 1e12
 """No figure of a score is larger."""
+LONGEST = 4_000
+"""Characters of a text."""
 
 
 class Table:
@@ -67,8 +70,9 @@ class Table:
         self._known: list[str] = []
 
     def _fail(self, key: str, allowed: str) -> NoReturn:
-        said = f"is {self._values[key]!r}" if key in self._values else "is missing"
-        raise StyleError(f"{self._file}: {self._prefix}{key} {said}; allowed is {allowed}")
+        said = f"is {shown(self._values[key])}" if key in self._values else "is missing"
+        name = shown(f"{self._prefix}{key}", plain=True)
+        raise StyleError(f"{self._file}: {name} {said}; allowed is {allowed}")
 
     def text(
         self, key: str, *, pattern: str = "", allowed: str = "a text", default: str | None = None
@@ -80,6 +84,8 @@ class Table:
         value = self._values.get(key)
         if not isinstance(value, str) or (pattern and not re.fullmatch(pattern, value, re.DOTALL)):
             self._fail(key, allowed)
+        if len(value) > LONGEST or not all(map(_is_plain, value)):
+            self._fail(key, f"at most {LONGEST:,} characters, none of them a control character")
         return value
 
     def whole(self, key: str, low: int, high: int) -> int:
@@ -128,24 +134,28 @@ class Table:
         """Raises StyleError for a key that is not part of the format."""
         for key in self._values:
             if key not in self._known:
-                raise StyleError(
-                    f"{self._file}: unknown key {self._prefix}{key}; allowed are {', '.join(self._known)}"
-                )
+                name = shown(f"{self._prefix}{key}", plain=True)
+                raise StyleError(f"{self._file}: unknown key {name}; allowed are {', '.join(self._known)}")
 
 
 def read_card(file: Path) -> Table:
     """The card's outermost table. Raises StyleError where it cannot be read or is of another format."""
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
+        values = read_toml(file)
     except FileNotFoundError:
         raise StyleError(f"{file.parent} is not a style: it has no {file.name}") from None
-    except OSError as error:
-        raise StyleError(f"{file} cannot be read: {error.strerror or error}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise StyleError(f"{file} is not valid TOML: {error}") from error
+    except UnreadableError as error:
+        raise StyleError(f"{file} {error}") from error
     card = Table(file, values)
     card.whole("format", FORMAT, FORMAT)
     return card
+
+
+def _is_plain(character: str) -> bool:
+    """Whether a terminal shows it for what it is: no escape sequence, nothing that turns the line around."""
+    if unicodedata.category(character) not in ("Cc", "Cf", "Cs"):
+        return True
+    return character in "\n\t\u00ad\u200c\u200d"  # line ends, soft hyphens, joiners of Indic and emoji
 
 
 def to_toml(values: Mapping[str, object]) -> str:

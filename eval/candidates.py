@@ -137,7 +137,7 @@ class Styled(_Candidate):
                 "device": facts.device,
                 "precision": facts.precision,
                 "quality": facts.quality,
-                "weights": self.style.sha256["weights.safetensors"],
+                "weights": next(iter(self.style.sha256.values())),  # a style may be a graph alone
             }
         return self._engine.rgb(photo)
 

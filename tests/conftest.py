@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,16 @@ import pytest
 def _ctrl_c() -> None:
     """What a shell starts in the background inherits an ignored SIGINT, and would wait for it for ever."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_own_styles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whoever runs the tests may have styles of their own: the tests neither see nor touch them."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("data")
+        patch.setenv("XDG_DATA_HOME", str(home))
+        patch.setattr("engines.style.data_folder", lambda name: home / "streamtoon" / name)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,7 @@ def test_variants_differ_in_what_they_say_and_settings_come_last(tmp_path: Path)
         ("betas = [0.5, 0.9]", "betas = [0.5, 1.0]", r"betas = 1\.0; allowed is from 0 to below 1"),
         ("batch = 2", 'precision = "fp8"', r"precision = 'fp8'; allowed is 'fp32' or 'bf16' or 'fp16'"),
         ("batch = 2", 'generator = "vit"', r"generator = 'vit'; allowed are .*unet"),
-        ("batch = 2", "batch =", r"not TOML"),
+        ("batch = 2", "batch =", r"is not valid TOML"),
         (
             "steps = 10",
             "steps = 10\nepochs = 1",

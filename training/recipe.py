@@ -16,6 +16,10 @@ class RecipeError(StreamtoonError):
     """A recipe has a key, type or value that it may not have."""
 
 
+BEYOND = 1e18
+"""No number of a recipe is as large."""
+
+
 @dataclass(frozen=True)
 class Between:
     """The numbers from `low` to `high`; `above` leaves `low` itself out, `below` `high`."""
@@ -28,8 +32,8 @@ class Between:
     """What whole numbers are multiples of."""
 
     def holds(self, value: float) -> bool:
-        """Whether the value is one of them; NaN and infinities never are."""
-        inside = self.low <= value <= self.high and abs(value) != float("inf")
+        """Whether the value is one of them; NaN, infinities and what is beyond all sense never are."""
+        inside = self.low <= value <= self.high and abs(value) < BEYOND
         ends = (self.above and value == self.low) or (self.below and value == self.high)
         return inside and not ends and (self.multiple == 1 or value % self.multiple == 0)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tomllib
 import types
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,10 +11,13 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from engines.generators import GENERATORS
 from engines.style import NAME
+from engines.toml_files import UnreadableError, parse_toml, read_toml, shown
 from training.recipe import Between, Ramp, Recipe, RecipeError, layer_names
 
 BUNDLED = Path(__file__).parent / "recipes"
 WEIGHT = Between(0, 1e6)
+MOST_VARIANTS = 50
+"""Of a recipe: each is read whole, along the line of those that it is like."""
 
 
 def bundled_recipes() -> list[str]:
@@ -43,14 +45,16 @@ def read_recipe(path: Path, variant: str = "", settings: Iterable[str] = ()) -> 
     Raises RecipeError, one sentence with file, key, value and what is allowed, before anything else is read.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        table = read_toml(path)
+    except FileNotFoundError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not TOML ({error})") from error
+    except UnreadableError as error:
+        raise RecipeError(f"{path}: {error}") from error
     variants = table.pop("variants", {})
     if not isinstance(variants, dict) or not all(isinstance(each, dict) for each in variants.values()):
-        raise RecipeError(f"{path}: variants is {variants!r}; allowed are tables [variants.NAME]")
+        raise RecipeError(f"{path}: variants is {shown(variants)}; allowed are tables [variants.NAME]")
+    if len(variants) > MOST_VARIANTS:
+        raise RecipeError(f"{path}: there are {len(variants)} variants; allowed are {MOST_VARIANTS}")
     for name in variants:  # a mistake in any of them is told, also in those that nobody asked for
         _whole(_varied(table, variants, name, path), path)
     chosen = _varied(table, variants, variant, path) if variant else table
@@ -70,11 +74,16 @@ def _varied(table: dict[str, Any], variants: dict[str, Any], name: str, path: Pa
     while name:
         if name not in variants:
             known = ", ".join(variants) or "none"
-            raise RecipeError(f"{path}: no variant {name!r}; allowed are {known}")
+            raise RecipeError(f"{path}: no variant {shown(name)}; allowed are {shown(known, plain=True)}")
         if len(line) > len(variants):
-            raise RecipeError(f"{path}: variants.{name} is like itself; allowed is a line that ends")
+            raise RecipeError(
+                f"{path}: variants.{shown(name, plain=True)} is like itself; allowed is a line that ends"
+            )
         changes = dict(variants[name])
-        name = changes.pop("like", "")
+        like = changes.pop("like", "")
+        if not isinstance(like, str):
+            raise RecipeError(f"{path}: a variant is like {shown(like)}; allowed is a variant's name")
+        name = like
         line.append(changes)
     for changes in reversed(line):
         table = _merged(table, changes)
@@ -94,12 +103,12 @@ def _setting(text: str) -> dict[str, Any]:
     if not equals:
         raise RecipeError(f"{text!r} sets nothing; write key=value, such as weights.texture=2")
     try:
-        return tomllib.loads(f"{key}={value}")
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"{key}={value}")
+    except UnreadableError:
         pass
     try:  # a bare word or path is a text: shells eat quotes
-        return tomllib.loads(f"{key}={_quoted(value)}")
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(f"{key}={_quoted(value)}")
+    except UnreadableError as error:
         raise RecipeError(f"{text!r} is no setting; write key=value, such as weights.texture=2") from error
 
 
@@ -112,7 +121,8 @@ def _build(cls: type[Any], table: dict[str, Any], path: Path, prefix: str) -> An
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for key in table:
         if key not in fields:
-            raise RecipeError(f"{path}: unknown key {prefix}{key}; allowed are {', '.join(fields)}")
+            name = shown(f"{prefix}{key}", plain=True)
+            raise RecipeError(f"{path}: unknown key {name}; allowed are {', '.join(fields)}")
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in table:
@@ -140,18 +150,19 @@ def _value(kind: Any, value: Any, path: Path, key: str) -> Any:
             return tuple(_value(part, item, path, key) for part, item in zip(parts, value, strict=True))
     if kind in (int, float) and type(value) in (int, kind):
         if not allowed.holds(value):
-            raise RecipeError(f"{path}: {key} = {value!r}; allowed is {allowed}")
+            raise RecipeError(f"{path}: {key} = {shown(value)}; allowed is {allowed}")
         return kind(value)
     if kind in (str, bool) and type(value) is kind:
         return value
-    raise RecipeError(f"{path}: {key} = {value!r}; allowed is {_described(kind)}")
+    raise RecipeError(f"{path}: {key} = {shown(value)}; allowed is {_described(kind)}")
 
 
 def _ramp(value: Any, path: Path, key: str) -> Ramp:
     ends = value if isinstance(value, list) and len(value) == 2 else [value, value]
     if not all(type(end) in (int, float) and WEIGHT.holds(end) for end in ends):
         raise RecipeError(
-            f"{path}: {key} = {value!r}; allowed is a number {WEIGHT}, or [first, last] for one that moves"
+            f"{path}: {key} = {shown(value)}; "
+            f"allowed is a number {WEIGHT}, or [first, last] for one that moves"
         )
     return Ramp(*map(float, ends))
 
@@ -175,7 +186,7 @@ def _check_together(recipe: Recipe, path: Path) -> None:
     rules = [
         (
             re.fullmatch(NAME, recipe.name) is not None,
-            f"name = {recipe.name!r}; allowed are lower-case letters, digits, - and _",
+            f"name = {shown(recipe.name)}; allowed are lower-case letters, digits, - and _",
         ),
         (
             bool(recipe.card.title.strip() and recipe.card.licence.strip()),
@@ -183,7 +194,7 @@ def _check_together(recipe: Recipe, path: Path) -> None:
         ),
         (
             recipe.generator in GENERATORS,
-            f"generator = {recipe.generator!r}; allowed are {', '.join(GENERATORS)}",
+            f"generator = {shown(recipe.generator)}; allowed are {', '.join(GENERATORS)}",
         ),
         (
             bool(recipe.steps) != bool(recipe.epochs),
@@ -199,7 +210,10 @@ def _check_together(recipe: Recipe, path: Path) -> None:
         ),
         (
             features.layer in layers,
-            f"features.layer = {features.layer!r}; allowed for {features.network} are {', '.join(layers)}",
+            (
+                f"features.layer = {shown(features.layer)}; "
+                f"allowed for {features.network} are {', '.join(layers)}"
+            ),
         ),
         (
             recipe.data.paired or not terms & {"paired", "match"},
@@ -218,7 +232,7 @@ def _check_together(recipe: Recipe, path: Path) -> None:
         (
             bool(recipe.teacher) == ("teacher" in terms),
             (
-                f"teacher = {recipe.teacher!r} and weights.teacher belong together; "
+                f"teacher = {shown(recipe.teacher)} and weights.teacher belong together; "
                 "allowed are a style with a weight above 0, or neither"
             ),
         ),

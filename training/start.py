@@ -103,8 +103,9 @@ def load_teacher(recipe: Recipe, fabric: Fabric) -> nn.Module | None:
     if not recipe.teacher:
         return None
     style = load_style(recipe.teacher)
+    weights = load_file(style.weights)
     generator = create_generator(style.generator)
-    generator.load_state_dict(load_file(style.weights))
+    generator.load_state_dict(weights)
     return placed(generator, fabric.device).requires_grad_(False).eval()
 
 

@@ -9,9 +9,11 @@ import importlib.metadata
 import importlib.util
 import sys
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 
 from engines.backends.base import PRECISIONS, Device, Image, Precision, Runner
+from engines.backends.guard import guarded
 from engines.errors import EngineError
 from engines.style import Style
 
@@ -102,17 +104,22 @@ def open_runner(
     """
     if precision not in ("auto", *PRECISIONS):
         raise EngineError(f"unknown precision {precision!r}: known are auto, {', '.join(PRECISIONS)}")
-    name = _choose(device, precision) if backend == "auto" else backend
+    name = _choose(device, precision, style.graph_alone) if backend == "auto" else backend
     if name not in BACKENDS:
         raise EngineError(f"unknown backend {name!r}: known are auto, {', '.join(BACKENDS)}")
     module = _load(BACKENDS[name])
-    runner: Runner = getattr(module, BACKENDS[name].runner)(style, device, precision, height, width)
+    open_it = partial(getattr(module, BACKENDS[name].runner), style, device, precision, height, width)
+    runner: Runner = open_it() if style.shipped else guarded(style, open_it, height, width)
     return name, runner
 
 
-def _choose(device: str, precision: str) -> str:
-    """The first backend that is installed and has the device and the precision."""
-    present = [name for name, backend in BACKENDS.items() if not _missing(backend)]
+def _choose(device: str, precision: str, graph_alone: bool) -> str:
+    """The first backend that is installed, has the device and the precision, and can run a graph alone."""
+    present = [
+        name
+        for name, backend in BACKENDS.items()
+        if not _missing(backend) and not (graph_alone and "torch" in backend.requires)
+    ]
     if not present:
         raise EngineError(f"no backend is installed: {BACKENDS['openvino'].install}")
     if device in ("auto", "cuda") and "torch" in present and _torch_uses_cuda():

@@ -38,9 +38,10 @@ class TorchRunner:
         here = pick_device("torch", devices(), device)
         self.device = here.name
         self.precision: Precision = pick_precision("torch", here, precision, has_int8=False)
+        weights = style.weights  # a style that is a graph alone says so here
         network = create(style.generator)
         try:
-            network.load_state_dict(safetensors.torch.load_file(style.weights))
+            network.load_state_dict(safetensors.torch.load_file(weights))
         except (RuntimeError, safetensors.SafetensorError) as error:
             raise StyleError(f"{style.weights} does not fit the generator {style.generator}") from error
         self._dtype = _TYPE[self.precision]
