@@ -14,6 +14,7 @@ A picture that is the last one again, sample by sample, gets the last one's cart
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,12 +34,11 @@ from engines.errors import EngineError
 from engines.guided_filter import Scratch, apply_coefficients, coefficients, keep_lines
 from engines.picture import Colour, Picture
 from engines.quality import choose_quality
-from engines.reuse import LastPicture
+from engines.reuse import Drawing, LastPicture, Planes
 from engines.style import DEFAULT_STYLE, Style, load_style, names_with_lite
 from engines.working_size import Quality, WorkingSize, extend, fit, working_scale
 
 Bytes = NDArray[np.uint8]
-Planes = tuple[Bytes, Bytes, Bytes]
 OpenRunner = Callable[[int, int], Runner]
 """Padded height and width to a runner."""
 
@@ -73,9 +73,13 @@ class EngineFacts:
 
 
 class Engine:
-    """Made by `open_engine`. Used by one thread at a time; frees its models on `close`."""
+    """Made by `open_engine`. Used by one thread at a time, except for the jobs that `start` gives; frees its
+    models on `close`.
+    """
 
     facts: EngineFacts
+    at_a_time: int
+    """Pictures that it draws as fast at the same time as one after the other, or faster: jobs of `start`."""
     reused: int
     """Pictures so far that were the one before again, and were not drawn anew."""
 
@@ -90,13 +94,15 @@ class Engine:
     ) -> None:
         """`style` is the one whose network draws: with quality `lite`, the style's lite form."""
         self.facts = facts
+        self.at_a_time = next(iter(first.values())).at_a_time
         self.reused = 0
         self._style = style
         self._detail = detail
         self._strength = strength
         self._open_at = open_at
         self._runners = first
-        self._scratch = Scratch()
+        self._opening = threading.Lock()
+        self._local = threading.local()
         self._last = LastPicture()
         self._closed = False
 
@@ -106,22 +112,30 @@ class Engine:
         Its planes are read-only, for the next picture may share them. Read-only planes of the source are
         taken to stay as they are; others may be filled anew once this has returned.
         """
+        return self.start(picture)()
+
+    def start(self, picture: Picture) -> Callable[[], Picture]:
+        """The job that draws a picture, to be called in any thread, `at_a_time` of them at the same time.
+
+        Pictures are started in their order, so that one that is the last one again is known for it; the
+        source's planes have to stay as they are until its job is done.
+        """
         if self._strength == 0:
-            return picture
-        known = self._last.cartoon_of(picture)
-        if known is not None:
+            return lambda: picture
+        drawing = self._last.drawing_of(picture)
+        if drawing is None:
+            drawing = Drawing(partial(self._draw, picture))
+            self._last.remember(picture, drawing)
+        else:
             self.reused += 1
-            y, u, v = known
-            return dataclasses.replace(picture, y=y, u=u, v=v)
+        return partial(_with_planes, picture, drawing)
+
+    def _draw(self, picture: Picture) -> Planes:
         height, width = picture.height, picture.width
         y = extend(picture.y, height + height % 2, width + width % 2)
         drawn_y, u, v = self._cartoon((y, picture.u, picture.v), picture.colour)
         y = drawn_y[:height, :width]
-        cartoon = dataclasses.replace(
-            picture, y=self._mix(picture.y, y), u=self._mix(picture.u, u), v=self._mix(picture.v, v)
-        )
-        self._last.remember(picture, cartoon)
-        return cartoon
+        return self._mix(picture.y, y), self._mix(picture.u, u), self._mix(picture.v, v)
 
     def rgb(self, image: Bytes) -> Bytes:
         """The cartoon of an H x W x 3 RGB image of any size; strength 0 returns a copy.
@@ -155,6 +169,7 @@ class Engine:
     def _cartoon(self, planes: Planes, colour: Colour) -> Planes:
         """Three planes of even luma size and any chroma size to the same, at full strength."""
         y, u, v = planes
+        scratch = self._scratch()
         size = self._working_size(*y.shape)
         guide = size.shrink(y)
         image = yuv_to_rgb(guide, size.shrink(u), size.shrink(v), colour)
@@ -162,10 +177,10 @@ class Engine:
         drawn_y, drawn_u, drawn_v = rgb_to_yuv(drawing, colour)
         # eps is a fraction of the range squared, and limited range spans 219 code values.
         eps = self._style.eps * (1.0 if colour.full_range else (219 / 255) ** 2)
-        a, b = coefficients(guide, drawn_y, self._radius(size), eps, self._scratch)
+        a, b = coefficients(guide, drawn_y, self._radius(size), eps, scratch)
         if self._style.lines:
-            b = keep_lines(a, b, guide, drawn_y, self._style.lines, self._scratch)
-        return apply_coefficients(a, b, y, self._scratch), fit(drawn_u, *u.shape), fit(drawn_v, *v.shape)
+            b = keep_lines(a, b, guide, drawn_y, self._style.lines, scratch)
+        return apply_coefficients(a, b, y, scratch), fit(drawn_u, *u.shape), fit(drawn_v, *v.shape)
 
     def _working_size(self, height: int, width: int) -> WorkingSize:
         scale = working_scale(self.facts.quality, self._detail, self._style.working_height, height, width)
@@ -185,19 +200,34 @@ class Engine:
         if self._closed:
             raise ValueError("the engine is closed")
         key = (size.padded_height, size.padded_width)
-        runner = self._runners.pop(key, None)
-        while runner is None and len(self._runners) >= KEPT_SIZES:
-            self._runners.pop(next(iter(self._runners))).close()
-        if runner is None:
-            runner = self._open_at(*key)
-        self._runners[key] = runner
+        with self._opening:
+            runner = self._runners.pop(key, None)
+            while runner is None and len(self._runners) >= KEPT_SIZES:
+                oldest = self._runners.pop(next(iter(self._runners)))
+                if self.at_a_time == 1:  # else another thread may be drawing with it, and it goes with that
+                    oldest.close()
+            if runner is None:
+                runner = self._open_at(*key)
+            self._runners[key] = runner
         return runner
+
+    def _scratch(self) -> Scratch:
+        """The calling thread's own."""
+        scratch: Scratch | None = getattr(self._local, "scratch", None)
+        if scratch is None:
+            scratch = self._local.scratch = Scratch()
+        return scratch
 
     def _mix(self, source: Bytes, cartoon: Bytes) -> Bytes:
         if self._strength == 1:
             return cartoon
         mixed = cv2.addWeighted(cartoon, self._strength, source, 1 - self._strength, 0)
         return np.asarray(mixed, np.uint8)
+
+
+def _with_planes(picture: Picture, drawing: Drawing) -> Picture:
+    y, u, v = drawing.planes()
+    return dataclasses.replace(picture, y=y, u=u, v=v)
 
 
 def open_engine(
@@ -212,6 +242,7 @@ def open_engine(
     width: int,
     height: int,
     rate: Fraction | None = None,
+    throughput: bool = False,
 ) -> Engine:
     """An engine for pictures of width x height (others are taken too, and cost a compilation).
 
@@ -219,7 +250,8 @@ def open_engine(
     at half of it and in its lite form, where the style has one (`lite`), or, `auto`, the first of these that
     holds `rate` (pictures a second; None: no hurry), measured in about a second; on a GPU always `full`.
     `detail`, above 0 and at most 1, overrides the size by a fraction of the picture's. `strength` runs from
-    0, the source, to 1, the cartoon.
+    0, the source, to 1, the cartoon. `throughput`: what counts is pictures a second, not how long one takes;
+    the engine then draws several `at_a_time` where that is faster.
 
     Raises StyleError for the style, EngineError for a backend, device or precision that is not here, a
     style without a lite form, or a value out of range, each in one sentence.
@@ -251,6 +283,7 @@ def open_engine(
             precision=precision,
             height=padded_height,
             width=padded_width,
+            throughput=throughput,
         )
         return runner
 

@@ -1,17 +1,16 @@
 """What `auto` takes: the best quality that holds the source's rate, measured on this machine.
 
 The generator is not alone with the time between two pictures. Colour and guided filter come before and after
-it in the same thread; decoder and encoder work beside it in theirs, but a CPU's cores are shared by all, and
-the generator keeps every one of them busy while it runs. So it may take what is left of that time by either
-account: the thread's, and the cores'. With `fast` at 1280x720 on two cores that is 21 of the 33 ms between
-pictures at 30 a second and 5 of the 17 ms at 60; on sixteen cores 26 and 10.
+it; decoder and encoder work beside it, but a CPU's cores are shared by all, and the generator keeps every one
+of them busy while it runs. So it may take what is left of that time by the account of the cores, and where
+pictures are drawn one after the other, by that of the thread as well.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -19,6 +18,7 @@ from typing import Literal
 import numpy as np
 
 from engines.backends import Runner
+from engines.cores import cores
 from engines.working_size import Quality, WorkingSize
 
 SHARE = 0.95
@@ -68,7 +68,7 @@ def choose_quality(
     if runner.device != "cpu":
         runner.close()
         return Choice("full", open_kind("full"), f"full, on {runner.device}")
-    left, left_full = time_left(rate, fast), time_left(rate, full)
+    left, left_full = (time_left(rate, size, runner.at_a_time) for size in (fast, full))
     took = _seconds_per_picture(runner, fast)
     expected = took * (full.padded_height * full.padded_width) / (fast.padded_height * fast.padded_width)
     if expected <= left_full * HOPELESS:
@@ -85,21 +85,17 @@ def choose_quality(
         kind, tried = "lite", f"{tried}, fast {_cost(took)}"
         runner.close()
         runner = open_kind("lite")
-        took, left = _seconds_per_picture(runner, size_at("lite")), time_left(rate, size_at("lite"))
+        lite = size_at("lite")
+        took, left = _seconds_per_picture(runner, lite), time_left(rate, lite, runner.at_a_time)
     reason = f"{kind}: {tried}, {kind} takes {_cost(took)}, {_verdict(took, left, rate)}"
     return Choice(kind, runner, reason)
 
 
-def time_left(rate: Fraction, size: WorkingSize) -> float:
+def time_left(rate: Fraction, size: WorkingSize, at_a_time: int = 1) -> float:
     """Seconds that the generator may take for a picture of that size; not above 0 where there are none."""
     around = AROUND * size.padded_height * size.padded_width
     beside = BESIDE * size.height * size.width
-    return SHARE / float(rate) - max(around, (around + beside) / _cores())
-
-
-def _cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return SHARE / float(rate) - max(around / at_a_time, (around + beside) / cores())
 
 
 def _cost(seconds: float) -> str:
@@ -116,16 +112,25 @@ def _verdict(seconds: float, left: float, rate: Fraction) -> str:
 
 
 def _seconds_per_picture(runner: Runner, size: WorkingSize) -> float:
-    """The shortest of a few runs after a first that warms up: what other work takes away varies."""
+    """The shortest of a few runs after a first that warms up: what other work takes away varies.
+
+    Of a runner that draws several at a time, the time of so many by their number.
+    """
     image = np.full((size.padded_height, size.padded_width, 3), 128, np.uint8)
-    runner(image)
-    began = time.perf_counter()
-    best = float("inf")
-    for _ in range(RUNS):
-        started = time.perf_counter()
-        runner(image)
-        ended = time.perf_counter()
-        best = min(best, ended - started)
-        if ended - began > ENOUGH:
-            break
+    images = [image] * runner.at_a_time
+    with ThreadPoolExecutor(len(images)) as threads:
+
+        def run() -> float:
+            started = time.perf_counter()
+            for _ in threads.map(runner, images):
+                pass
+            return (time.perf_counter() - started) / len(images)
+
+        run()
+        began = time.perf_counter()
+        best = run()
+        for _ in range(RUNS - 1):
+            if time.perf_counter() - began > ENOUGH:
+                break
+            best = min(best, run())
     return best

@@ -71,7 +71,7 @@ class Cartoonizer:
             "strength": strength,
         }
         self._engine: Engine | None = None
-        self._opened_for: tuple[int, int, Fraction | None] | None = None
+        self._opened_for: tuple[int, int, Fraction | None, bool] | None = None
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """One picture, RGB uint8 of height x width x 3, as a cartoon of the same shape.
@@ -140,16 +140,18 @@ class Cartoonizer:
                 preset=preset,
                 overwrite=overwrite,
             ) as sink:
-                draw = self.open(info.width, info.height, info.rate)
-                reused_before = draw.reused
+                engine = self.open(info.width, info.height, info.rate, throughput=True)
+                reused_before = engine.reused
 
-                def work(picture: Picture) -> Picture:
-                    return join(picture, draw(picture), side) if side_by_side else draw(picture)
+                def begin(picture: Picture) -> Callable[[], Picture]:
+                    drawn = engine.start(picture)
+                    return (lambda: join(picture, drawn(), side)) if side_by_side else drawn
 
                 outcome = run(
                     opened,
-                    work,
+                    begin,
                     sink.write,
+                    workers=engine.at_a_time,
                     total=opened.expected_frames,
                     on_progress=on_progress,
                     unblock=stdin.stop if stdin else opened.stop,
@@ -159,7 +161,7 @@ class Cartoonizer:
         return Report(
             frames_in=outcome.frames_in,
             frames_out=outcome.frames_out,
-            reused=draw.reused - reused_before,
+            reused=engine.reused - reused_before,
             seconds=round(seconds, 3),
             fps=round(outcome.frames_out / seconds, 2),
             stages=outcome.stages,
@@ -182,15 +184,22 @@ class Cartoonizer:
         seconds = round(time.perf_counter() - began, 3)
         return ImageReport(seconds, self.facts, read, written, tuple(warnings))
 
-    def open(self, width: int, height: int, rate: Fraction | None = None) -> Engine:
+    def open(
+        self, width: int, height: int, rate: Fraction | None = None, *, throughput: bool = False
+    ) -> Engine:
         """The engine for pictures of this size, opened now if it is not yet: the first picture is then fast.
+
+        `throughput` opens one for which pictures a second count, and not how long one picture takes.
 
         Raises EngineError when no engine can do what the settings ask for, or the style has no lite form.
         """
-        if self._engine is None or self._opened_for != (width, height, rate):
+        asked = (width, height, rate, throughput)
+        if self._engine is None or self._opened_for != asked:
             self.close()
-            self._engine = open_engine(self._style, width=width, height=height, rate=rate, **self._settings)
-            self._opened_for = (width, height, rate)
+            self._engine = open_engine(
+                self._style, width=width, height=height, rate=rate, throughput=throughput, **self._settings
+            )
+            self._opened_for = asked
         return self._engine
 
     @property

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.backends import BackendRow, available
+from engines.cores import cores
 from streamtoon.media.hardware import Camera, Encoder, cameras, encoders
 
 X86 = {
@@ -87,7 +88,7 @@ def examine_cpu() -> Cpu:
     words = set(flags[1].split()) if flags else None
     return Cpu(
         model=_cpu_model(info),
-        cores=_cores(),
+        cores=cores(),
         features={
             name: None if words is None else not words.isdisjoint(any_of) for name, any_of in wanted.items()
         },
@@ -100,12 +101,6 @@ def _cpu_model(info: str) -> str:
     if sys.platform == "darwin":
         return _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
     return platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _memory_gb() -> float | None:

@@ -1,7 +1,8 @@
-"""Decode -> engine -> encode: three threads joined by two bounded queues.
+"""Decode -> engine -> encode: three stages joined by two bounded queues.
 
-The promise to callers: every picture that the source gives is written once and in order; an error in any
-of the three threads, or in the caller's own (Ctrl-C), stops all three and reaches the caller as itself.
+Decoder and encoder have a thread each, the engine as many as it draws pictures at a time. The promise to
+callers: every picture that the source gives is written once and in order; an error in any of the threads, or
+in the caller's own (Ctrl-C), stops all of them and reaches the caller as itself.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
@@ -29,7 +31,10 @@ DEPTH = 4
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
-    """What one stage spends on a picture: time at work, not time waiting for its neighbours."""
+    """What one stage spends on a picture: time at work, not time waiting for its neighbours.
+
+    Of a stage that works on several at a time, that time by their number.
+    """
 
     mean_ms: float
     p95_ms: float
@@ -69,25 +74,26 @@ class Outcome:
 
 def run(
     source: Iterable[Picture | Passthrough],
-    work: Callable[[Picture], Picture],
+    start: Callable[[Picture], Callable[[], Picture]],
     write: Callable[[Picture | Passthrough], object],
     *,
+    workers: int = 1,
     total: int | None = None,
     on_progress: Callable[[Progress], object] | None = None,
     unblock: Callable[[], object] | None = None,
     interval: float = 0.1,
 ) -> Outcome:
-    """Pull everything out of `source`, put each picture through `work` and give all of it to `write`.
+    """Pull everything out of `source`, put each picture through the engine and give all of it to `write`.
 
-    `source` is iterated in one thread, `work` called in a second and `write` in a third; what is no picture
-    goes past `work` untouched and keeps its place. `on_progress` is called in the caller's own thread every
-    `interval` seconds and once at the end. `unblock` is called when the run has to end early: it makes a
-    `source` give up that waits for more to come.
+    `source` is iterated in one thread. `start` is called in a second, picture by picture in their order, and
+    gives the job that makes the picture's cartoon; jobs run in `workers` threads of their own. `write` is
+    called in one more, again in order. What is no picture goes past the engine untouched and keeps its
+    place. `on_progress` is called in the caller's own thread every `interval` seconds and once at the end.
+    `unblock` is called when the run has to end early: it makes a `source` give up that waits for more.
 
-    Returns when all is written. Raises whatever the first failing part raised, after all three threads
-    have ended.
+    Returns when all is written. Raises whatever the first failing part raised, after all threads have ended.
     """
-    pipeline = _Pipeline(source, work, write, unblock)
+    pipeline = _Pipeline(source, start, write, workers, unblock)
     threads = [
         threading.Thread(target=pipeline.guard, args=(stage,), name=f"streamtoon-{stage}", daemon=True)
         for stage in STAGES
@@ -168,15 +174,16 @@ class _Queue(Generic[T]):
 class _Clock:
     """Sums a stage's time at work, picture by picture."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 1) -> None:
         self.times = array("f")  # milliseconds; four bytes a picture: ten hours of film are 4 MB
+        self._workers = workers
         self._open = 0.0
 
     def lap(self, start: float, item: object) -> None:
         """Count the time since `start`; what other items cost is counted with the picture after them."""
         self._open += time.perf_counter() - start
         if isinstance(item, Picture):
-            self.times.append(1000 * self._open)
+            self.times.append(1000 * self._open / self._workers)
             self._open = 0.0
 
     def recent(self) -> float:
@@ -197,15 +204,19 @@ class _Pipeline:
     def __init__(
         self,
         source: Iterable[Picture | Passthrough],
-        work: Callable[[Picture], Picture],
+        start: Callable[[Picture], Callable[[], Picture]],
         write: Callable[[Picture | Passthrough], object],
+        workers: int,
         unblock: Callable[[], object] | None,
     ) -> None:
-        self._source, self._work, self._write, self._unblock = source, work, write, unblock
+        self._source, self._start, self._write, self._unblock = source, start, write, unblock
+        self._workers = workers
         self._decoded: _Queue[Picture | Passthrough] = _Queue(DEPTH)
-        self._finished: _Queue[Picture | Passthrough] = _Queue(DEPTH)
+        self._drawn: _Queue[Future[Picture] | Passthrough] = _Queue(DEPTH + workers - 1)
         self._lock = threading.Lock()
-        self.clocks: dict[Stage, _Clock] = {stage: _Clock() for stage in STAGES}
+        self.clocks: dict[Stage, _Clock] = {
+            stage: _Clock(workers if stage == "run" else 1) for stage in STAGES
+        }
         self.error: BaseException | None = None
         self.done = threading.Event()
 
@@ -224,7 +235,7 @@ class _Pipeline:
         if self._unblock:
             self._unblock()
         self._decoded.stop()
-        self._finished.stop()
+        self._drawn.stop()
         self.done.set()
 
     def _decode(self) -> None:
@@ -240,21 +251,33 @@ class _Pipeline:
         self._decoded.end()
 
     def _run(self) -> None:
-        clock = self.clocks["run"]
-        for item in self._decoded:
-            if isinstance(item, Picture):
-                start = time.perf_counter()
-                item = self._work(item)
-                clock.lap(start, item)
-            self._finished.put(item)
-        self._finished.end()
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="streamtoon-run")
+        try:
+            for item in self._decoded:
+                if isinstance(item, Picture):
+                    self._drawn.put(pool.submit(self._draw, self._start(item)))
+                else:
+                    self._drawn.put(item)
+                del item
+            self._drawn.end()
+        finally:
+            pool.shutdown(cancel_futures=self.done.is_set())
+
+    def _draw(self, job: Callable[[], Picture]) -> Picture:
+        start = time.perf_counter()
+        picture = job()
+        with self._lock:
+            self.clocks["run"].lap(start, picture)
+        return picture
 
     def _encode(self) -> None:
         clock = self.clocks["encode"]
-        for item in self._finished:
+        for pending in self._drawn:
+            item = pending.result() if isinstance(pending, Future) else pending
             start = time.perf_counter()
             self._write(item)
             clock.lap(start, item)
+            del pending, item  # a picture that is written must not live until the next one comes
         self.done.set()
 
 

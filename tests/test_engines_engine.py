@@ -40,6 +40,7 @@ class Echo:
 
     device = "cpu"
     precision = "fp32"
+    at_a_time = 1
 
     def __init__(self, height: int, width: int, draw: Callable[[Image], Image] = lambda image: image) -> None:
         self.size = (height, width)
@@ -340,7 +341,7 @@ def test_auto_takes_full_where_it_holds_the_rate(
         return milliseconds_at_full / 1000 * size.padded_height * size.padded_width / (256 * 512)
 
     monkeypatch.setattr(quality, "_seconds_per_picture", measured)
-    monkeypatch.setattr(quality, "_cores", lambda: 2)
+    monkeypatch.setattr(quality, "cores", lambda: 2)
     with open_engine(style, width=512, height=256, rate=rate) as engine:
         assert engine.facts.quality == taken
         assert engine.facts.reason.startswith(taken)

@@ -41,6 +41,7 @@ class Timed:
 
     device = "cpu"
     precision = "fp32"
+    at_a_time = 1
 
     def __init__(self, style: Style, height: int, width: int) -> None:
         self.generator, self.size, self.closed = style.generator, (height, width), False
@@ -67,7 +68,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Timed]:
 
     monkeypatch.setattr(engine_module, "open_runner", open_timed)
     monkeypatch.setattr(quality, "_seconds_per_picture", measured)
-    monkeypatch.setattr(quality, "_cores", lambda: 2)
+    monkeypatch.setattr(quality, "cores", lambda: 2)
     return made
 
 
@@ -187,6 +188,6 @@ def test_the_generator_may_take_what_the_rest_leaves(
     rate: int,
     milliseconds: float,
 ) -> None:
-    monkeypatch.setattr(quality, "_cores", lambda: cores)
+    monkeypatch.setattr(quality, "cores", lambda: cores)
     left = quality.time_left(Fraction(rate), WorkingSize.of(*size, scale, 4))
     assert 1000 * left == pytest.approx(milliseconds, abs=0.01)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,9 +15,10 @@ import numpy as np
 import pytest
 from skimage import data
 
+from engines.cores import cores
 from engines.engine import Engine, open_engine
 from engines.picture import Colour, Picture
-from engines.reuse import LastPicture
+from engines.reuse import Drawing, LastPicture, Planes
 from engines.style import Style, load_style
 
 
@@ -115,11 +119,48 @@ def test_an_array_that_is_filled_anew_is_seen_to_have_changed(engine: Engine) ->
             assert same(cartoon, fresh(other))
 
 
+def test_a_clip_drawn_by_several_threads_is_the_clip_drawn_by_one(style: Style) -> None:
+    clip = [picture(number, pts=pts) for pts, number in enumerate([0, 1, 1, 2, 3, 3, 3, 4, 5, 0, 0, 6])]
+    asked: dict[str, Any] = {"quality": "full", "width": 64, "height": 48, "backend": "openvino"}
+    with open_engine(style, **asked) as engine:
+        assert engine.at_a_time == 1
+        expected = [engine(each) for each in clip]
+    with open_engine(style, throughput=True, **asked) as engine, ThreadPoolExecutor(4) as threads:
+        assert engine.at_a_time == min(4, cores())
+        jobs = [engine.start(each) for each in clip]
+        assert engine.reused == 4
+        # The last first: a job whose drawing is an earlier one's must not wait for that one to be run.
+        drawn = list(threads.map(lambda job: job(), reversed(jobs)))[::-1]
+    for one, other, source in zip(expected, drawn, clip, strict=True):
+        assert same(one, other)
+        assert other.pts == source.pts
+
+
+def test_what_is_asked_for_by_many_is_drawn_once() -> None:
+    drawn = []
+    together = threading.Barrier(4)
+
+    def draw() -> Planes:
+        drawn.append(1)
+        time.sleep(0.02)
+        source = picture(0)
+        return source.y, source.u, source.v
+
+    def ask(drawing: Drawing) -> Planes:
+        together.wait(10)
+        return drawing.planes()
+
+    with ThreadPoolExecutor(4) as threads:
+        planes = list(threads.map(ask, [Drawing(draw)] * 4))
+    assert drawn == [1]
+    assert all(each is planes[0] for each in planes)
+
+
 def test_read_only_planes_are_not_copied() -> None:
     source, last = picture(0), LastPicture()
     for plane in "yuv":
         getattr(source, plane).flags.writeable = False
-    last.remember(source, picture(1))
+    last.remember(source, Drawing(lambda: (source.y, source.u, source.v)))
     assert last._picture is not None
     assert last._picture.y is source.y
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,8 +23,11 @@ def _picture(number: int, width: int = 6, height: int = 4) -> Picture:
     return Picture(y, u, v, pts=number, time_base=Fraction(1, 25))
 
 
-def _same(picture: Picture) -> Picture:
-    return picture
+def _jobs(work: Callable[[Picture], Picture]) -> Callable[[Picture], Callable[[], Picture]]:
+    return lambda picture: partial(work, picture)
+
+
+_same = _jobs(lambda picture: picture)
 
 
 def _threads() -> list[str]:
@@ -41,10 +45,33 @@ def test_every_item_arrives_once_and_in_order() -> None:
         time.sleep(0.001 * (picture.pts % 5 == 0))
         return picture
 
-    outcome = run(items, work, written.append)  # type: ignore[arg-type]
+    outcome = run(items, _jobs(work), written.append)  # type: ignore[arg-type]
     assert written == items
     assert seen == [n for n in range(200) if n % 3 != 2]
     assert outcome.frames_in == outcome.frames_out == len(seen)
+    assert not _threads()
+
+
+def test_several_at_a_time_stay_in_order() -> None:
+    items = [SimpleNamespace(number=n) if n % 7 == 3 else _picture(n) for n in range(60)]
+    started: list[int] = []
+    written: list[object] = []
+    together = threading.Barrier(3)
+
+    def start(picture: Picture) -> Callable[[], Picture]:
+        started.append(picture.pts)
+        return partial(work, picture)
+
+    def work(picture: Picture) -> Picture:
+        if picture.pts < 3:
+            together.wait(10)  # broken, and raised, unless three are drawn at the same time
+        time.sleep(0.002 * (picture.pts % 3 == 0))  # so that some overtake others
+        return picture
+
+    outcome = run(items, start, written.append, workers=3)  # type: ignore[arg-type]
+    assert written == items
+    assert started == sorted(started)
+    assert outcome.frames_out == len(started)
     assert not _threads()
 
 
@@ -100,7 +127,7 @@ def test_an_error_stops_all_and_arrives_as_itself(stage: str) -> None:
         time.sleep(0.001)
 
     with pytest.raises(_SomeError) as caught:
-        run(source(), work, write)
+        run(source(), _jobs(work), write)
     assert caught.value is error
     assert not _threads()
 
@@ -140,7 +167,7 @@ def test_a_waiting_source_is_unblocked() -> None:
         raise _SomeError
 
     with pytest.raises(_SomeError):
-        run(source(), work, lambda item: None, unblock=free.set)
+        run(source(), _jobs(work), lambda item: None, unblock=free.set)
     assert not _threads()
 
 
@@ -149,7 +176,7 @@ def test_times_are_of_work_and_not_of_waiting() -> None:
         time.sleep(0.010 if picture.pts < 18 else 0.060)
         return picture
 
-    outcome = run([_picture(number) for number in range(20)], work, lambda item: None)
+    outcome = run([_picture(number) for number in range(20)], _jobs(work), lambda item: None)
     spent = outcome.stages["run"]
     assert 15 <= spent.mean_ms < 25  # (18 x 10 + 2 x 60) / 20
     assert 60 <= spent.p95_ms < 90

@@ -94,13 +94,22 @@ def _row(backend: Backend) -> BackendRow:
 
 
 def open_runner(
-    style: Style, *, backend: str, device: str, precision: str, height: int, width: int
+    style: Style,
+    *,
+    backend: str,
+    device: str,
+    precision: str,
+    height: int,
+    width: int,
+    throughput: bool = False,
 ) -> tuple[str, Runner]:
     """The backend's name and the style's generator in it, at height x width (multiples of `size_multiple`).
 
     Each of backend, device and precision may be "auto". A GPU that torch can use comes first, then the
-    backends in the order of `BACKENDS`. Raises EngineError in one sentence: an unknown or missing backend
-    (with the install line), or a device or precision that is not there (with those that are).
+    backends in the order of `BACKENDS`. `throughput`: pictures a second count, not the time of one.
+
+    Raises EngineError in one sentence: an unknown or missing backend (with the install line), or a device or
+    precision that is not there (with those that are).
     """
     if precision not in ("auto", *PRECISIONS):
         raise EngineError(f"unknown precision {precision!r}: known are auto, {', '.join(PRECISIONS)}")
@@ -108,7 +117,8 @@ def open_runner(
     if name not in BACKENDS:
         raise EngineError(f"unknown backend {name!r}: known are auto, {', '.join(BACKENDS)}")
     module = _load(BACKENDS[name])
-    open_it = partial(getattr(module, BACKENDS[name].runner), style, device, precision, height, width)
+    make = getattr(module, BACKENDS[name].runner)
+    open_it = partial(make, style, device, precision, height, width, throughput)
     runner: Runner = open_it() if style.shipped else guarded(style, open_it, height, width)
     return name, runner
 

@@ -36,9 +36,11 @@ class Runner(Protocol):
 
     device: str
     precision: Precision
+    at_a_time: int
+    """Threads that may call it at the same time, and that are worth having."""
 
     def __call__(self, image: Image) -> Image:
-        """The cartoon of an image of the runner's size; valid until the next call."""
+        """The cartoon of an image of the runner's size; valid until the same thread's next call."""
         ...
 
     def close(self) -> None:

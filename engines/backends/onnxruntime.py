@@ -30,7 +30,11 @@ def devices() -> dict[str, Device]:
 class OnnxRuntimeRunner:
     """One session with the size written into the graph."""
 
-    def __init__(self, style: Style, device: str, precision: str, height: int, width: int) -> None:
+    at_a_time = 1  # one picture keeps every core busy
+
+    def __init__(
+        self, style: Style, device: str, precision: str, height: int, width: int, throughput: bool = False
+    ) -> None:
         here = pick_device("onnxruntime", devices(), device)
         self.device = here.name
         has_int8 = style.int8_graph is not None

@@ -34,7 +34,11 @@ def devices() -> dict[str, Device]:
 class TorchRunner:
     """The network itself, in the layout that the device's convolutions like best."""
 
-    def __init__(self, style: Style, device: str, precision: str, height: int, width: int) -> None:
+    at_a_time = 1  # one picture keeps every core busy
+
+    def __init__(
+        self, style: Style, device: str, precision: str, height: int, width: int, throughput: bool = False
+    ) -> None:
         here = pick_device("torch", devices(), device)
         self.device = here.name
         self.precision: Precision = pick_precision("torch", here, precision, has_int8=False)

@@ -7,7 +7,6 @@ standard that should take the same time whenever it is asked.
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from engines.cores import cores
 from engines.telemetry import without_telemetry
 from eval.bench.turns import Turns, noise_sentence, spread
 
@@ -93,10 +93,10 @@ def matrix_gauge(device: str, precision: str) -> Gauge | None:
 
 def memory_gauge() -> Gauge:
     """A copy of a quarter of a gigabyte of main memory, every core at a part of it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     source, target = np.ones(COPIED, np.uint8), np.zeros(COPIED, np.uint8)
-    parts = [slice(COPIED * n // cores, COPIED * (n + 1) // cores) for n in range(cores)]
-    pool = ThreadPoolExecutor(cores)
+    count = cores()
+    parts = [slice(COPIED * n // count, COPIED * (n + 1) // count) for n in range(count)]
+    pool = ThreadPoolExecutor(count)
 
     def copy(part: slice) -> None:
         np.copyto(target[part], source[part])  # lets other threads run
