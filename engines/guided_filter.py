@@ -41,26 +41,30 @@ class Scratch:
         return array
 
 
-@lru_cache(maxsize=8)
-def _inverse_counts(height: int, width: int, radius: int) -> Floats:
-    """1 / |window| for every pixel, H x W."""
-
-    def span(size: int) -> NDArray[np.int64]:
-        at = np.arange(size)
-        return np.minimum(at + radius, size - 1) - np.maximum(at - radius, 0) + 1
-
-    counts = span(height)[:, None] * span(width)[None, :]
-    inverse: Floats = (1.0 / counts).astype(np.float32)
-    inverse.flags.writeable = False
-    return inverse
-
-
 def _means(image: NDArray[Any], radius: int, out: Floats) -> Floats:
     """The mean over each pixel's window, H x W, written to `out`, which is not `image`."""
     height, width = image.shape
-    window = (2 * radius + 1, 2 * radius + 1)
-    cv2.boxFilter(image, cv2.CV_32F, window, out, normalize=False, borderType=cv2.BORDER_CONSTANT)
-    return np.multiply(out, _inverse_counts(height, width, radius), out=out)
+    window = 2 * radius + 1
+    cv2.boxFilter(image, cv2.CV_32F, (window, window), out, borderType=cv2.BORDER_CONSTANT)
+    # Beyond the border there are zeros: a mean near it is too small by what the window has out there.
+    for along, size in ((out, height), (out.T, width)):
+        if 2 * radius >= size:
+            along *= _too_small_by(size, radius)[:, None]
+        elif radius:
+            share = _too_small_by(window, radius)[:radius, None]
+            along[:radius] *= share
+            along[-radius:] *= share[::-1]
+    return out
+
+
+@lru_cache(maxsize=16)
+def _too_small_by(size: int, radius: int) -> Floats:
+    """Full window / part of it that lies inside, for every place along a side of that many pixels."""
+    at = np.arange(size)
+    inside = np.minimum(at + radius, size - 1) - np.maximum(at - radius, 0) + 1
+    share: Floats = ((2 * radius + 1) / inside).astype(np.float32)
+    share.flags.writeable = False
+    return share
 
 
 def coefficients(
@@ -82,16 +86,17 @@ def coefficients(
         raise ValueError(f"expected uint8 or float32, radius >= 0 and eps > 0: {got}")
     codes = guide.dtype == np.uint8
     scratch = scratch or Scratch()
-    # Products of code values fit 16 bits, and box sums of integers are exact and faster.
-    product = scratch.take("product", guide.shape, np.uint16 if codes else np.float32)
-    depth = cv2.CV_16U if codes else cv2.CV_32F
     mean_i, mean_p, covariance, variance, spare = (
         scratch.take(name, guide.shape) for name in ("mean_i", "mean_p", "covariance", "variance", "spare")
     )
+
+    def product(one: Bytes | Floats, other: Bytes | Floats) -> Floats:
+        return np.asarray(cv2.multiply(one, other, spare, dtype=cv2.CV_32F), np.float32)
+
     _means(guide, radius, mean_i)
     _means(source, radius, mean_p)
-    _means(np.asarray(cv2.multiply(guide, source, product, dtype=depth)), radius, covariance)
-    _means(np.asarray(cv2.multiply(guide, guide, product, dtype=depth)), radius, variance)
+    _means(product(guide, source), radius, covariance)
+    _means(product(guide, guide), radius, variance)
     covariance -= np.multiply(mean_i, mean_p, out=spare)
     variance -= np.multiply(mean_i, mean_i, out=spare)
     variance += np.float32(eps * 255**2 if codes else eps)

@@ -5,7 +5,8 @@ zero point, and then computes in float or not at all. Activations' ranges are ta
 activations on photographs, weights are quantized for every output channel by itself, biases are corrected
 for the mean error. The first convolution and the last two stay in float, for they carry the picture itself
 at full size: in eight bits a half-trained style's pictures were off by 3.1 code values on average (the last
-two quantized but for the very last), in float by 0.5, for the same time.
+two quantized but for the very last), in float by 0.5, for the same time. A generator that gives a difference
+from the picture says in `float_convolutions` that fewer have to.
 
 Needs the packages nncf, onnx and onnxruntime.
 """
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from engines.errors import StyleError
 from engines.export import write_card
 from engines.files import replace_file
+from engines.generators import find
 from engines.style import CARD, INT8_GRAPH, Style, file_sha256
 from engines.telemetry import without_telemetry
 
@@ -35,6 +37,8 @@ with without_telemetry():
 
 SIZE = 256
 """Pixels a side of the pictures that the ranges are taken from."""
+FLOAT_CONVOLUTIONS = (0, -2, -1)
+"""Which convolutions stay in float, by their place in the graph."""
 ENOUGH = 128
 """Photographs that are looked at, at most."""
 
@@ -57,7 +61,7 @@ def quantize_style(style: Style, photographs: Iterable[NDArray[np.uint8]]) -> St
             nncf.Dataset(pictures, lambda picture: {"picture": picture}),
             subset_size=len(pictures),
             preset=nncf.QuantizationPreset.PERFORMANCE,
-            ignored_scope=nncf.IgnoredScope(names=_float_layers(model)),
+            ignored_scope=nncf.IgnoredScope(names=_float_layers(model, style.generator)),
         )
     onnx.checker.check_model(quantized, full_check=True)
     data = quantized.SerializeToString()
@@ -65,10 +69,10 @@ def quantize_style(style: Style, photographs: Iterable[NDArray[np.uint8]]) -> St
     return _enter(style)
 
 
-def _float_layers(model: onnx.ModelProto) -> list[str]:
-    """The names of the first convolution and the last two."""
+def _float_layers(model: onnx.ModelProto, generator: str) -> list[str]:
+    """The names of the convolutions that stay in float."""
     convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
-    return [convolutions[0], *convolutions[-2:]]
+    return [convolutions[at] for at in getattr(find(generator), "float_convolutions", FLOAT_CONVOLUTIONS)]
 
 
 def _middle(photo: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from engines import export
 from engines.errors import EngineError, StyleError
 from engines.export import OPSET, export_onnx, save_style
 from engines.generators import create
+from engines.generators.fold import fold_last, folded
 from engines.style import load_style
 
 
@@ -32,6 +33,33 @@ class Small(nn.Module):
         return picture + nn.functional.leaky_relu(self.conv(picture), 0.2)
 
 
+@pytest.mark.parametrize("kernel", [3, 7])
+@pytest.mark.parametrize("padding_mode", ["zeros", "reflect"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_folded_convolution_is_the_convolution(kernel: int, padding_mode: str, bias: bool) -> None:
+    torch.manual_seed(kernel)
+    conv = nn.Conv2d(5, 3, kernel, padding=kernel // 2, padding_mode=padding_mode, bias=bias).double()
+    picture = torch.randn(2, 5, 18, 26, dtype=torch.float64)
+    with torch.inference_mode():
+        assert torch.allclose(folded(conv).double()(picture), conv(picture), atol=1e-6)
+
+
+def test_what_cannot_be_folded_stays() -> None:
+    class Mixed(nn.Sequential):
+        size_multiple = 2
+
+    layers = [nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 3, 3, stride=2, padding=1), nn.Conv2d(8, 3, 3)]
+    last = nn.Conv2d(8, 3, 3, padding=1)
+    mixed = Mixed(*layers, last)
+    fold_last(mixed)
+    assert list(mixed)[:3] == layers
+    assert mixed[3] is not last
+    mixed[3] = last
+    Mixed.size_multiple = 1
+    fold_last(mixed)
+    assert mixed[3] is last
+
+
 def test_the_graph_is_whole_tidy_and_free_in_size(style_folder: Path) -> None:
     model = onnx.load(load_style(style_folder).graph)
     onnx.checker.check_model(model, full_check=True)
@@ -39,7 +67,13 @@ def test_the_graph_is_whole_tidy_and_free_in_size(style_folder: Path) -> None:
     for value, name in ((model.graph.input[0], "picture"), (model.graph.output[0], "cartoon")):
         sizes = [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
         assert (value.name, sizes) == (name, [1, 3, "height", "width"])
-    assert {node.op_type for node in model.graph.node} == {"Conv", "LeakyRelu", "Add", "Resize"}
+    assert {node.op_type for node in model.graph.node} == {
+        "Conv",
+        "LeakyRelu",
+        "Add",
+        "Resize",
+        "DepthToSpace",
+    }
     data = model.SerializeToString()
     for trace in (b"site-packages", b"stack_trace", str(Path.cwd()).encode(), str(Path.home()).encode()):
         assert trace not in data

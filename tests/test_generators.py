@@ -79,8 +79,8 @@ def _lwcomicgan() -> int:
 
 
 def _lite() -> int:
-    convs = [(12, 32), (32, 64), *8 * [(64, 64)], (64, 32), (32, 32), (32, 12)]
-    return sum(_conv(3, a, b) + b for a, b in convs)
+    ends = _conv(3, 48, 64) + 64 + _conv(3, 64, 48) + 48
+    return ends + 8 * (_conv(3, 64, 64) + 64)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def _lite() -> int:
         ("cartoon-to-human", _cyclegan(), 11_383_427),
         ("cartoongan", _cartoongan(), 11_124_931),
         ("cyclegan", _cyclegan(), 11_383_427),
-        ("lite", _lite(), 348_588),
+        ("lite", _lite(), 350_832),
         ("lwcomicgan", _lwcomicgan(), 2_778_995),
         ("resnet18", _resnet18(), 22_001_923),
         ("unet", 1_467_075, 1_467_075),
@@ -147,15 +147,14 @@ def test_these_start_as_the_identity(name: str) -> None:
         torch.testing.assert_close(create(name)(picture), picture, atol=1e-5, rtol=0)
 
 
-def test_lite_takes_a_fifth_of_the_unets_operations() -> None:
+def test_lite_takes_less_than_a_fifth_of_the_unets_operations() -> None:
     def operations(name: str) -> int:
         picture = torch.zeros(1, 3, 360, 640)
         with FlopCounterMode(display=False) as counted, torch.no_grad():
             create(name)(picture)
         return counted.get_total_flops()
 
-    assert operations("lite") <= operations("unet") / 4
-    assert operations("lite") == pytest.approx(operations("unet") / 5, rel=0.05)
+    assert operations("unet") / 6 < operations("lite") < operations("unet") / 5
 
 
 def test_unknown_generator_is_one_sentence() -> None:

@@ -21,8 +21,9 @@ with without_telemetry():
 
 CPU_FACTS = Path("/proc/cpuinfo")
 STREAMS = 4
-"""Pictures drawn at the same time at most, where pictures a second count: each on cores of its own, so that no
-threads wait for each other, and in memory of its own. Beside an encoder, on two cores: 1.15 times as many."""
+"""Pictures drawn at the same time at most, where pictures a second count: each on cores of its own, so that
+no threads wait for each other, and in memory of its own. On two cores, beside an encoder: 1.15 times as many
+a second."""
 _HINT = {"fp32": Type.f32, "bf16": Type.bf16, "fp16": Type.f16}
 _NAME: dict[Type, Precision] = {Type.f32: "fp32", Type.bf16: "bf16", Type.f16: "fp16"}
 
