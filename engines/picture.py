@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -53,6 +54,8 @@ class Picture:
     duration: int = 0
     """In units of `time_base`; 0 where the source does not say."""
     colour: Colour = Colour()
+    is_key: bool = False
+    """Whether the source codes it by itself: reading can begin there."""
 
     def __post_init__(self) -> None:
         chroma = ((self.height + 1) // 2, (self.width + 1) // 2)
@@ -69,6 +72,13 @@ class Picture:
     def height(self) -> int:
         """Pixels."""
         return int(self.y.shape[0])
+
+    def check(self) -> int:
+        """CRC-32 of the samples, plane after plane."""
+        check = 0
+        for plane in (self.y, self.u, self.v):
+            check = zlib.crc32(plane.tobytes(), check)
+        return check
 
     def __repr__(self) -> str:
         return (

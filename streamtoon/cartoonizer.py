@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -15,10 +16,8 @@ from numpy.typing import NDArray
 from engines.engine import Engine, open_engine
 from engines.picture import Picture
 from engines.style import DEFAULT_STYLE, load_style
-from streamtoon.pipeline import Progress, run
-from streamtoon.report import EngineReport, ImageReport, MediaReport, Report
-from streamtoon.side_by_side import side_by_side as join
-from streamtoon.side_by_side import side_by_side_size
+from streamtoon.pipeline import Progress
+from streamtoon.report import EngineReport, ImageReport, MediaReport, Report, engine_report
 
 if TYPE_CHECKING:
     from streamtoon.media import MediaInfo
@@ -71,7 +70,7 @@ class Cartoonizer:
             "strength": strength,
         }
         self._engine: Engine | None = None
-        self._opened_for: tuple[int, int, Fraction | None, bool] | None = None
+        self._opened_for: tuple[object, ...] | None = None
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """One picture, RGB uint8 of height x width x 3, as a cartoon of the same shape.
@@ -101,8 +100,10 @@ class Cartoonizer:
         codec: str | None = None,
         crf: int | None = None,
         preset: str | None = None,
-        on_error: Literal["repair", "stop"] = "repair",
         overwrite: bool = False,
+        on_error: Literal["repair", "stop"] = "repair",
+        resume: bool = True,
+        stop: threading.Event | None = None,
         on_progress: Callable[[Progress], object] | None = None,
     ) -> Report:
         """Convert a video file: same frames, times and sound, only drawn.
@@ -111,64 +112,41 @@ class Cartoonizer:
         seconds from the beginning of the file. `codec`, `crf` and `preset` are FFmpeg's, None for a good
         default. `on_error` "stop" ends with an InputError at the first damage in the source; "repair" keeps
         what can be decoded and counts the rest in the report's warnings. `on_progress` is called about ten
-        times a second in the calling thread; what it raises stops the conversion. `target` appears when it
-        is whole, or not at all.
+        times a second in the calling thread; what it raises stops the conversion.
 
-        Raises InputError, OutputError and EngineError, each with a sentence for the user.
+        `target` appears when it is whole, or not at all. Until then, finished parts are kept in a file beside
+        it, and whatever ended this call, the same call goes on from there; `resume` False begins afresh. When
+        `stop` is set, by another thread or a signal's handler, the part at hand is finished.
+
+        Raises InputError, OutputError and EngineError, each with a sentence for the user, and UnfinishedError
+        when it was stopped.
         """
-        from streamtoon.media import Sink, Source
-        from streamtoon.media.orientation import Orientation
-        from streamtoon.standard_input import StandardInput
+        from streamtoon.artist import Artist
+        from streamtoon.conversion import Conversion
 
         _one_of("on_error", on_error, ("repair", "stop"))
         began = time.perf_counter()
-        stdin = StandardInput() if source == "-" else None
-        part: dict[str, Any] = {"start": start, "end": end, "on_error": on_error}
-        with stdin.open(**part) if stdin else Source(source, **part) as opened:
-            info = opened.info
-            side = Orientation.of(info.display_matrix).right
-            width, height = info.width, info.height
-            if side_by_side:
-                width, height = side_by_side_size(width, height, side)
-            with Sink(
-                target,
-                opened,
-                width=width,
-                height=height,
-                codec=codec,
-                crf=crf,
-                preset=preset,
-                overwrite=overwrite,
-            ) as sink:
-                engine = self.open(info.width, info.height, info.rate, throughput=True)
-                reused_before = engine.reused
-
-                def begin(picture: Picture) -> Callable[[], Picture]:
-                    drawn = engine.start(picture)
-                    return (lambda: join(picture, drawn(), side)) if side_by_side else drawn
-
-                outcome = run(
-                    opened,
-                    begin,
-                    sink.write,
-                    workers=engine.at_a_time,
-                    total=opened.expected_frames,
-                    on_progress=on_progress,
-                    unblock=stdin.stop if stdin else opened.stop,
-                )
+        conversion = Conversion(
+            source,
+            target,
+            reading={"start": start, "end": end, "on_error": on_error},
+            writing={"codec": codec, "crf": crf, "preset": preset, "overwrite": overwrite},
+            artist=Artist(self._open, self._style, self._settings, side_by_side),
+        )
+        done = conversion.run(resume=resume, stop=stop, on_progress=on_progress)
         seconds = time.perf_counter() - began
-        assert sink.info is not None, "a Sink that is left in peace knows what it wrote"
         return Report(
-            frames_in=outcome.frames_in,
-            frames_out=outcome.frames_out,
-            reused=engine.reused - reused_before,
+            frames_in=done.kept + done.outcome.frames_in,
+            frames_out=done.kept + done.outcome.frames_out,
+            kept=done.kept,
+            reused=done.reused,
             seconds=round(seconds, 3),
-            fps=round(outcome.frames_out / seconds, 2),
-            stages=outcome.stages,
-            engine=self.facts,
-            input=_media_report(source, info),
-            output=_media_report(target, sink.info),
-            warnings=tuple(dict.fromkeys([*opened.warnings, *sink.warnings])),
+            fps=round(done.outcome.frames_out / seconds, 2),
+            stages=done.outcome.stages,
+            engine=done.engine,
+            input=_media_report(source, done.info),
+            output=_media_report(target, done.written),
+            warnings=tuple(dict.fromkeys(done.warnings)),
         )
 
     def image(self, source: str | Path, target: str | Path, *, overwrite: bool = False) -> ImageReport:
@@ -193,11 +171,16 @@ class Cartoonizer:
 
         Raises EngineError when no engine can do what the settings ask for, or the style has no lite form.
         """
-        asked = (width, height, rate, throughput)
+        return self._open(width, height, rate, throughput, self._settings)
+
+    def _open(
+        self, width: int, height: int, rate: Fraction | None, throughput: bool, settings: dict[str, Any]
+    ) -> Engine:
+        asked = (width, height, rate, throughput, settings)
         if self._engine is None or self._opened_for != asked:
             self.close()
             self._engine = open_engine(
-                self._style, width=width, height=height, rate=rate, throughput=throughput, **self._settings
+                self._style, width=width, height=height, rate=rate, throughput=throughput, **settings
             )
             self._opened_for = asked
         return self._engine
@@ -207,17 +190,7 @@ class Cartoonizer:
         """What the open engine is. Raises ValueError before the first picture."""
         if self._engine is None:
             raise ValueError("no engine is open yet: convert a picture or call open(width, height) first")
-        facts = self._engine.facts
-        return EngineReport(
-            backend=facts.backend,
-            device=facts.device,
-            precision=facts.precision,
-            generator=facts.generator,
-            style=facts.style,
-            quality=facts.quality,
-            scale=round(facts.scale, 4),
-            reason=facts.reason,
-        )
+        return engine_report(self._engine.facts)
 
     def close(self) -> None:
         """Free the engine. The next picture opens it again."""

@@ -5,7 +5,8 @@
           ├── StyleError          a style is unknown, incomplete or damaged
           ├── EngineError         no engine can do what was asked: missing package, device or precision
           ├── InputError          a source cannot be read
-          └── OutputError         a destination cannot be written
+          ├── OutputError         a destination cannot be written
+          └── UnfinishedError     stopped on request; what is done is kept
 
 Anything else that comes out of streamtoon is a bug and keeps its traceback.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from engines.errors import EngineError, StreamtoonError, StyleError
 
-__all__ = ["EngineError", "InputError", "OutputError", "StreamtoonError", "StyleError"]
+__all__ = ["EngineError", "InputError", "OutputError", "StreamtoonError", "StyleError", "UnfinishedError"]
 
 
 class InputError(StreamtoonError):
@@ -23,3 +24,7 @@ class InputError(StreamtoonError):
 
 class OutputError(StreamtoonError):
     """A destination cannot be written."""
+
+
+class UnfinishedError(StreamtoonError):
+    """A conversion was stopped on request; the same one, begun again, goes on from there."""

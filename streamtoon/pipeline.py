@@ -14,14 +14,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from engines.picture import Picture
 
-if TYPE_CHECKING:
-    from streamtoon.media import Passthrough
-
 T = TypeVar("T")
+Other = TypeVar("Other")
+"""What travels with the pictures and is none."""
 Stage = Literal["decode", "run", "encode"]
 STAGES: tuple[Stage, ...] = ("decode", "run", "encode")
 
@@ -73,11 +72,12 @@ class Outcome:
 
 
 def run(
-    source: Iterable[Picture | Passthrough],
+    source: Iterable[Picture | Other],
     start: Callable[[Picture], Callable[[], Picture]],
-    write: Callable[[Picture | Passthrough], object],
+    write: Callable[[Picture | Other], object],
     *,
     workers: int = 1,
+    before: int = 0,
     total: int | None = None,
     on_progress: Callable[[Progress], object] | None = None,
     unblock: Callable[[], object] | None = None,
@@ -88,7 +88,8 @@ def run(
     `source` is iterated in one thread. `start` is called in a second, picture by picture in their order, and
     gives the job that makes the picture's cartoon; jobs run in `workers` threads of their own. `write` is
     called in one more, again in order. What is no picture goes past the engine untouched and keeps its
-    place. `on_progress` is called in the caller's own thread every `interval` seconds and once at the end.
+    place. `before` pictures were written by an earlier run: progress counts on from there, and `total` has
+    them. `on_progress` is called in the caller's own thread every `interval` seconds and once at the end.
     `unblock` is called when the run has to end early: it makes a `source` give up that waits for more.
 
     Returns when all is written. Raises whatever the first failing part raised, after all threads have ended.
@@ -98,7 +99,7 @@ def run(
         threading.Thread(target=pipeline.guard, args=(stage,), name=f"streamtoon-{stage}", daemon=True)
         for stage in STAGES
     ]
-    meter = _Meter(pipeline, total)
+    meter = _Meter(pipeline, before, total)
     try:
         for thread in threads:
             thread.start()
@@ -198,21 +199,21 @@ class _Clock:
         return StageTime(round(sum(ordered) / len(ordered), 3), round(p95, 3))
 
 
-class _Pipeline:
+class _Pipeline(Generic[Other]):
     """The three stages and what they share."""
 
     def __init__(
         self,
-        source: Iterable[Picture | Passthrough],
+        source: Iterable[Picture | Other],
         start: Callable[[Picture], Callable[[], Picture]],
-        write: Callable[[Picture | Passthrough], object],
+        write: Callable[[Picture | Other], object],
         workers: int,
         unblock: Callable[[], object] | None,
     ) -> None:
         self._source, self._start, self._write, self._unblock = source, start, write, unblock
         self._workers = workers
-        self._decoded: _Queue[Picture | Passthrough] = _Queue(DEPTH)
-        self._drawn: _Queue[Future[Picture] | Passthrough] = _Queue(DEPTH + workers - 1)
+        self._decoded: _Queue[Picture | Other] = _Queue(DEPTH)
+        self._drawn: _Queue[Future[Picture] | Picture | Other] = _Queue(DEPTH + workers - 1)
         self._lock = threading.Lock()
         self.clocks: dict[Stage, _Clock] = {
             stage: _Clock(workers if stage == "run" else 1) for stage in STAGES
@@ -284,8 +285,9 @@ class _Pipeline:
 class _Meter:
     """Reads a running pipeline."""
 
-    def __init__(self, pipeline: _Pipeline, total: int | None) -> None:
+    def __init__(self, pipeline: _Pipeline[Any], before: int, total: int | None) -> None:
         self._clocks = pipeline.clocks
+        self._before = before
         self._total = total
         self._start = time.perf_counter()
         self._marks: deque[tuple[float, int]] = deque([(self._start, 0)], maxlen=20)
@@ -296,7 +298,7 @@ class _Meter:
         if frames != self._marks[-1][1]:  # else two seconds without a picture would read as a standstill
             self._marks.append((now, frames))
         return Progress(
-            frames=frames,
+            frames=self._before + frames,
             total=self._total,
             seconds=now - self._start,
             fps=(frames - before) / max(1e-9, now - then),

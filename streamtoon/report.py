@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from engines.engine import EngineFacts
 from streamtoon.pipeline import Stage, StageTime
 
 
@@ -23,6 +24,20 @@ class EngineReport:
     """Working size over picture size."""
     reason: str
     """Why this quality, one clause for people."""
+
+
+def engine_report(facts: EngineFacts) -> EngineReport:
+    """What an engine says of itself, for people."""
+    return EngineReport(
+        backend=facts.backend,
+        device=facts.device,
+        precision=facts.precision,
+        generator=facts.generator,
+        style=facts.style,
+        quality=facts.quality,
+        scale=round(facts.scale, 4),
+        reason=facts.reason,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +60,14 @@ class Report:
 
     frames_in: int
     frames_out: int
+    kept: int
+    """Of them, those that an earlier run of the same conversion had drawn before it was ended."""
     reused: int
-    """Of them, those equal to the picture before them sample by sample, which cost no drawing."""
+    """Of those drawn now, the ones equal to the picture before them sample by sample, which cost nothing."""
     seconds: float
     """From the call to the finished file, opening the engine included."""
     fps: float
-    """`frames_out` per second of `seconds`."""
+    """Pictures drawn now per second of `seconds`."""
     stages: dict[Stage, StageTime]
     engine: EngineReport
     input: MediaReport

@@ -28,8 +28,15 @@ def _no_own_styles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `make_style` makes it."""
+    pytest.importorskip("torch")
+    return make_style(tmp_path_factory.mktemp("styles") / "shaken")
+
+
+def make_style(folder: Path) -> Path:
     """A style around an untrained UNet whose weights are shaken a little: it changes every pixel, mildly."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     from engines.export import save_style
     from engines.generators import create
 
@@ -50,7 +57,6 @@ def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "guided_filter": {"radius": 1, "eps": 3e-4},
         "data": [{"name": "nothing", "licence": "CC0-1.0", "source": ""}],
     }
-    folder = tmp_path_factory.mktemp("styles") / "shaken"
     save_style(folder, generator, card)
     return folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -107,12 +108,21 @@ def video(
     ] = None,
     on_error: OnErrorOption = "repair",
     overwrite: OverwriteOption = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--no-resume",
+            help="Go on with what an earlier run of the same command has left beside OUT, or begin afresh.",
+            rich_help_panel=OUTPUT_PANEL,
+        ),
+    ] = True,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Turn a video into a cartoon: same length, same sound, same sync.
 
-    Frames, times, sound, subtitles, chapters and rotation are kept. OUT appears when it is whole.
+    Frames, times, sound, subtitles, chapters and rotation are kept. OUT appears when it is whole. Whatever
+    ends the work before, the same command goes on from there: finished parts wait in OUT.unfinished.
     """
     if as_json and target == PIPE:
         raise typer.BadParameter("--json and a video cannot both go to standard output")
@@ -131,6 +141,7 @@ def video(
         "preset": preset,
         "on_error": on_error,
         "overwrite": overwrite,
+        "resume": resume,
     }
     with Cartoonizer(
         DEFAULT_STYLE if style is None else style,
@@ -159,10 +170,13 @@ def _one(
     to_stderr: bool,
 ) -> Report:
     from streamtoon.cli.progress import shown
+    from streamtoon.cli.stopping import stoppable
+    from streamtoon.conversion import can_be_kept
 
     name = "standard input" if source == PIPE else Path(source).name
-    with shown(name, quiet=quiet) as on_progress:
-        report = cartoonizer.video(source, target, on_progress=on_progress, **options)
+    stopping = stoppable() if can_be_kept(source, target) else nullcontext()
+    with stopping as stop, shown(name, quiet=quiet) as on_progress:
+        report = cartoonizer.video(source, target, stop=stop, on_progress=on_progress, **options)
     say_warnings(report.warnings)
     if not quiet:
         say(summary(report), stderr=to_stderr)
@@ -173,10 +187,12 @@ def summary(report: Report) -> str:
     """One line for a person."""
     engine = report.engine
     target = "standard output" if report.output.path == PIPE else report.output.path
+    kept = f"{report.kept} of them from an earlier run, " if report.kept else ""
     again = f"{report.reused} of them like the one before, " if report.reused else ""
     return (
-        f"{target}: {report.frames_out} frames in {report.seconds:.1f} s ({report.fps:.1f} fps), {again}"
-        f"{engine.style} by {engine.backend} {engine.precision} on {engine.device}, {engine.quality}"
+        f"{target}: {report.frames_out} frames in {report.seconds:.1f} s ({report.fps:.1f} fps), "
+        f"{kept}{again}{engine.style} by {engine.backend} {engine.precision} on {engine.device}, "
+        f"{engine.quality}"
     )
 
 

@@ -41,7 +41,7 @@ class Converter:
         self._graph: Graph | None = None
         self._interlaced = False
         self._pushed = 0
-        self._times: deque[tuple[int, int]] = deque()
+        self._times: deque[tuple[int, int, bool]] = deque()
 
     def convert(self, frame: VideoFrame, pts: int, duration: int) -> Iterator[Picture]:
         """The Pictures that are ready once `frame` is in: one, or none while a filter looks ahead.
@@ -55,7 +55,7 @@ class Converter:
             self._shape = shape
             with self._errors_told(shape):
                 self._graph = None if is_plain(shape, self._target) else build_graph(shape, self._target)
-        self._times.append((pts, duration))
+        self._times.append((pts, duration, frame.key_frame))
         if self._graph is None:
             yield self._picture(frame)
             return
@@ -67,6 +67,11 @@ class Converter:
         with self._errors_told(shape):
             self._graph.vpush(frame)
         yield from self._pull(self._graph, shape)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the latest frame was taken as it is, by itself."""
+        return self._graph is None
 
     def flush(self) -> Iterator[Picture]:
         """The Pictures that a filter still holds."""
@@ -97,12 +102,12 @@ class Converter:
 
     def _picture(self, frame: VideoFrame) -> Picture:
         # Times go around the filters: the nth frame out is the nth that went in.
-        pts, duration = self._times.popleft()
+        pts, duration, is_key = self._times.popleft()
         if frame.format.name.startswith("gray"):
             y, u, v = _grey_planes(frame)
         else:
             y, u, v = (view(plane) for plane in frame.planes)
-        return Picture(y, u, v, pts, self._info.time_base, duration, self._info.colour)
+        return Picture(y, u, v, pts, self._info.time_base, duration, self._info.colour, is_key)
 
     def _shape_of(self, frame: VideoFrame) -> Shape:
         tags, name = read_tags(frame), frame.format.name

@@ -28,8 +28,8 @@ class VideoDecoder:
 
     def __init__(self, stream: VideoStream, name: str, *, strict: bool = False) -> None:
         self._stream, self._name, self.strict = stream, name, strict
-        stream.thread_type = "AUTO"
         if not stream.codec_context.is_open:
+            stream.thread_type = "AUTO"
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         self._bad_packets = self._bad_pictures = 0
         self.read_errors = 0

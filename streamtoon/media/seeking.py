@@ -34,13 +34,13 @@ def open_at(path: str | Path | BinaryIO, start: float | None) -> tuple[OpenedVid
     # Cover art comes first in a file and is lost by seeking.
     covers = _read_covers(video)
     wanted = origin_of(video) + Fraction(start).limit_denominator(1_000_000)
-    if _seek(video, wanted):
+    if seek(video, wanted):
         return video, covers
     video.close()
     return open_video(path), covers
 
 
-def _seek(video: OpenedVideo, wanted: Fraction) -> bool:
+def seek(video: OpenedVideo, wanted: Fraction) -> bool:
     """Go to a key frame at or before `wanted`; False when none was found."""
     time_base = video.stream.time_base
     back = Fraction(1, 2)

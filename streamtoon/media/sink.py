@@ -24,6 +24,7 @@ from streamtoon.media.packets import Passthrough
 from streamtoon.media.routes import CopyRoute, Route, add_route
 from streamtoon.media.source import Source
 from streamtoon.media.video import VideoEncoder
+from streamtoon.media.work import CodedPicture
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +75,18 @@ class Sink:
         self._file: HiddenFile | None = None
         target: str | BinaryIO
         if path == "-" or not isinstance(path, (str, Path)):
-            self._kind, self.name = MATROSKA, "standard output"
+            self.kind, self.name = MATROSKA, "standard output"
             target = sys.stdout.buffer if isinstance(path, (str, Path)) else path
         else:
-            self._kind, self.name = kind_of(Path(path)), str(path)
+            self.kind, self.name = kind_of(Path(path)), str(path)
             self._file = HiddenFile(Path(path), source=source.opened.path, overwrite=overwrite)
             target = f"file:{self._file.hidden}"
-        choice = choose_encoder(self._kind, codec, crf, preset)
+        self.choice: EncoderChoice = choose_encoder(self.kind, codec, crf, preset)
         self._video: VideoEncoder
         self._routes: dict[int, Route] = {}
         with self._errors_told():
             self._container = self._open(target)
-            self._add_streams(choice, width or source.info.width, height or source.info.height)
+            self._add_streams(width or source.info.width, height or source.info.height)
 
     # --- what it takes ---------------------------------------------------------------------------
 
@@ -94,13 +95,27 @@ class Sink:
         """Pictures written so far."""
         return self._video.frames
 
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds per unit of the pictures' times, as they are encoded."""
+        return self._video.time_base
+
     def write(self, item: Picture | Passthrough) -> None:
         """Take one picture or packet, in the order that the source gave them. Raises OutputError."""
         with self._errors_told():
             if isinstance(item, Picture):
-                self._video.write(item)
+                self._container.mux(self._video.encode(item))
             elif item.stream_index in self._routes:
                 self._routes[item.stream_index].write(item.packet)
+
+    def write_coded(self, coded: CodedPicture) -> None:
+        """Take one picture that was coded before, in the encoder's order. Raises OutputError."""
+        with self._errors_told():
+            self._container.mux(self._video.adopt(coded))
+
+    def abandon(self) -> None:
+        """Leave it at the checks: nothing is written."""
+        self._abandon()
 
     def __enter__(self) -> Sink:
         if self._file is not None:
@@ -125,7 +140,8 @@ class Sink:
             return
         try:
             with self._errors_told():
-                self._video.finish()
+                if not self._video.has_adopted:
+                    self._container.mux(self._video.drain())
                 for route in self._routes.values():
                     route.finish()
                 audio = tuple(s.codec_context.codec.canonical_name for s in self._container.streams.audio)
@@ -137,7 +153,7 @@ class Sink:
             self._file.publish()
         self.info = Written(
             path=self.name,
-            container=self._kind.format,
+            container=self.kind.format,
             width=self._video.width,
             height=self._video.height,
             duration=float(self._video.duration),
@@ -147,12 +163,12 @@ class Sink:
         )
 
     def __repr__(self) -> str:
-        return f"Sink({self.name!r}, {self._kind.name}, {self.frames} written)"
+        return f"Sink({self.name!r}, {self.kind.name}, {self.frames} written)"
 
     # --- how it gets there -----------------------------------------------------------------------
 
     def _open(self, target: str | BinaryIO) -> OutputContainer:
-        source, kind = self._source, self._kind
+        source, kind = self._source, self.kind
         original = source.opened.container
         bases = [s.time_base for s in (source.opened.stream, *source.copied) if s.time_base]
         sounds = (s.codec_context for s in original.streams.audio)
@@ -168,19 +184,19 @@ class Sink:
         container.set_chapters(source.chapters())
         return container
 
-    def _add_streams(self, choice: EncoderChoice, width: int, height: int) -> None:
+    def _add_streams(self, width: int, height: int) -> None:
         """One stream for each of the source's, in its order."""
         main = self._source.opened.stream
         for stream in self._source.opened.container.streams:
             if stream is main:
                 self._video = VideoEncoder(
-                    self._container, self._kind, choice, self._source.info, (width, height), self.warnings
+                    self._container, self.kind, self.choice, self._source.info, (width, height), self.warnings
                 )
                 self._video.stream.metadata.update(stream_tags(main.metadata))
                 self._video.stream.disposition = main.disposition
             else:
                 self._routes[stream.index] = add_route(
-                    self._container, self._kind, self._source, stream, self.warnings
+                    self._container, self.kind, self._source, stream, self.warnings
                 )
 
     def _abandon(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -21,7 +22,7 @@ from streamtoon.media.decode import VideoDecoder
 from streamtoon.media.opening import OpenedVideo, is_cover_art
 from streamtoon.media.packets import Passthrough
 from streamtoon.media.probe import MediaInfo, believable_rate, describe
-from streamtoon.media.seeking import open_at, origin_of
+from streamtoon.media.seeking import open_at, origin_of, seek
 from streamtoon.media.timestamps import Clock, Cut, Timeline
 
 if TYPE_CHECKING:
@@ -76,25 +77,22 @@ class Source:
     def _prepare(self, start: float | None, end: float | None) -> None:
         container, stream = self.opened.container, self.opened.stream
         time_base = stream.time_base or Fraction(1, 90000)
-        rate = believable_rate(stream)
         try:
             self.cut = Cut.of(start, end, origin_of(self.opened))
         except ValueError as error:
             raise InputError(f"{self.opened.name}: {error}.") from error
         # What lies before a cut may be damaged for all that is wanted of it.
         strict = self.on_error == "stop" and self.cut.start is None
-        self._decoder = VideoDecoder(stream, self.opened.name, strict=strict)
         early = -(stream.start_time or 0) * time_base if self.cut.start is None else Fraction(0)
-        self._timeline = Timeline(container.format.flags, max(Fraction(0), early))
-        self._clock = Clock(time_base, rate)
+        self._early = max(Fraction(0), early)
         self.copied: list[Stream] = [
             s
             for s in container.streams
             if s is not stream and s.type in ("audio", "video", "subtitle", "data")
         ]
         """Streams whose packets are passed on."""
-        self._raw = self._cut_items()
-        self._ahead: deque[Timed | Passthrough] = deque()
+        self._decoding = True
+        self._begin_reading(strict=strict)
         first = self._find_first()
         self.info: MediaInfo = describe(self.opened, first[0])
         if self.cut.start is not None:
@@ -102,7 +100,16 @@ class Source:
             self._decoder.forget_damage()  # what came before the cut, from wherever the search ended
             self._decoder.strict = self.on_error == "stop"
         self._converter = Converter(self.info, self.warnings)
-        self._items = self._finished_items()
+
+    def _begin_reading(self, *, strict: bool) -> None:
+        """Everything that remembers what came before begins anew, where the container now stands."""
+        stream = self.opened.stream
+        self._decoder = VideoDecoder(stream, self.opened.name, strict=strict)
+        self._timeline = Timeline(self.opened.container.format.flags, self._early)
+        self._clock = Clock(stream.time_base or Fraction(1, 90000), believable_rate(stream))
+        self._raw = self._cut_items()
+        self._ahead: deque[Timed | Passthrough] = deque()
+        self._items: Iterator[Picture | Passthrough] = self._finished_items()
 
     # --- what it gives ---------------------------------------------------------------------------
 
@@ -113,6 +120,55 @@ class Source:
     def pictures(self) -> Iterator[Picture]:
         """Only the pictures."""
         return (item for item in self if isinstance(item, Picture))
+
+    def beside(self) -> Iterator[Passthrough]:
+        """Only the packets between them; no picture is decoded any more."""
+        self._decoding = False
+        return (item for item in self._shifted(self._all_items()) if isinstance(item, Passthrough))
+
+    @property
+    def can_seek(self) -> bool:
+        """Whether all so far was as a file says it: then any key frame gives the same pictures by itself."""
+        whole = not (self._decoder.damaged or self._decoder.read_errors)
+        steady = not (self._clock.mended or self._timeline.leaps)
+        return whole and steady and self._converter.is_plain and self.opened.path is not None
+
+    def skip_to(self, count: int, pts: int, check: int) -> bool:
+        """Make the picture at `pts`, which has `count` before it, the next one, by seeking.
+
+        False where there is no picture at that time that `check` (see Picture.check) is of; there is nothing
+        to be had of this Source any more then.
+        """
+        wanted = pts * self.info.time_base + self.shift - self._early
+        if not seek(self.opened, wanted):
+            return False
+        self._begin_reading(strict=False)
+        for dropped, picture in enumerate(self.pictures()):
+            if picture.pts >= pts:
+                if picture.pts != pts or picture.check() != check:
+                    return False
+                self._decoder.forget_damage()  # of pictures that look back across the key frame
+                self._decoder.packets_seen += count - dropped
+                self._decoder.strict = self.on_error == "stop"
+                self._put_back(picture, count)
+                return True
+        return False
+
+    def skip(self, count: int, check: int) -> bool:
+        """Drop the next `count` pictures; False where `check` is not of the one after them."""
+        pictures = self.pictures()
+        for _ in range(count):
+            if next(pictures, None) is None:
+                return False
+        following = next(pictures, None)
+        if following is None or following.check() != check:
+            return False
+        self._put_back(following, count)
+        return True
+
+    def _put_back(self, picture: Picture, count: int) -> None:
+        self._items = chain([picture], self._items)
+        self.frames = count
 
     @property
     def expected_frames(self) -> int | None:
@@ -204,17 +260,21 @@ class Source:
         for packet in self._decoder.packets(self.opened.container, (stream, *self.copied)):
             self._timeline.place(packet, dense=packet.stream_index in dense)
             if packet.stream_index == stream.index:
-                yield from self._decoder.decode(packet)
+                if self._decoding:
+                    yield from self._decoder.decode(packet)
             elif is_cover_art(packet.stream):
                 self.covers.setdefault(packet.stream_index, bytes(packet))
             else:
                 yield Passthrough(packet, packet.stream_index)
-        yield from self._decoder.flush()
+        if self._decoding:
+            yield from self._decoder.flush()
 
     def _cut_items(self) -> Iterator[Timed | Passthrough]:
         """What lies within the cut, with the times it has in the file."""
         time_base = self.opened.stream.time_base or Fraction(1, 90000)
-        open_streams = {s.index for s in self.copied if s.type == "audio"} | {self.opened.stream.index}
+        open_streams = {s.index for s in self.copied if s.type == "audio"}
+        if self._decoding:
+            open_streams.add(self.opened.stream.index)
         for item in self._read():
             if isinstance(item, Passthrough):
                 time, index = item.time, item.stream_index

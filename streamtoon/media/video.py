@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
 from av.codec.context import Flags
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -18,6 +22,7 @@ from streamtoon.media.encoders import EncoderChoice, add_video
 from streamtoon.media.orientation import Orientation
 from streamtoon.media.palette import Palette
 from streamtoon.media.probe import MediaInfo
+from streamtoon.media.work import CodedPicture
 
 _MPEG4_QUALITY = 3
 """Quantiser of MPEG-4 Part 2, 1 (best) to 31."""
@@ -27,8 +32,23 @@ _MAX_GRID = 120
 """Pictures per second up to which a container that counts pictures may count them on the finest grid."""
 
 
+@dataclass(slots=True)
+class Times:
+    """Where a video has got to, in its stream's time base."""
+
+    first: int
+    """Timestamp of its first picture."""
+    last: int
+    """Timestamp of its latest picture."""
+    until: int
+    """When that one ends."""
+
+
 class VideoEncoder:
-    """Encodes Pictures of one size into a stream of `container`."""
+    """Encodes Pictures of one size for a stream of `container`.
+
+    `times` are those of the pictures before, where others have been encoded of the same video.
+    """
 
     def __init__(
         self,
@@ -38,6 +58,7 @@ class VideoEncoder:
         info: MediaInfo,
         size: tuple[int, int],
         warnings: list[str],
+        times: Times | None = None,
     ) -> None:
         self._container, self._kind, self._info, self._warnings = container, kind, info, warnings
         self._choice = choice
@@ -46,13 +67,13 @@ class VideoEncoder:
         self._frame_size = self._even(*self._orientation.size(*size))
         self.width, self.height = self._coded_size()
         """Pixels, as coded."""
-        self._time_base = self._choose_time_base()
+        self.time_base = self._choose_time_base()
+        """Seconds per unit of its packets' times."""
         self.frames = 0
         """Pictures written so far."""
-        self.duration = Fraction(0)
-        """Seconds from the first picture's start to the last one's end."""
-        self._first: int | None = None
-        self._last = 0
+        self.times = times
+        """None before the first picture."""
+        self._last_dts: int | None = None
         self._palette = Palette(self.width, self.height, info.colour) if choice.name == "gif" else None
         self.stream: VideoStream = add_video(container, kind, choice, info.rate)
         self._configure()
@@ -62,19 +83,49 @@ class VideoEncoder:
         """The codec's name, e.g. "h264"."""
         return self._choice.codec
 
-    def write(self, picture: Picture) -> None:
-        """Encode one picture. Raises ValueError for one of another size than announced."""
+    @property
+    def duration(self) -> Fraction:
+        """Seconds from the first picture's start to the last one's end."""
+        return (self.times.until - self.times.first) * self.time_base if self.times else Fraction(0)
+
+    def encode(self, picture: Picture) -> Sequence[Packet[VideoStream]]:
+        """What is ready after one picture. Raises ValueError for one of another size than announced."""
         if (picture.width, picture.height) != self._announced:
             raise ValueError(f"{picture} is not of the announced size {self._announced}")
         pts, duration = self._times(picture)
         frame = self._frame(picture)
-        frame.pts, frame.time_base, frame.duration = pts, self._time_base, duration
-        self._container.mux(self.stream.encode(frame))
+        frame.pts, frame.time_base, frame.duration = pts, self.time_base, duration
         self.frames += 1
+        return self.stream.encode(frame)
 
-    def finish(self) -> None:
-        """Bring what the encoder still holds into the container."""
-        self._container.mux(self.stream.encode(None))
+    def adopt(self, coded: CodedPicture) -> Packet[VideoStream]:
+        """A picture that an encoder of the same settings has coded before, as a packet of this stream.
+
+        Decoding times are moved where two parts meet: each begins as early as its reordering asks for, as if
+        nothing came before it.
+        """
+        packet: Packet[Any] = Packet(coded.data)
+        packet.stream, packet.time_base = self.stream, self.time_base
+        packet.pts, packet.duration, packet.is_keyframe = coded.pts, coded.duration, coded.is_key
+        late = self._last_dts is not None and coded.dts <= self._last_dts
+        packet.dts = self._last_dts = self._last_dts + 1 if late and self._last_dts is not None else coded.dts
+        until = coded.pts + coded.duration
+        if self.times is None:
+            self.times = Times(coded.pts, coded.pts, until)
+        else:
+            first, last = min(self.times.first, coded.pts), max(self.times.last, coded.pts)
+            self.times = Times(first, last, max(self.times.until, until))
+        self.frames += 1
+        return packet
+
+    @property
+    def has_adopted(self) -> bool:
+        """Whether its pictures came coded, so that the encoder holds none."""
+        return self._last_dts is not None
+
+    def drain(self) -> Sequence[Packet[VideoStream]]:
+        """What the encoder still holds; nothing can be encoded afterwards."""
+        return self.stream.encode(None)
 
     # --- setting up ------------------------------------------------------------------------------
 
@@ -120,7 +171,7 @@ class VideoEncoder:
         stream, context, info = self.stream, self.stream.codec_context, self._info
         context.width, context.height = self.width, self.height
         context.pix_fmt = self._choice.pixel_format
-        context.time_base = stream.time_base = self._time_base
+        context.time_base = stream.time_base = self.time_base
         context.thread_count = 0
         context.flags |= Flags.frame_duration
         if self._palette is None:
@@ -150,19 +201,16 @@ class VideoEncoder:
     def _times(self, picture: Picture) -> tuple[int, int]:
         """(pts, duration) in the encoder's time base."""
         time = picture.pts * picture.time_base
-        pts = round(time / self._time_base)
+        pts = round(time / self.time_base)
         length = picture.duration * picture.time_base or 1 / self._info.rate
-        duration = max(1, round((time + length) / self._time_base) - pts)
-        tick = self._kind.tick or self._time_base
+        duration = max(1, round((time + length) / self.time_base) - pts)
+        tick = self._kind.tick or self.time_base
         if time % tick:
             step = float(tick * 1000)
             self._warn(f"{self._kind.name} counts time in steps of {step:.3g} ms: timestamps are rounded.")
-        if self._first is None:
-            self._first = pts
-        elif pts <= self._last:
-            pts = self._last + 1
-        self._last = pts
-        self.duration = (pts + duration - self._first) * self._time_base
+        if self.times is not None and pts <= self.times.last:
+            pts = self.times.last + 1
+        self.times = Times(pts if self.times is None else self.times.first, pts, pts + duration)
         return pts, duration
 
     def _frame(self, picture: Picture) -> VideoFrame:

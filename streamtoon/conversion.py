@@ -1,0 +1,249 @@
+"""One video from a source to a target, drawn in parts that outlive whatever ends the process.
+
+Finished parts are kept beside the output. The same conversion, begun again, reads its source from the first
+part that is missing, draws with the engine that drew the others, and joins all of them as if it had never
+been stopped. What comes or goes through a pipe cannot be read or written twice, and is converted at once.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from streamtoon.artist import Artist
+from streamtoon.errors import InputError, OutputError, UnfinishedError
+from streamtoon.identity import difference, identity
+from streamtoon.media import MediaInfo, Sink, Source
+from streamtoon.media.containers import BY_EXTENSION
+from streamtoon.media.parts import PartWriter, in_parts, join
+from streamtoon.media.sink import Written
+from streamtoon.media.work import Work
+from streamtoon.pipeline import Outcome, Progress, run
+from streamtoon.report import EngineReport
+from streamtoon.standard_input import StandardInput
+
+BITS_PER_PIXEL = 0.1
+"""Of a coded cartoon, more than most take: for the estimate of the room that is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What came of a conversion."""
+
+    info: MediaInfo
+    written: Written
+    outcome: Outcome
+    engine: EngineReport
+    reused: int
+    kept: int
+    """Pictures that an earlier run had drawn."""
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What is converted, and how. `reading` and `writing` are arguments of Source and Sink."""
+
+    source: str | Path
+    target: str | Path
+    reading: Mapping[str, Any]
+    writing: Mapping[str, Any]
+    artist: Artist
+
+    def run(
+        self,
+        *,
+        resume: bool,
+        stop: threading.Event | None,
+        on_progress: Callable[[Progress], object] | None,
+    ) -> Converted:
+        """Draw it, in parts where they can be kept.
+
+        Without `resume`, what an earlier run has left is thrown away. When `stop` is set, the part at hand is
+        finished and UnfinishedError raised, or, where nothing can be kept, KeyboardInterrupt.
+
+        Raises InputError, OutputError and EngineError.
+        """
+        if can_be_kept(self.source, self.target):
+            return self._in_parts(resume, stop or threading.Event(), on_progress)
+        return self._at_once(stop, on_progress)
+
+    def _at_once(
+        self, stop: threading.Event | None, on_progress: Callable[[Progress], object] | None
+    ) -> Converted:
+        def watch(progress: Progress) -> None:
+            if stop is not None and stop.is_set():
+                raise KeyboardInterrupt
+            if on_progress is not None:
+                on_progress(progress)
+
+        stdin = StandardInput() if self.source == "-" else None
+        with stdin.open(**self.reading) if stdin else self._open() as source, self._sink(source) as sink:
+            engine = self.artist.open(source.info, None)
+            before = engine.reused()
+            outcome = run(
+                source,
+                engine.start,
+                sink.write,
+                workers=engine.workers,
+                total=source.expected_frames,
+                on_progress=watch,
+                unblock=stdin.stop if stdin else source.stop,
+            )
+        assert sink.info is not None, "a Sink that is left in peace knows what it wrote"
+        said = (*source.warnings, *sink.warnings)
+        return Converted(source.info, sink.info, outcome, engine.report, engine.reused() - before, 0, said)
+
+    def _in_parts(
+        self, resume: bool, stop: threading.Event, on_progress: Callable[[Progress], object] | None
+    ) -> Converted:
+        with self._open() as source:
+            info = source.info
+            facts = identity(Path(self.source), self.artist.style, self._settings())
+            # An output's checks come before the first picture; it is made when all pictures are there.
+            trial = self._sink(source)
+            trial.abandon()
+            warnings = list(trial.warnings)
+            with Work(Path(self.target)) as work:
+                engine, said = _earlier(work, facts) if resume else (None, [])
+                warnings += [*said, *self._room(source)]
+                kept, reused, outcome = work.pictures, 0, Outcome(0, 0, {})
+                if not work.complete:
+                    opened = self.artist.open(info, engine)
+                    engine, before = opened.report, opened.reused()
+                    if not work.parts:
+                        work.begin({**facts, "engine": json.dumps(asdict(engine))})
+                    writer = PartWriter(work, trial.kind, trial.choice, info, self.artist.size(info))
+                    with self._missing(source, work) as missing, _kept_when_interrupted(work, source):
+                        outcome = run(
+                            in_parts(missing, stop.is_set),
+                            opened.start,
+                            writer.write,
+                            workers=opened.workers,
+                            before=kept,
+                            total=source.expected_frames,
+                            on_progress=on_progress,
+                            unblock=missing.stop,
+                        )
+                        if writer.is_between_parts:
+                            raise UnfinishedError(_stopped(work, source))
+                        work.note("warnings", json.dumps(missing.warnings))
+                        writer.finish()
+                    reused = opened.reused() - before
+                assert engine is not None, "work that is complete has had an engine"
+                warnings += json.loads(work.facts()["warnings"])
+                written, said = self._join(work)
+                work.discard()
+        return Converted(info, written, outcome, engine, reused, kept, (*warnings, *said))
+
+    def _settings(self) -> dict[str, object]:
+        options = {**self.artist.settings, **self.reading, **self.writing}
+        del options["overwrite"]
+        return {**options, "container": Path(self.target).suffix.lower()}
+
+    def _open(self) -> Source:
+        return Source(self.source, **self.reading)
+
+    def _sink(self, source: Source) -> Sink:
+        width, height = self.artist.size(source.info)
+        return Sink(self.target, source, width=width, height=height, **self.writing)
+
+    def _room(self, source: Source) -> list[str]:
+        """A warning where the disk has hardly room for the parts and the output, as far as one can tell."""
+        pictures = source.expected_frames
+        if pictures is None:
+            return []
+        width, height = self.artist.size(source.info)
+        coded = pictures * width * height * BITS_PER_PIXEL / 8
+        folder = Path(self.target).absolute().parent
+        need = 2 * coded + Path(self.source).stat().st_size / 4
+        free = shutil.disk_usage(folder).free
+        if free >= need:
+            return []
+        left, needed = _size(free), _size(need)
+        return [f"The disk may become full: {folder} has {left} left, and about {needed} may be needed."]
+
+    @contextmanager
+    def _missing(self, source: Source, work: Work) -> Iterator[Source]:
+        """The source, with the first missing picture as its next."""
+        if not work.parts:
+            yield source
+            return
+        latest = work.parts[-1]
+        assert latest.next_pts is not None and latest.next_check is not None, "a next part is missing"
+        if latest.can_seek and source.skip_to(work.pictures, latest.next_pts, latest.next_check):
+            yield source
+            return
+        with self._open() as front:
+            if not front.skip(work.pictures, latest.next_check):
+                raise InputError(
+                    f"{self.source} no longer gives the pictures that it gave before; run the command with "
+                    "--no-resume, which draws all of them anew."
+                )
+            yield front
+
+    def _join(self, work: Work) -> tuple[Written, list[str]]:
+        with self._open() as source:
+            sink = self._sink(source)
+            try:
+                with sink:
+                    join(work, source, sink)
+            except OutputError as error:
+                raise OutputError(
+                    f"{str(error).rstrip('.')}; all pictures are drawn and kept in {work.path}, and the same "
+                    "command makes the file of them."
+                ) from error
+        assert sink.info is not None, "a Sink that is left in peace knows what it wrote"
+        return sink.info, sink.warnings
+
+
+def can_be_kept(source: str | Path, target: str | Path) -> bool:
+    """Whether parts can be kept: from a file, which can be read twice, to a format that takes them joined."""
+    try:
+        if "-" in (source, target) or not Path(source).is_file():
+            return False
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+    kind = BY_EXTENSION.get(Path(target).suffix.lower())
+    return kind is not None and kind.format != "gif"
+
+
+def _earlier(work: Work, facts: Mapping[str, str]) -> tuple[EngineReport | None, list[str]]:
+    """Loads the parts that can be used; the engine that drew them, and what is to be said."""
+    before = work.facts()
+    if not before:
+        return None, []
+    if changed := difference(before, facts):
+        return None, [f"The unfinished work in {work.path} is of no use ({changed}): it is begun afresh."]
+    work.load()
+    return (EngineReport(**json.loads(before["engine"])) if work.parts else None), []
+
+
+@contextmanager
+def _kept_when_interrupted(work: Work, source: Source) -> Iterator[None]:
+    """Ctrl-C says what is kept, where something is."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if work.parts:
+            raise UnfinishedError(_stopped(work, source)) from error
+        raise
+
+
+def _stopped(work: Work, source: Source) -> str:
+    total = source.expected_frames
+    of = f" of about {total}" if total else ""
+    return (
+        f"stopped: {work.pictures}{of} pictures are done and kept in {work.path}; the same command goes on "
+        "from there"
+    )
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"

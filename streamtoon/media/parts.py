@@ -1,0 +1,150 @@
+"""A video's pictures coded in parts, kept in a Work, and joined at the end with all that came along."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import av
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from engines.picture import Picture
+from streamtoon.errors import OutputError
+from streamtoon.media.containers import ContainerKind
+from streamtoon.media.encoders import EncoderChoice
+from streamtoon.media.probe import MediaInfo
+from streamtoon.media.sink import Sink
+from streamtoon.media.source import Source
+from streamtoon.media.video import Times, VideoEncoder
+from streamtoon.media.work import CodedPicture, Part, Work
+
+SHORTEST, LONGEST = 120, 240
+"""Pictures of a part: what a crash can cost, and how often a key frame is paid for. It ends at the source's
+first key frame between the two, from where reading can go on without what came before, or at the longest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """Between two parts, on its way from the source to the writer: what the next one begins with."""
+
+    pts: int
+    """In the source's time base."""
+    check: int
+    """CRC-32 of its samples."""
+    can_seek: bool
+    """Whether it can be read without what comes before it."""
+
+
+def in_parts(source: Source, stopping: Callable[[], bool]) -> Iterator[Picture | Seam]:
+    """The pictures of a source, with a Seam wherever a new part begins.
+
+    After `stopping` says so, it ends with the part that it is in. The rule looks at nothing but the pictures,
+    so that a run that goes on later cuts where one that was never stopped would have.
+    """
+    length = 0
+    for item in source.pictures():
+        if length >= LONGEST or (length >= SHORTEST and item.is_key):
+            yield Seam(item.pts, item.check(), source.can_seek)
+            if stopping():
+                return
+            length = 0
+        length += 1
+        yield item
+
+
+class PartWriter:
+    """Codes pictures into a Work, each part by an encoder of its own."""
+
+    def __init__(
+        self,
+        work: Work,
+        kind: ContainerKind,
+        choice: EncoderChoice,
+        info: MediaInfo,
+        size: tuple[int, int],
+    ) -> None:
+        self._work, self._kind, self._choice, self._info = work, kind, choice, info
+        self._size = size
+        self._warnings: list[
+            str
+        ] = []  # the Sink that joins the parts has the same encoder, and says the same
+        self._times: Times | None = None
+        if work.parts:
+            latest = work.parts[-1]
+            self._times = Times(latest.first, latest.last, latest.until)
+        self._encoder: VideoEncoder | None = None
+        self._lengths: dict[int, int] = {}
+        self._coded: list[CodedPicture] = []
+
+    def write(self, item: Picture | Seam) -> None:
+        """Take one picture, or keep the part that is finished. Raises OutputError."""
+        if isinstance(item, Seam):
+            self._keep(item)
+            return
+        if self._encoder is None:
+            # Nothing is ever muxed here: the container tells the encoder where its headers are to go.
+            self._scratch = av.open(io.BytesIO(), "w", format=self._kind.format)
+            self._encoder = VideoEncoder(
+                self._scratch, self._kind, self._choice, self._info, self._size, self._warnings, self._times
+            )
+        packets = self._encoder.encode(item)
+        times = self._encoder.times
+        assert times is not None, "a picture has been encoded"
+        self._lengths[times.last] = times.until - times.last
+        self._coded.extend(map(self._plain, packets))
+
+    def finish(self) -> None:
+        """Keep the last part: there is nothing after it. Raises OutputError."""
+        self._keep(None)
+
+    @property
+    def is_between_parts(self) -> bool:
+        """Whether nothing has come since the last Seam."""
+        return self._encoder is None
+
+    def _keep(self, seam: Seam | None) -> None:
+        encoder = self._encoder
+        assert encoder is not None, "a part has a picture at least"
+        self._coded.extend(map(self._plain, encoder.drain()))
+        times = self._times = encoder.times
+        assert times is not None, "a part has a picture at least"
+        if len(self._coded) != encoder.frames:
+            raise OutputError(
+                f"{self._choice.name} has made {len(self._coded)} packets of {encoder.frames} pictures, and "
+                "parts of such video cannot be joined: run the command with --no-resume."
+            )
+        part = Part(
+            encoder.frames,
+            seam.pts if seam else None,
+            seam.check if seam else None,
+            seam is not None and seam.can_seek,
+            times.first,
+            times.last,
+            times.until,
+        )
+        self._work.add(part, self._coded)
+        self._scratch.close()
+        self._encoder, self._coded, self._lengths = None, [], {}
+
+    def _plain(self, packet: Packet[VideoStream]) -> CodedPicture:
+        assert packet.pts is not None, "an encoder times its packets"
+        length = self._lengths.get(packet.pts, packet.duration or 0)
+        dts = packet.dts if packet.dts is not None else packet.pts
+        return CodedPicture(packet.pts, dts, length, packet.is_keyframe, bytes(packet))
+
+
+def join(work: Work, source: Source, sink: Sink) -> None:
+    """Bring all parts, and everything in `source` but its pictures, into `sink`. Raises OutputError."""
+    base = sink.time_base
+    beside = source.beside()
+    waiting = next(beside, None)
+    for coded in work.packets():
+        while waiting is not None and (waiting.time is None or waiting.time <= coded.dts * base):
+            sink.write(waiting)
+            waiting = next(beside, None)
+        sink.write_coded(coded)
+    while waiting is not None:
+        sink.write(waiting)
+        waiting = next(beside, None)
