@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -30,8 +31,9 @@ from numpy.typing import NDArray
 from engines.backends import Runner, open_runner
 from engines.backends.base import Precision
 from engines.colour import rgb_to_yuv, yuv_to_rgb
-from engines.errors import EngineError
+from engines.errors import EngineError, OutOfMemoryError
 from engines.guided_filter import Scratch, apply_coefficients, coefficients, keep_lines
+from engines.memory import memory_told
 from engines.picture import Colour, Picture
 from engines.quality import choose_quality
 from engines.reuse import Drawing, LastPicture, Planes
@@ -70,6 +72,8 @@ class EngineFacts:
     """Pixels."""
     reason: str
     """Why this quality, one clause for people."""
+    given_up: str = ""
+    """What was asked for and not done for want of memory, a sentence; empty where all is as asked."""
 
 
 class Engine:
@@ -173,7 +177,8 @@ class Engine:
         size = self._working_size(*y.shape)
         guide = size.shrink(y)
         image = yuv_to_rgb(guide, size.shrink(u), size.shrink(v), colour)
-        drawing = size.crop(self._runner(size)(size.pad(image)))
+        with memory_told(f"a picture of {size.width}x{size.height} in style {self._style.name}"):
+            drawing = size.crop(self._runner(size)(size.pad(image)))
         drawn_y, drawn_u, drawn_v = rgb_to_yuv(drawing, colour)
         # eps is a fraction of the range squared, and limited range spans 219 code values.
         eps = self._style.eps * (1.0 if colour.full_range else (219 / 255) ** 2)
@@ -253,8 +258,11 @@ def open_engine(
     0, the source, to 1, the cartoon. `throughput`: what counts is pictures a second, not how long one takes;
     the engine then draws several `at_a_time` where that is faster.
 
+    Where memory does not suffice, one is drawn at a time, and then `full` and `auto` are drawn in `fast`.
+
     Raises StyleError for the style, EngineError for a backend, device or precision that is not here, a
-    style without a lite form, or a value out of range, each in one sentence.
+    style without a lite form, or a value out of range, each in one sentence; OutOfMemoryError where nothing
+    of that fits.
     """
     if quality not in QUALITIES:
         raise EngineError(f"unknown quality {quality!r}: known are {', '.join(QUALITIES)}")
@@ -268,6 +276,47 @@ def open_engine(
         style = load_style(style)
     if quality == "lite" and style.lite is None:
         raise EngineError(_no_lite(style))
+    open_as = partial(
+        _open,
+        style,
+        backend=backend,
+        device=device,
+        precision=precision,
+        detail=detail,
+        strength=strength,
+        width=width,
+        height=height,
+        rate=rate,
+    )
+    # Each try in a block of its own: what failed holds its memory for as long as its error is at hand.
+    for several in (True, False) if throughput else (False,):
+        with suppress(OutOfMemoryError):
+            return open_as(quality=quality, throughput=several)
+    if quality not in ("auto", "full") or detail is not None:
+        raise OutOfMemoryError(_no_memory(width, height))
+    with suppress(OutOfMemoryError):
+        engine = open_as(quality="fast", throughput=False)
+        said = f"There is not enough memory to draw {width}x{height} in {quality}: it is drawn in fast."
+        engine.facts = dataclasses.replace(engine.facts, given_up=said)
+        return engine
+    raise OutOfMemoryError(_no_memory(width, height))
+
+
+def _open(
+    style: Style,
+    *,
+    backend: str,
+    device: str,
+    precision: str,
+    quality: Literal["auto", "full", "fast", "lite"],
+    detail: float | None,
+    strength: float,
+    width: int,
+    height: int,
+    rate: Fraction | None,
+    throughput: bool,
+) -> Engine:
+    """`open_engine`, its arguments checked, in one way."""
     forms: dict[Quality, Style] = {"full": style, "fast": style, "custom": style}
     if style.lite is not None:
         forms["lite"] = style.lite
@@ -315,6 +364,10 @@ def open_engine(
     )
     first = {(size.padded_height, size.padded_width): choice.runner}
     return Engine(form, facts, detail, strength, partial(open_form, form), first)
+
+
+def _no_memory(width: int, height: int) -> str:
+    return f"there is not enough memory to draw {width}x{height}: close other programs, or take quality lite"
 
 
 def _no_lite(style: Style) -> str:

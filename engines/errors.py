@@ -19,3 +19,7 @@ class StyleError(StreamtoonError):
 
 class EngineError(StreamtoonError):
     """No engine can do what was asked: missing package, device or precision."""
+
+
+class OutOfMemoryError(EngineError):
+    """An engine needs more memory than there is."""

@@ -23,6 +23,7 @@ class Opened:
     start: Callable[[Picture], Callable[[], Picture]]
     workers: int
     report: EngineReport
+    warnings: list[str]
     reused: Callable[[], int]
     """Pictures so far that were the one before again."""
 
@@ -52,10 +53,11 @@ class Artist:
             if like.quality != "custom":  # which is not asked for by name, but by `detail`
                 settings["quality"] = like.quality
         engine = self._open(info.width, info.height, info.rate, True, settings)
+        said = [engine.facts.given_up] if engine.facts.given_up else []
         side = Orientation.of(info.display_matrix).right
 
         def start(picture: Picture) -> Callable[[], Picture]:
             drawn = engine.start(picture)
             return (lambda: join(picture, drawn(), side)) if self._side_by_side else drawn
 
-        return Opened(start, engine.at_a_time, engine_report(engine.facts), lambda: engine.reused)
+        return Opened(start, engine.at_a_time, engine_report(engine.facts), said, lambda: engine.reused)

@@ -97,7 +97,7 @@ class Conversion:
                 unblock=stdin.stop if stdin else source.stop,
             )
         assert sink.info is not None, "a Sink that is left in peace knows what it wrote"
-        said = (*source.warnings, *sink.warnings)
+        said = (*engine.warnings, *source.warnings, *sink.warnings)
         return Converted(source.info, sink.info, outcome, engine.report, engine.reused() - before, 0, said)
 
     def _in_parts(
@@ -117,6 +117,7 @@ class Conversion:
                 if not work.complete:
                     opened = self.artist.open(info, engine)
                     engine, before = opened.report, opened.reused()
+                    warnings += opened.warnings
                     if not work.parts:
                         work.begin({**facts, "engine": json.dumps(asdict(engine))})
                     writer = PartWriter(work, trial.kind, trial.choice, info, self.artist.size(info))

@@ -4,6 +4,7 @@
      └── StreamtoonError          base: one clear sentence, with the way out where there is one
           ├── StyleError          a style is unknown, incomplete or damaged
           ├── EngineError         no engine can do what was asked: missing package, device or precision
+          │    └── OutOfMemoryError    an engine needs more memory than there is
           ├── InputError          a source cannot be read
           ├── OutputError         a destination cannot be written
           └── UnfinishedError     stopped on request; what is done is kept
@@ -13,9 +14,17 @@ Anything else that comes out of streamtoon is a bug and keeps its traceback.
 
 from __future__ import annotations
 
-from engines.errors import EngineError, StreamtoonError, StyleError
+from engines.errors import EngineError, OutOfMemoryError, StreamtoonError, StyleError
 
-__all__ = ["EngineError", "InputError", "OutputError", "StreamtoonError", "StyleError", "UnfinishedError"]
+__all__ = [
+    "EngineError",
+    "InputError",
+    "OutOfMemoryError",
+    "OutputError",
+    "StreamtoonError",
+    "StyleError",
+    "UnfinishedError",
+]
 
 
 class InputError(StreamtoonError):

@@ -1,28 +1,36 @@
-"""A conversion to be killed: the process that `test_resume.py` ends at random moments, and many more by hand.
+"""A conversion to be killed, or to run into a full disk: a few times in `test_resume.py`, many more by hand.
 
-python tests/killed_job.py run STYLE IN OUT          convert in short parts; say "drawing" when it has begun
-python tests/killed_job.py kill 200                  kill that many, resume each, compare
+python tests/killed_job.py run STYLE IN OUT     convert in short parts; say "drawing" when it has begun
+python tests/killed_job.py kill 200             kill that many, resume each, compare
+python tests/killed_job.py fill 50              let the disk become full that often (as root, on Linux)
 """
 
 from __future__ import annotations
 
 import os
 import random
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
 
 SHORTEST, LONGEST = 12, 24
 """Pictures of a part, so that a short job has many."""
+FULL = 3
+"""How a job ends whose disk is full."""
 
 
 def run(style: Path, source: Path, target: Path) -> None:
     """Convert `source`; a line when the first picture is drawn."""
     from streamtoon.cartoonizer import Cartoonizer
+    from streamtoon.errors import OutputError
     from streamtoon.media import parts
 
     parts.SHORTEST, parts.LONGEST = SHORTEST, LONGEST
@@ -36,7 +44,11 @@ def run(style: Path, source: Path, target: Path) -> None:
             sys.stdout.flush()
 
     with Cartoonizer(style, quality="full") as cartoonizer:
-        cartoonizer.video(source, target, on_progress=tell)
+        try:
+            cartoonizer.video(source, target, on_progress=tell)
+        except OutputError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.exit(FULL if re.search("disk is full|no space left", str(error)) else 1)
 
 
 def start(style: Path, source: Path, target: Path) -> subprocess.Popen[str]:
@@ -71,6 +83,46 @@ def kill_once(style: Path, source: Path, target: Path, after: float) -> bool:
     return False
 
 
+@contextmanager
+def small_disk(folder: Path, kilobytes: int) -> Iterator[Callable[[int], None]]:
+    """A disk in memory; what it gives changes its size. Raises OSError without the right to mount."""
+
+    def mount(*options: str) -> None:
+        done = subprocess.run(["mount", *options, str(folder)], capture_output=True, text=True)
+        if done.returncode:
+            raise OSError(done.stderr.strip())
+
+    folder.mkdir()
+    mount("-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs")
+    try:
+        yield lambda kilobytes: mount("-o", f"remount,size={kilobytes}k")
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+        folder.rmdir()
+
+
+def fill_once(style: Path, source: Path, folder: Path, kilobytes: int) -> tuple[bool, Path, list[str]]:
+    """Convert onto a disk of that size, make it larger where it became full, and convert again.
+
+    Whether it became full, a copy of the result, and the names on the disk before the second run.
+    """
+    result = folder.with_suffix(".result.mp4")
+    with small_disk(folder, kilobytes) as resize:
+        target = folder / "out.mp4"
+        with start(style, source, target) as process:
+            pass
+        left = sorted(path.name for path in folder.iterdir())
+        full = process.returncode == FULL
+        assert full or process.returncode == 0, f"ended with {process.returncode}"
+        if full:
+            assert "out.mp4" not in left
+            resize(1 << 17)
+            finish(style, source, target)
+        assert [path.name for path in folder.iterdir()] == ["out.mp4"]
+        shutil.copy(target, result)
+    return full, result, left
+
+
 def contents(path: Path) -> list[tuple[str, int | None, bytes]]:
     """Every decoded picture with its time, and every packet of sound: what two files must share."""
     found: list[tuple[str, int | None, bytes]] = []
@@ -101,6 +153,15 @@ def main() -> None:
         length = time.perf_counter() - began
         expected, dice = contents(whole), random.Random(1)
         wanted = int(sys.argv[2])
+        if sys.argv[1] == "fill":
+            need, count = 2 * whole.stat().st_size // 1024, 0
+            for job in range(wanted):
+                full, result, _ = fill_once(style, clip, folder / "disk", dice.randrange(64, need + 64))
+                assert contents(result) == expected, f"job {job} differs"
+                count += full
+                sys.stderr.write(f"\r{job + 1} jobs, the disk full in {count}, all equal in the end")
+            sys.stderr.write("\n")
+            return
         killed = jobs = 0
         while killed < wanted:
             target = folder / f"{jobs}.mp4"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from killed_job import LONGEST, SHORTEST, contents, finish, kill_once, start
+from killed_job import LONGEST, SHORTEST, contents, fill_once, finish, kill_once, start
 from media_clips import make_clip
 
 from streamtoon.cartoonizer import Cartoonizer
@@ -97,6 +97,20 @@ def test_killed_at_any_moment(style_folder: Path, tmp_path: Path) -> None:
         target.unlink()
         assert sorted(path.name for path in tmp_path.iterdir()) == ["long.mp4", "whole.mp4"]
     assert killed
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 1.6])
+def test_a_disk_that_becomes_full(
+    clip: Path, whole: Path, style_folder: Path, tmp_path: Path, share: float
+) -> None:
+    try:
+        size = round(share * whole.stat().st_size / 1024)
+        full, result, left = fill_once(style_folder, clip, tmp_path / "disk", size)
+    except OSError as error:
+        pytest.skip(f"a disk to fill cannot be mounted here: {error}")
+    assert full
+    assert left in ([], ["out.mp4.unfinished"])
+    assert contents(result) == contents(whole)
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv", ".mov", ".ts", ".webm", ".avi", ".flv"])

@@ -15,6 +15,7 @@ from types import ModuleType
 from engines.backends.base import PRECISIONS, Device, Image, Precision, Runner
 from engines.backends.guard import guarded
 from engines.errors import EngineError
+from engines.memory import memory_told
 from engines.style import Style
 
 __all__ = ["BACKENDS", "Backend", "BackendRow", "Image", "Precision", "Runner", "available", "open_runner"]
@@ -119,7 +120,8 @@ def open_runner(
     module = _load(BACKENDS[name])
     make = getattr(module, BACKENDS[name].runner)
     open_it = partial(make, style, device, precision, height, width, throughput)
-    runner: Runner = open_it() if style.shipped else guarded(style, open_it, height, width)
+    with memory_told(f"a picture of {width}x{height} in style {style.name}"):
+        runner: Runner = open_it() if style.shipped else guarded(style, open_it, height, width)
     return name, runner
 
 

@@ -117,20 +117,23 @@ class OpenVinoRunner:
             ) from error
         used = _NAME[self._compiled.get_property("INFERENCE_PRECISION_HINT")]
         self.precision: Precision = "int8" if asked == "int8" else used
+        # All the memory that drawing takes is taken here, and not when the first picture comes.
+        self._free = [self._compiled.create_infer_request() for _ in range(self.at_a_time)]
         self._local = threading.local()
 
     def __call__(self, image: Image) -> Image:
         """Height x width x 3 in and out; the result is the request's own buffer."""
         request: ov.InferRequest | None = getattr(self._local, "request", None)
         if request is None:
-            request = self._local.request = self._compiled.create_infer_request()
+            request = self._free.pop() if self._free else self._compiled.create_infer_request()
+            self._local.request = request
         results = request.infer([image[None]], share_inputs=True, share_outputs=True)
         cartoon: Image = results[0][0]
         return cartoon
 
     def close(self) -> None:
         """Frees the model."""
-        del self._local, self._compiled
+        del self._local, self._free, self._compiled
 
 
 def _with_code_values(model: ov.Model, height: int, width: int) -> ov.Model:
