@@ -26,9 +26,9 @@ SHARE = 0.95
 AROUND = 26e-9
 """Seconds that colour and guided filter take for every pixel that the generator sees, measured: 6 ms for
 640x360 of 1280x720, 25 for all of it."""
-BESIDE = 16e-9
+BESIDE = 14e-9
 """Seconds of one core that decoder and encoder take for every pixel of a picture, measured at 1280x720:
-H.264 1.4 ms, libx264's preset veryfast 13. An estimate: who reads and writes the pictures is unknown here."""
+H.264 2 ms, libx264 as it is set up 10. An estimate: who reads and writes the pictures is unknown here."""
 HOPELESS = 1.5
 """`full` is not even tried when the measurement of `fast` lets it expect more than this times too long."""
 RUNS = 3
