@@ -121,7 +121,11 @@ class Conversion:
                     if not work.parts:
                         work.begin({**facts, "engine": json.dumps(asdict(engine))})
                     writer = PartWriter(work, trial.kind, trial.choice, info, self.artist.size(info))
-                    with self._missing(source, work) as missing, _kept_when_interrupted(work, source):
+                    with (
+                        writer,
+                        self._missing(source, work) as missing,
+                        _kept_when_interrupted(work, source),
+                    ):
                         outcome = run(
                             in_parts(missing, stop.is_set),
                             opened.start,

@@ -262,12 +262,12 @@ def _interrupted(process: subprocess.Popen[bytes], folder: Path, number: int) ->
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_run_leaves_nothing(
+def test_an_interrupted_run_into_a_gif_leaves_nothing(
     style_folder: Path, tmp_path: Path, number: int, code: int
 ) -> None:
     clip = make_clip(tmp_path / "long.mp4", size="640x480", frames=1000, sound=False)
     (tmp_path / "out").mkdir()
-    arguments = ["video", clip, tmp_path / "out" / "out.mp4", "--style", style_folder, "--detail", "1"]
+    arguments = ["video", clip, tmp_path / "out" / "out.gif", "--style", style_folder, "--detail", "1"]
     process = _process(*arguments, stdin=subprocess.DEVNULL)
     err = _interrupted(process, tmp_path / "out", number)
     assert process.returncode == code

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +227,7 @@ def test_a_part_that_has_rotted_is_drawn_again(
 ) -> None:
     target = tmp_path / "out.mp4"
     _stop(style_folder, clip, target, after=3)
-    with sqlite3.connect(f"{target}.unfinished") as file:
+    with closing(sqlite3.connect(f"{target}.unfinished")) as file, file:
         (parts_before,) = file.execute("SELECT count(*) FROM parts").fetchone()
         file.execute("UPDATE packets SET data = zeroblob(length(data)) WHERE part = 1 AND is_key = 1")
     assert parts_before == 3
@@ -243,9 +244,8 @@ def test_what_stands_in_the_place_is_left_alone(clip: Path, style_folder: Path, 
         _convert(style_folder, clip, target, resume=False)
     assert other.read_text() == "my unfinished novel" * 500
     other.unlink()
-    with sqlite3.connect(other) as file:
+    with closing(sqlite3.connect(other)) as file:
         file.execute("CREATE TABLE mine (value)")
-    file.close()
     with pytest.raises(OutputError, match="something else: move it"):
         _convert(style_folder, clip, target)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import TracebackType
 
 import av
+from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
@@ -55,7 +57,7 @@ def in_parts(source: Source, stopping: Callable[[], bool]) -> Iterator[Picture |
 
 
 class PartWriter:
-    """Codes pictures into a Work, each part by an encoder of its own."""
+    """Codes pictures into a Work, each part by an encoder of its own. A context manager."""
 
     def __init__(
         self,
@@ -75,8 +77,23 @@ class PartWriter:
             latest = work.parts[-1]
             self._times = Times(latest.first, latest.last, latest.until)
         self._encoder: VideoEncoder | None = None
+        self._scratch: OutputContainer | None = None
         self._lengths: dict[int, int] = {}
         self._coded: list[CodedPicture] = []
+
+    def close(self) -> None:
+        """Free the encoder at once: it holds its container, which holds it."""
+        if self._scratch is not None:
+            self._scratch.close()
+            self._scratch = None
+
+    def __enter__(self) -> PartWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def write(self, item: Picture | Seam) -> None:
         """Take one picture, or keep the part that is finished. Raises OutputError."""
@@ -85,9 +102,9 @@ class PartWriter:
             return
         if self._encoder is None:
             # Nothing is ever muxed here: the container tells the encoder where its headers are to go.
-            self._scratch = av.open(io.BytesIO(), "w", format=self._kind.format)
+            scratch = self._scratch = av.open(io.BytesIO(), "w", format=self._kind.format)
             self._encoder = VideoEncoder(
-                self._scratch, self._kind, self._choice, self._info, self._size, self._warnings, self._times
+                scratch, self._kind, self._choice, self._info, self._size, self._warnings, self._times
             )
         packets = self._encoder.encode(item)
         times = self._encoder.times
@@ -125,7 +142,7 @@ class PartWriter:
             times.until,
         )
         self._work.add(part, self._coded)
-        self._scratch.close()
+        self.close()
         self._encoder, self._coded, self._lengths = None, [], {}
 
     def _plain(self, packet: Packet[VideoStream]) -> CodedPicture:

@@ -86,6 +86,7 @@ class Sink:
         self._routes: dict[int, Route] = {}
         with self._errors_told():
             self._container = self._open(target)
+        with self._errors_told(), self._closed_on_error():
             self._add_streams(width or source.info.width, height or source.info.height)
 
     # --- what it takes ---------------------------------------------------------------------------
@@ -204,6 +205,15 @@ class Sink:
             self._container.close()
         if self._file is not None:
             self._file.discard()
+
+    @contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        """An encoder and its container hold each other: left alone they stay in memory."""
+        try:
+            yield
+        except BaseException:
+            self._abandon()
+            raise
 
     @contextmanager
     def _errors_told(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -93,7 +94,7 @@ class Source:
         """Streams whose packets are passed on."""
         self._decoding = True
         self._begin_reading(strict=strict)
-        first = self._find_first()
+        first = self._find_first() if self.opened.pipe is None else self._wait_for_first()
         self.info: MediaInfo = describe(self.opened, first[0])
         if self.cut.start is not None:
             self.shift = first[1] * time_base
@@ -219,6 +220,16 @@ class Source:
         return f"Source({self.opened.name!r}, {self.info.width}x{self.info.height}, {self.frames} given)"
 
     # --- how it gets there -----------------------------------------------------------------------
+
+    def _wait_for_first(self) -> Timed:
+        """In a thread of its own: in the main one PyAV swallows the KeyboardInterrupt that hits a read."""
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(self._find_first)
+            try:
+                return found.result()
+            except BaseException:
+                self.stop()
+                raise
 
     def _find_first(self) -> Timed:
         for item in self._raw:

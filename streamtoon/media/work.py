@@ -8,6 +8,7 @@ happens to the process, the disk or the power: SQLite's transactions promise tha
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,8 @@ ENDING = ".unfinished"
 _OURS = 0x546F6F6E
 """SQLite's application_id of these files: "Toon"."""
 _FORMAT = 1
+LONGEST_NAME = 230
+"""Bytes."""
 _TABLES = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE parts (
@@ -75,7 +78,7 @@ class Work:
     """
 
     def __init__(self, target: Path) -> None:
-        self.path = target.with_name(target.name[:240] + ENDING)
+        self.path = target.with_name(_short(target.name) + ENDING)
         self.parts: list[Part] = []
         """In their order."""
         known = self.path.exists()
@@ -228,6 +231,13 @@ class Work:
             raise OutputError(_sentence(self.path, error)) from error
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror or error}.") from error
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for this ending and SQLite's own where names have 255 bytes at most."""
+    if len(os.fsencode(name)) <= LONGEST_NAME:
+        return name
+    return f"{name[:48]}.{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
 
 
 class _Digest:
