@@ -155,9 +155,9 @@ class Conversion:
     def _open(self) -> Source:
         return Source(self.source, **self.reading)
 
-    def _sink(self, source: Source) -> Sink:
+    def _sink(self, source: Source, *, alone: bool = False) -> Sink:
         width, height = self.artist.size(source.info)
-        return Sink(self.target, source, width=width, height=height, **self.writing)
+        return Sink(self.target, source, width=width, height=height, alone=alone, **self.writing)
 
     def _room(self, source: Source) -> list[str]:
         """A warning where the disk has hardly room for the parts and the output, as far as one can tell."""
@@ -195,7 +195,7 @@ class Conversion:
 
     def _join(self, work: Work) -> tuple[Written, list[str]]:
         with self._open() as source:
-            sink = self._sink(source)
+            sink = self._sink(source, alone=True)  # whoever has the Work open
             try:
                 with sink:
                     join(work, source, sink)

@@ -45,7 +45,7 @@ def run(style: Path, source: Path, target: Path) -> None:
 
     with Cartoonizer(style, quality="full") as cartoonizer:
         try:
-            cartoonizer.video(source, target, on_progress=tell)
+            cartoonizer.video(source, target, overwrite=True, on_progress=tell)
         except OutputError as error:
             sys.stderr.write(f"{error}\n")
             sys.exit(FULL if re.search("disk is full|no space left", str(error)) else 1)
@@ -63,8 +63,8 @@ def start(style: Path, source: Path, target: Path) -> subprocess.Popen[str]:
 
 
 def finish(style: Path, source: Path, target: Path) -> None:
-    """Run it again where it was killed before its file was there, to its end."""
-    if target.exists():
+    """Run it again to its end, where it was killed before that."""
+    if target.exists() and not Path(f"{target}.unfinished").exists():
         return
     with start(style, source, target) as process:
         pass

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from media_clips import make_clip
 from streamtoon.cartoonizer import Cartoonizer
 from streamtoon.errors import OutputError, StreamtoonError, UnfinishedError
 from streamtoon.media import Source, parts
-from streamtoon.media.work import Work
+from streamtoon.media.work import CodedPicture, Work
 from streamtoon.report import Report
 
 PICTURES = 100
@@ -134,6 +135,25 @@ def test_a_stopped_run_goes_on(
     assert not Path(f"{target}.unfinished").exists()
 
 
+def test_decoding_times_of_joined_parts_grow_and_leave_room() -> None:
+    dice = random.Random(0)
+    for _ in range(200):
+        spacing, depth, start = dice.choice([1, 512]), dice.randrange(4), 0
+        coded: list[list[CodedPicture]] = []
+        for _ in range(3):
+            pts = [start + spacing * n for n in range(dice.randrange(depth + 2, 30))]
+            start = pts[-1] + spacing
+            early = spacing * dice.randrange(depth, depth + 3)
+            order = sorted(pts, key=lambda time: (time != pts[0], time + spacing * dice.randrange(depth + 1)))
+            assert order[0] == pts[0]
+            coded.append([CodedPicture(p, d - early, 1, False, b"") for p, d in zip(order, pts, strict=True)])
+        joined = list(parts.in_one_order(len(coded), coded.__getitem__))
+        assert [each.pts for each in joined] == [each.pts for part in coded for each in part]
+        times = [each.dts for each in joined]
+        assert all(b > a for a, b in pairwise(times))
+        assert all(each.dts <= each.pts for each in joined)
+
+
 @pytest.mark.parametrize("codec", ["hevc", "av1", "ffv1", "mpeg4"])
 def test_parts_of_every_codec_join(clip: Path, style_folder: Path, tmp_path: Path, codec: str) -> None:
     target = tmp_path / "out.mkv"
@@ -144,7 +164,7 @@ def test_parts_of_every_codec_join(clip: Path, style_folder: Path, tmp_path: Pat
 
 
 def test_a_cut_goes_on(clip: Path, style_folder: Path, tmp_path: Path) -> None:
-    part = {"start": 0.7, "end": 3.4}
+    part: dict[str, Any] = {"start": 0.7, "end": 3.4}
     expected, target = tmp_path / "whole.mp4", tmp_path / "part.mp4"
     _convert(style_folder, clip, expected, **part)
     _stop(style_folder, clip, target, **part)
@@ -257,7 +277,7 @@ def test_two_do_not_work_on_one_output(clip: Path, style_folder: Path, tmp_path:
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from streamtoon.media.work import Work
+from streamtoon.media.work import CodedPicture, Work
 with Work(Path(sys.argv[2])):
     print("here", flush=True)
     time.sleep(60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -12,14 +13,18 @@ from streamtoon.errors import OutputError
 class HiddenFile:
     """A file that appears under its name when it is whole, or not at all.
 
-    Until then it lies in the same folder under a name that begins with a dot. Raises OutputError when the
-    place cannot be written, when something is there that may not be replaced, or when it is the source.
+    Until then it lies in the same folder under a name that begins with a dot. `alone` says that nobody else
+    writes to that path now: what an earlier process has left under the hidden name is then written over.
+    Raises OutputError when the place cannot be written, when something is there that may not be replaced, or
+    when it is the source.
     """
 
-    def __init__(self, path: Path, *, source: Path | None, overwrite: bool) -> None:
+    def __init__(self, path: Path, *, source: Path | None, overwrite: bool, alone: bool = False) -> None:
         self.path = path
+        self._alone = alone
+        mark = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8] if alone else secrets.token_hex(4)
         # Shortened: a name may be as long as the file system allows, and this one is longer.
-        self.hidden = path.with_name(f".{path.name[:48]}.{secrets.token_hex(4)}.part")
+        self.hidden = path.with_name(f".{path.name[:48]}.{mark}.part")
         self._check(source, overwrite)
 
     def _check(self, source: Path | None, overwrite: bool) -> None:
@@ -42,13 +47,15 @@ class HiddenFile:
     def create(self) -> None:
         """Make the hidden file, empty. Raises OutputError."""
         try:
-            self.hidden.open("xb").close()
+            self.hidden.open("wb" if self._alone else "xb").close()
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {_reason(error)}.") from error
 
     def publish(self) -> None:
-        """Give the whole file its name. Raises OutputError."""
+        """Give the whole file its name, once all of it is on the disk. Raises OutputError."""
         try:
+            with self.hidden.open("rb+") as file:
+                os.fsync(file.fileno())
             self.hidden.replace(self.path)
         except OSError as error:
             self.discard()

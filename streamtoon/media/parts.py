@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import av
@@ -157,7 +157,7 @@ def join(work: Work, source: Source, sink: Sink) -> None:
     base = sink.time_base
     beside = source.beside()
     waiting = next(beside, None)
-    for coded in work.packets():
+    for coded in in_one_order(len(work.parts), work.packets):
         while waiting is not None and (waiting.time is None or waiting.time <= coded.dts * base):
             sink.write(waiting)
             waiting = next(beside, None)
@@ -165,3 +165,30 @@ def join(work: Work, source: Source, sink: Sink) -> None:
     while waiting is not None:
         sink.write(waiting)
         waiting = next(beside, None)
+
+
+def in_one_order(count: int, packets: Callable[[int], list[CodedPicture]]) -> Iterator[CodedPicture]:
+    """The packets of `count` parts, their decoding times moved where two parts meet.
+
+    Each part begins as early as its reordering asks for, as if nothing came before it. Of the whole, decoding
+    times have to grow, and none may be later than its picture's own time or leave no room for those after it.
+    """
+    last: int | None = None
+    part = packets(0) if count else []
+    for number in range(count):
+        following = packets(number + 1) if number + 1 < count else []
+        latest = _latest(part, _latest(following, None)[0] if following else None)
+        for coded, limit in zip(part, latest, strict=True):
+            dts = min(coded.dts, limit)
+            last = dts if last is None else max(dts, last + 1)
+            yield replace(coded, dts=last)
+        part = following
+
+
+def _latest(part: list[CodedPicture], after: int | None) -> list[int]:
+    """The latest decoding time of each packet that leaves one for all after it; `after` is the next part's."""
+    found: list[int] = []
+    for coded in reversed(part):
+        after = coded.pts if after is None else min(coded.pts, after - 1)
+        found.append(after)
+    return found[::-1]

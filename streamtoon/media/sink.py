@@ -49,7 +49,8 @@ class Sink:
     `path` is a file, whose extension names the container; '-' (standard output) and binary file objects get
     Matroska. `source` lends its other streams, metadata, chapters, rotation and colour tags; it has to stay
     open. `width` and `height` are those of the pictures to come where they differ from the source's.
-    `codec` is a common name or one of FFmpeg's encoders, `crf` and `preset` are that encoder's own.
+    `codec` is a common name or one of FFmpeg's encoders, `crf` and `preset` are that encoder's own. `alone`
+    is as in HiddenFile.
 
     All is checked here, before the first picture: raises OutputError with one clear sentence. Leaving the
     block in peace gives the file its name; leaving it by an exception leaves nothing behind.
@@ -66,6 +67,7 @@ class Sink:
         crf: int | None = None,
         preset: str | None = None,
         overwrite: bool = False,
+        alone: bool = False,
     ) -> None:
         self.warnings: list[str] = []
         """Sentences for the user; most are there from the start."""
@@ -79,7 +81,7 @@ class Sink:
             target = sys.stdout.buffer if isinstance(path, (str, Path)) else path
         else:
             self.kind, self.name = kind_of(Path(path)), str(path)
-            self._file = HiddenFile(Path(path), source=source.opened.path, overwrite=overwrite)
+            self._file = HiddenFile(Path(path), source=source.opened.path, overwrite=overwrite, alone=alone)
             target = f"file:{self._file.hidden}"
         self.choice: EncoderChoice = choose_encoder(self.kind, codec, crf, preset)
         self._video: VideoEncoder

@@ -73,7 +73,8 @@ class VideoEncoder:
         """Pictures written so far."""
         self.times = times
         """None before the first picture."""
-        self._last_dts: int | None = None
+        self.has_adopted = False
+        """Whether its pictures came coded, so that the encoder holds none."""
         self._palette = Palette(self.width, self.height, info.colour) if choice.name == "gif" else None
         self.stream: VideoStream = add_video(container, kind, choice, info.rate)
         self._configure()
@@ -99,16 +100,11 @@ class VideoEncoder:
         return self.stream.encode(frame)
 
     def adopt(self, coded: CodedPicture) -> Packet[VideoStream]:
-        """A picture that an encoder of the same settings has coded before, as a packet of this stream.
-
-        Decoding times are moved where two parts meet: each begins as early as its reordering asks for, as if
-        nothing came before it.
-        """
+        """A picture that an encoder of the same settings has coded before, as a packet of this stream."""
         packet: Packet[Any] = Packet(coded.data)
         packet.stream, packet.time_base = self.stream, self.time_base
         packet.pts, packet.duration, packet.is_keyframe = coded.pts, coded.duration, coded.is_key
-        late = self._last_dts is not None and coded.dts <= self._last_dts
-        packet.dts = self._last_dts = self._last_dts + 1 if late and self._last_dts is not None else coded.dts
+        packet.dts = coded.dts
         until = coded.pts + coded.duration
         if self.times is None:
             self.times = Times(coded.pts, coded.pts, until)
@@ -116,12 +112,8 @@ class VideoEncoder:
             first, last = min(self.times.first, coded.pts), max(self.times.last, coded.pts)
             self.times = Times(first, last, max(self.times.until, until))
         self.frames += 1
+        self.has_adopted = True
         return packet
-
-    @property
-    def has_adopted(self) -> bool:
-        """Whether its pictures came coded, so that the encoder holds none."""
-        return self._last_dts is not None
 
     def drain(self) -> Sequence[Packet[VideoStream]]:
         """What the encoder still holds; nothing can be encoded afterwards."""

@@ -156,11 +156,10 @@ class Work:
         """Whether the last part is the video's last."""
         return bool(self.parts) and self.parts[-1].next_pts is None
 
-    def packets(self) -> Iterator[CodedPicture]:
-        """Of all parts, in the encoder's order."""
-        for number in range(len(self.parts)):
-            with self._errors_told():
-                yield from self._packets_of(number)
+    def packets(self, part: int) -> list[CodedPicture]:
+        """Of one part, by its place in `parts`, in the encoder's order."""
+        with self._errors_told():
+            return list(self._packets_of(part))
 
     def discard(self) -> None:
         """Close it and remove the file."""
