@@ -367,7 +367,7 @@ def _open(
 
 
 def _no_memory(width: int, height: int) -> str:
-    return f"there is not enough memory to draw {width}x{height}: close other programs, or take quality lite"
+    return f"there is not enough memory to draw {width}x{height}: close other programs first"
 
 
 def _no_lite(style: Style) -> str:

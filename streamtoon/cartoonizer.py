@@ -105,6 +105,7 @@ class Cartoonizer:
         resume: bool = True,
         stop: threading.Event | None = None,
         on_progress: Callable[[Progress], object] | None = None,
+        on_warning: Callable[[str], object] | None = None,
     ) -> Report:
         """Convert a video file: same frames, times and sound, only drawn.
 
@@ -112,7 +113,8 @@ class Cartoonizer:
         seconds from the beginning of the file. `codec`, `crf` and `preset` are FFmpeg's, None for a good
         default. `on_error` "stop" ends with an InputError at the first damage in the source; "repair" keeps
         what can be decoded and counts the rest in the report's warnings. `on_progress` is called about ten
-        times a second in the calling thread; what it raises stops the conversion.
+        times a second in the calling thread; what it raises stops the conversion. `on_warning` is called with
+        what should be known before hours are spent; the report has these sentences, too.
 
         `target` appears when it is whole, or not at all. Until then, finished parts are kept in a file beside
         it, and whatever ended this call, the same call goes on from there; `resume` False begins afresh. When
@@ -133,7 +135,7 @@ class Cartoonizer:
             writing={"codec": codec, "crf": crf, "preset": preset, "overwrite": overwrite},
             artist=Artist(self._open, self._style, self._settings, side_by_side),
         )
-        done = conversion.run(resume=resume, stop=stop, on_progress=on_progress)
+        done = conversion.run(resume=resume, stop=stop, on_progress=on_progress, on_warning=on_warning)
         seconds = time.perf_counter() - began
         return Report(
             frames_in=done.kept + done.outcome.frames_in,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from streamtoon.artist import Artist
-from streamtoon.errors import InputError, OutputError, UnfinishedError
+from streamtoon.errors import EngineError, InputError, OutputError, UnfinishedError
 from streamtoon.identity import difference, identity
 from streamtoon.media import MediaInfo, Sink, Source
 from streamtoon.media.containers import BY_EXTENSION
@@ -62,6 +62,7 @@ class Conversion:
         resume: bool,
         stop: threading.Event | None,
         on_progress: Callable[[Progress], object] | None,
+        on_warning: Callable[[str], object] | None,
     ) -> Converted:
         """Draw it, in parts where they can be kept.
 
@@ -71,7 +72,7 @@ class Conversion:
         Raises InputError, OutputError and EngineError.
         """
         if can_be_kept(self.source, self.target):
-            return self._in_parts(resume, stop or threading.Event(), on_progress)
+            return self._in_parts(resume, stop or threading.Event(), on_progress, on_warning)
         return self._at_once(stop, on_progress)
 
     def _at_once(
@@ -101,31 +102,45 @@ class Conversion:
         return Converted(source.info, sink.info, outcome, engine.report, engine.reused() - before, 0, said)
 
     def _in_parts(
-        self, resume: bool, stop: threading.Event, on_progress: Callable[[Progress], object] | None
+        self,
+        resume: bool,
+        stop: threading.Event,
+        on_progress: Callable[[Progress], object] | None,
+        on_warning: Callable[[str], object] | None,
     ) -> Converted:
+        warnings: list[str] = []
+
+        def warn(said: list[str]) -> None:
+            """At once: what concerns hours of work is no use after them."""
+            warnings.extend(said)
+            if on_warning is not None:
+                for text in said:
+                    on_warning(text)
+
         with self._open() as source:
             info = source.info
             facts = identity(Path(self.source), self.artist.style, self._settings())
             # An output's checks come before the first picture; it is made when all pictures are there.
             trial = self._sink(source)
             trial.abandon()
-            warnings = list(trial.warnings)
-            with Work(Path(self.target)) as work:
+            warnings += trial.warnings
+            if _same_file(Path(self.source), Work.place(Path(self.target))):
+                raise OutputError(f"{self.source} lies where unfinished work would be kept: rename it.")
+            with Work(Path(self.target)) as work, _kept_when_interrupted(work, source):
                 engine, said = _earlier(work, facts) if resume else (None, [])
-                warnings += [*said, *self._room(source)]
+                warn([*said, *self._room(source, work)])
                 kept, reused, outcome = work.pictures, 0, Outcome(0, 0, {})
                 if not work.complete:
                     opened = self.artist.open(info, engine)
+                    _hold_to(engine, opened.report)
                     engine, before = opened.report, opened.reused()
-                    warnings += opened.warnings
+                    warn(opened.warnings)
                     if not work.parts:
                         work.begin({**facts, "engine": json.dumps(asdict(engine))})
                     writer = PartWriter(work, trial.kind, trial.choice, info, self.artist.size(info))
-                    with (
-                        writer,
-                        self._missing(source, work) as missing,
-                        _kept_when_interrupted(work, source),
-                    ):
+                    with writer, self._missing(source, work, stop.is_set) as missing:
+                        if stop.is_set():
+                            raise KeyboardInterrupt
                         outcome = run(
                             in_parts(missing, stop.is_set),
                             opened.start,
@@ -159,7 +174,7 @@ class Conversion:
         width, height = self.artist.size(source.info)
         return Sink(self.target, source, width=width, height=height, alone=alone, **self.writing)
 
-    def _room(self, source: Source) -> list[str]:
+    def _room(self, source: Source, work: Work) -> list[str]:
         """A warning where the disk has hardly room for the parts and the output, as far as one can tell."""
         pictures = source.expected_frames
         if pictures is None:
@@ -167,7 +182,7 @@ class Conversion:
         width, height = self.artist.size(source.info)
         coded = pictures * width * height * BITS_PER_PIXEL / 8
         folder = Path(self.target).absolute().parent
-        need = 2 * coded + Path(self.source).stat().st_size / 4
+        need = 2 * coded + Path(self.source).stat().st_size / 4 - work.path.stat().st_size
         free = shutil.disk_usage(folder).free
         if free >= need:
             return []
@@ -175,7 +190,7 @@ class Conversion:
         return [f"The disk may become full: {folder} has {left} left, and about {needed} may be needed."]
 
     @contextmanager
-    def _missing(self, source: Source, work: Work) -> Iterator[Source]:
+    def _missing(self, source: Source, work: Work, stopping: Callable[[], bool]) -> Iterator[Source]:
         """The source, with the first missing picture as its next."""
         if not work.parts:
             yield source
@@ -186,7 +201,7 @@ class Conversion:
             yield source
             return
         with self._open() as front:
-            if not front.skip(work.pictures, latest.next_check):
+            if not front.skip(work.pictures, latest.next_check, stopping):
                 raise InputError(
                     f"{self.source} no longer gives the pictures that it gave before; run the command with "
                     "--no-resume, which draws all of them anew."
@@ -228,6 +243,23 @@ def _earlier(work: Work, facts: Mapping[str, str]) -> tuple[EngineReport | None,
         return None, [f"The unfinished work in {work.path} is of no use ({changed}): it is begun afresh."]
     work.load()
     return (EngineReport(**json.loads(before["engine"])) if work.parts else None), []
+
+
+def _hold_to(before: EngineReport | None, now: EngineReport) -> None:
+    """Raises EngineError where an engine draws otherwise than the one whose parts there are."""
+    if before is None:
+        return
+    for name in ("backend", "device", "precision", "generator", "quality", "scale"):
+        was, is_now = getattr(before, name), getattr(now, name)
+        if was != is_now:
+            raise EngineError(
+                f"what is done was drawn with {name} {was}, which is {is_now} now; free memory for it, or "
+                "begin afresh with --no-resume"
+            )
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return other.exists() and one.samefile(other)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -19,6 +18,8 @@ SAMPLE = 1 << 20
 """Bytes that are read at each place of a file."""
 PLACES = 16
 """Places, evenly spread, the front and the end among them."""
+DRAWS = ("working_height", "radius", "eps", "lines", "sha256")
+"""Of a style, beside its network."""
 CHANGED = {
     "input": "the input is not the same",
     "style": "the style is not the same",
@@ -47,20 +48,21 @@ def difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 
 def fingerprint(path: Path) -> str:
-    """Size and SHA-256 of samples: a file of hours is told from another in a fraction of a second.
+    """Size, time of change and SHA-256 of samples: hours are told from others in a fraction of a second.
 
     Raises InputError.
     """
     digest = hashlib.sha256()
     try:
-        size = path.stat().st_size
+        facts = path.stat()
+        size = facts.st_size
         with path.open("rb") as file:
             for place in range(PLACES):
                 file.seek(max(0, size - SAMPLE) * place // (PLACES - 1))
                 digest.update(file.read(SAMPLE))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
-    return f"{size} bytes, {digest.hexdigest()}"
+    return f"{size} bytes, changed at {facts.st_mtime_ns}, {digest.hexdigest()}"
 
 
 def _versions() -> dict[str, str]:
@@ -74,8 +76,7 @@ def _versions() -> dict[str, str]:
 
 
 def _of_style(style: Style) -> str:
-    """Its facts, checksums and all, and those of its lite form; where its folder lies is none of them."""
-    facts = {field.name: getattr(style, field.name) for field in fields(style) if field.name != "lite"}
-    del facts["folder"], facts["preview"]
+    """What of it draws: its network with its checksums, its filter and size; the same of its lite form."""
+    facts = {name: getattr(style, name) for name in ("name", "generator", "size_multiple", *DRAWS)}
     lite = "" if style.lite is None else _of_style(style.lite)
     return hashlib.sha256(f"{sorted(facts.items())!r} {lite}".encode()).hexdigest()

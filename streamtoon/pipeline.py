@@ -13,6 +13,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
@@ -111,8 +112,10 @@ def run(
         raise
     finally:
         for thread in threads:
-            if thread.ident is not None:
-                thread.join()
+            while thread.is_alive():
+                # What they write to is closed after this: not even one more Ctrl-C may leave them behind.
+                with suppress(KeyboardInterrupt):
+                    thread.join()
     if pipeline.error:
         raise pipeline.error
     if on_progress:
@@ -233,11 +236,11 @@ class _Pipeline(Generic[Other]):
             self.stop()
 
     def stop(self) -> None:
+        self.done.set()  # first: what waits to be drawn is dropped
         if self._unblock:
             self._unblock()
         self._decoded.stop()
         self._drawn.stop()
-        self.done.set()
 
     def _decode(self) -> None:
         clock = self.clocks["decode"]

@@ -18,9 +18,11 @@ from typing import Any
 import pytest
 from killed_job import LONGEST, SHORTEST, contents, fill_once, finish, kill_once, start
 from media_clips import make_clip
+from typer.testing import CliRunner
 
 from streamtoon.cartoonizer import Cartoonizer
-from streamtoon.errors import OutputError, StreamtoonError, UnfinishedError
+from streamtoon.cli.app import app
+from streamtoon.errors import EngineError, OutputError, StreamtoonError, UnfinishedError
 from streamtoon.media import Source, parts
 from streamtoon.media.work import CodedPicture, Work
 from streamtoon.report import Report
@@ -49,11 +51,11 @@ def _convert(style: Path | str, source: Path, target: Path, **options: Any) -> R
 
 
 class _AfterParts(threading.Event):
-    """Is set once it has been looked at so often: once after every part."""
+    """Is set once it has been looked at so often: once at the start, and once after every part."""
 
     def __init__(self, parts: int) -> None:
         super().__init__()
-        self._left = parts
+        self._left = parts + 1
 
     def is_set(self) -> bool:
         self._left -= 1
@@ -235,6 +237,54 @@ def test_another_style_is_begun_afresh(clip: Path, style_folder: Path, tmp_path:
     assert any("the style is not the same" in warning for warning in report.warnings)
 
 
+def test_a_start_that_fails_takes_nothing_away(
+    clip: Path, whole: Path, style_folder: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.mp4"
+    _stop(style_folder, clip, target)
+    with (
+        Cartoonizer(style_folder, quality="full", device="nowhere") as other,
+        pytest.raises(EngineError, match="nothing installed here offers nowhere"),
+    ):
+        other.video(clip, target)
+    with Work(target):
+        pass
+    assert _convert(style_folder, clip, target).kept
+    assert contents(target) == contents(whole)
+
+
+def test_what_matters_is_said_before_the_work(clip: Path, style_folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    said: list[str] = []
+    _stop(style_folder, clip, target)
+
+    def begun(progress: Any) -> None:
+        assert any("begun afresh" in text for text in said)
+
+    report = _convert(style_folder, clip, target, crf=30, on_warning=said.append, on_progress=begun)
+    assert set(said) <= set(report.warnings)
+
+
+def test_the_source_is_never_the_place_of_the_work(clip: Path, style_folder: Path, tmp_path: Path) -> None:
+    source = tmp_path / "out.mp4.unfinished"
+    source.write_bytes(clip.read_bytes())
+    with pytest.raises(OutputError, match="rename it"):
+        _convert(style_folder, source, tmp_path / "out.mp4")
+    assert source.read_bytes() == clip.read_bytes()
+
+
+def test_a_folder_goes_on_with_what_is_missing(clip: Path, style_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / "in" / name).write_bytes(clip.read_bytes())
+    arguments = ["video", str(tmp_path / "in"), str(tmp_path / "out"), "--style", str(style_folder)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    (tmp_path / "out" / "b.mp4").unlink()
+    done = CliRunner().invoke(app, arguments)
+    assert (done.exit_code, (tmp_path / "out" / "b.mp4").exists()) == (0, True), done.output
+    assert "1 of 2 videos are there already" in done.output
+
+
 def test_no_resume_begins_afresh_without_a_word(clip: Path, style_folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     _stop(style_folder, clip, target)
@@ -277,7 +327,7 @@ def test_two_do_not_work_on_one_output(clip: Path, style_folder: Path, tmp_path:
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from streamtoon.media.work import CodedPicture, Work
+from streamtoon.media.work import Work
 with Work(Path(sys.argv[2])):
     print("here", flush=True)
     time.sleep(60)
@@ -307,7 +357,7 @@ def test_killed_while_joining(
             raise KeyboardInterrupt
 
         broken.setattr(conversion, "join", fail)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(UnfinishedError, match=f"{PICTURES} of about {PICTURES} pictures are done"):
             _convert(style_folder, clip, target)
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4.unfinished"]
     report = _convert(style_folder, clip, target)

@@ -123,17 +123,27 @@ class OpenVinoRunner:
 
     def __call__(self, image: Image) -> Image:
         """Height x width x 3 in and out; the result is the request's own buffer."""
-        request: ov.InferRequest | None = getattr(self._local, "request", None)
-        if request is None:
+        lent: _Lent | None = getattr(self._local, "lent", None)
+        if lent is None:
             request = self._free.pop() if self._free else self._compiled.create_infer_request()
-            self._local.request = request
-        results = request.infer([image[None]], share_inputs=True, share_outputs=True)
+            lent = self._local.lent = _Lent(request, self._free)
+        results = lent.request.infer([image[None]], share_inputs=True, share_outputs=True)
         cartoon: Image = results[0][0]
         return cartoon
 
     def close(self) -> None:
         """Frees the model."""
         del self._local, self._free, self._compiled
+
+
+class _Lent:
+    """A request for as long as its thread lives."""
+
+    def __init__(self, request: ov.InferRequest, free: list[ov.InferRequest]) -> None:
+        self.request, self._free = request, free
+
+    def __del__(self) -> None:
+        self._free.append(self.request)
 
 
 def _with_code_values(model: ov.Model, height: int, width: int) -> ov.Model:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamtoon.cli.common import print_json, say_error
-from streamtoon.errors import InputError, StreamtoonError
+from streamtoon.errors import InputError, StreamtoonError, UnfinishedError
 from streamtoon.folder import make_folder
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def convert_all(
         try:
             make_folder(target.parent)
             files.append(convert(source, target).as_dict())
+        except UnfinishedError:
+            raise
         except StreamtoonError as error:
             say_error(str(error))
             failed.append(str(source))

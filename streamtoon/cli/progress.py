@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streamtoon.cli.common import console, printable, say
@@ -19,17 +20,31 @@ LINE_EVERY = 5.0
 NAME_WIDTH = 24
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Two ways to tell a person something while work goes on."""
+
+    progress: Callable[[Progress], object] | None
+    """None where none is wanted."""
+    warning: Callable[[str], object]
+    """A line that stays, above the bar where there is one."""
+
+
 @contextmanager
-def shown(name: str, *, quiet: bool) -> Iterator[Callable[[Progress], object] | None]:
-    """Within this block, what it gives shows the progress that it is called with."""
+def shown(name: str, *, quiet: bool) -> Iterator[Shown]:
+    """Within this block, what it gives shows the progress and the warnings that it is called with."""
     screen = console()
+
+    def warn(text: str) -> None:
+        screen.print(printable(f"warning: {text}"), style="yellow", soft_wrap=True)
+
     if quiet:
-        yield None
+        yield Shown(None, warn)
     elif screen.is_terminal:
         with _bar(screen, _short(printable(name))) as show:
-            yield show
+            yield Shown(show, warn)
     else:
-        yield _lines(printable(name))
+        yield Shown(_lines(printable(name)), warn)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -33,7 +34,8 @@ def stoppable() -> Iterator[threading.Event]:
             sys.exit(128 + number)
         received = signal.Signals(number)
         stop.set()
-        say("stopping when the part at hand is finished; once more stops at once", style="yellow")
+        # Plainly: whatever this interrupts may be printing, or importing what prints.
+        os.write(2, b"\nstopping when the part at hand is finished; once more stops at once\n")
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     main = threading.current_thread() is threading.main_thread()

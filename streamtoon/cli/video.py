@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +28,7 @@ from streamtoon.cli.common import (
     say,
     say_warnings,
 )
-from streamtoon.errors import OutputError
+from streamtoon.errors import OutputError, UnfinishedError
 
 if TYPE_CHECKING:
     from streamtoon.cartoonizer import Cartoonizer
@@ -131,6 +132,8 @@ def video(
 
     from engines.style import DEFAULT_STYLE
     from streamtoon.cartoonizer import Cartoonizer
+    from streamtoon.cli.stopping import stoppable
+    from streamtoon.conversion import can_be_kept
 
     options: dict[str, Any] = {
         "start": start,
@@ -153,9 +156,12 @@ def video(
         strength=strength,
     ) as cartoonizer:
         if source != PIPE and Path(source).is_dir():
-            _folder(cartoonizer, Path(source), target, options, as_json=as_json, quiet=quiet)
+            with stoppable() as stop:
+                _folder(cartoonizer, Path(source), target, options, stop, as_json=as_json, quiet=quiet)
             return
-        report = _one(cartoonizer, source, target, options, quiet=quiet, to_stderr=as_json or target == PIPE)
+        with stoppable() if can_be_kept(source, target) else nullcontext() as stop_one:
+            to_stderr = as_json or target == PIPE
+            report = _one(cartoonizer, source, target, options, stop_one, quiet=quiet, to_stderr=to_stderr)
     if as_json:
         print_json(report.as_dict())
 
@@ -165,19 +171,25 @@ def _one(
     source: str,
     target: str,
     options: dict[str, Any],
+    stop: threading.Event | None,
     *,
     quiet: bool,
     to_stderr: bool,
 ) -> Report:
     from streamtoon.cli.progress import shown
-    from streamtoon.cli.stopping import stoppable
-    from streamtoon.conversion import can_be_kept
 
     name = "standard input" if source == PIPE else Path(source).name
-    stopping = stoppable() if can_be_kept(source, target) else nullcontext()
-    with stopping as stop, shown(name, quiet=quiet) as on_progress:
-        report = cartoonizer.video(source, target, stop=stop, on_progress=on_progress, **options)
-    say_warnings(report.warnings)
+    told: list[str] = []
+    with shown(name, quiet=quiet) as show:
+
+        def warn(text: str) -> None:
+            told.append(text)
+            show.warning(text)
+
+        report = cartoonizer.video(
+            source, target, stop=stop, on_progress=show.progress, on_warning=warn, **options
+        )
+    say_warnings(tuple(text for text in report.warnings if text not in told))
     if not quiet:
         say(summary(report), stderr=to_stderr)
     return report
@@ -201,13 +213,16 @@ def _folder(
     source: Path,
     target: str,
     options: dict[str, Any],
+    stop: threading.Event,
     *,
     as_json: bool,
     quiet: bool,
 ) -> None:
+    """Raises UnfinishedError when stopped: the same command goes on with what is missing."""
     from streamtoon.cli.batch import convert_all
     from streamtoon.folder import VIDEO_SUFFIXES, plan
     from streamtoon.media.containers import BY_EXTENSION
+    from streamtoon.media.work import Work
 
     if target == PIPE:
         raise OutputError("a folder of videos cannot go to standard output: name a folder for the results.")
@@ -216,8 +231,15 @@ def _folder(
     if not quiet:
         for path in todo.skipped:
             say(f"skipped: {path} is no video")
-    convert_all(
-        todo.jobs,
-        lambda here, there: _one(cartoonizer, str(here), str(there), options, quiet=quiet, to_stderr=as_json),
-        as_json=as_json,
-    )
+    jobs = todo.jobs
+    if options["resume"] and not options["overwrite"]:
+        jobs = tuple(job for job in jobs if not job[1].exists() or Work.place(job[1]).exists())
+        if (done := len(todo.jobs) - len(jobs)) and not quiet:
+            say(f"{done} of {len(todo.jobs)} videos are there already; --overwrite draws them again")
+
+    def convert(here: Path, there: Path) -> Report:
+        if stop.is_set():
+            raise UnfinishedError("stopped: the same command goes on with the videos that are missing")
+        return _one(cartoonizer, str(here), str(there), options, stop, quiet=quiet, to_stderr=as_json)
+
+    convert_all(jobs, convert, as_json=as_json)

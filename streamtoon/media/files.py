@@ -47,7 +47,9 @@ class HiddenFile:
     def create(self) -> None:
         """Make the hidden file, empty. Raises OutputError."""
         try:
-            self.hidden.open("wb" if self._alone else "xb").close()
+            if self._alone:  # never written through, for it may be a link by now
+                self.hidden.unlink(missing_ok=True)
+            self.hidden.open("xb").close()
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {_reason(error)}.") from error
 

@@ -130,7 +130,7 @@ class PartWriter:
         if len(self._coded) != encoder.frames:
             raise OutputError(
                 f"{self._choice.name} has made {len(self._coded)} packets of {encoder.frames} pictures, and "
-                "parts of such video cannot be joined: run the command with --no-resume."
+                "parts of such video cannot be joined: take another --codec."
             )
         part = Part(
             encoder.frames,
@@ -186,7 +186,7 @@ def in_one_order(count: int, packets: Callable[[int], list[CodedPicture]]) -> It
 
 
 def _latest(part: list[CodedPicture], after: int | None) -> list[int]:
-    """The latest decoding time of each packet that leaves one for all after it; `after` is the next part's."""
+    """The latest decoding time of each packet that leaves one for all after it; `after` is a next part's."""
     found: list[int] = []
     for coded in reversed(part):
         after = coded.pts if after is None else min(coded.pts, after - 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import chain
@@ -155,10 +155,15 @@ class Source:
                 return True
         return False
 
-    def skip(self, count: int, check: int) -> bool:
-        """Drop the next `count` pictures; False where `check` is not of the one after them."""
+    def skip(self, count: int, check: int, stopping: Callable[[], bool]) -> bool:
+        """Drop the next `count` pictures; False where `check` is not of the one after them.
+
+        Raises KeyboardInterrupt when `stopping` says so.
+        """
         pictures = self.pictures()
         for _ in range(count):
+            if stopping():
+                raise KeyboardInterrupt
             if next(pictures, None) is None:
                 return False
         following = next(pictures, None)
@@ -169,7 +174,7 @@ class Source:
 
     def _put_back(self, picture: Picture, count: int) -> None:
         self._items = chain([picture], self._items)
-        self.frames = count
+        self.frames = count + 1
 
     @property
     def expected_frames(self) -> int | None:
@@ -283,14 +288,15 @@ class Source:
     def _cut_items(self) -> Iterator[Timed | Passthrough]:
         """What lies within the cut, with the times it has in the file."""
         time_base = self.opened.stream.time_base or Fraction(1, 90000)
-        open_streams = {s.index for s in self.copied if s.type == "audio"}
-        if self._decoding:
-            open_streams.add(self.opened.stream.index)
+        video = self.opened.stream.index
+        open_streams = {s.index for s in self.copied if s.type == "audio"} | {video}
         for item in self._read():
             if isinstance(item, Passthrough):
                 time, index = item.time, item.stream_index
             else:
                 time, index = item[1] * time_base, self.opened.stream.index
+            if not self._decoding:
+                open_streams.discard(video)
             if time is not None and self.cut.after(time):
                 open_streams.discard(index)
                 late = self.cut.end is not None and time > self.cut.end + _SLACK

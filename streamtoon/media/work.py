@@ -27,16 +27,16 @@ _FORMAT = 1
 LONGEST_NAME = 230
 """Bytes."""
 _TABLES = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE parts (
     number INTEGER PRIMARY KEY, pictures INTEGER NOT NULL, next_pts INTEGER, next_check INTEGER,
     can_seek INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, until INTEGER NOT NULL,
     sha256 BLOB NOT NULL
-) STRICT;
+);
 CREATE TABLE packets (
     at INTEGER PRIMARY KEY, part INTEGER NOT NULL, pts INTEGER NOT NULL, dts INTEGER NOT NULL,
     duration INTEGER NOT NULL, is_key INTEGER NOT NULL, data BLOB NOT NULL
-) STRICT;
+);
 CREATE INDEX packets_by_part ON packets (part);
 """
 
@@ -78,7 +78,7 @@ class Work:
     """
 
     def __init__(self, target: Path) -> None:
-        self.path = target.with_name(_short(target.name) + ENDING)
+        self.path = self.place(target)
         self.parts: list[Part] = []
         """In their order."""
         known = self.path.exists()
@@ -89,6 +89,7 @@ class Work:
             with self._errors_told():
                 self._file.execute("PRAGMA locking_mode = EXCLUSIVE")
                 self._file.execute("PRAGMA synchronous = FULL")
+                self._file.execute("PRAGMA fullfsync = ON")  # on a Mac, else nothing leaves the drive's cache
                 self._file.execute("BEGIN EXCLUSIVE")  # taken here, and kept until it is closed
                 if known and not self._is_ours():
                     raise OutputError(
@@ -100,6 +101,11 @@ class Work:
         except BaseException:
             self._file.close()
             raise
+
+    @staticmethod
+    def place(target: Path) -> Path:
+        """Where the file of an output lies."""
+        return target.with_name(_short(target.name) + ENDING)
 
     def facts(self) -> dict[str, str]:
         """What `begin` was given; empty where nothing has begun."""
@@ -121,16 +127,17 @@ class Work:
 
     def load(self) -> None:
         """Read the parts that are whole into `parts`, and drop the first that is not, with all after it."""
-        self.parts = []
+        whole: list[Part] = []
         with self._errors_told():
             rows = self._file.execute("SELECT * FROM parts ORDER BY number").fetchall()
             for number, *values, sha256 in rows:
-                if number != len(self.parts) or _digest(self._packets_of(number)) != sha256:
+                if number != len(whole) or _digest(self._packets_of(number)) != sha256:
                     break
-                self.parts.append(Part(*values))
+                whole.append(Part(*values))
             with self._transaction():
                 for table, column in (("parts", "number"), ("packets", "part")):
-                    self._file.execute(f"DELETE FROM {table} WHERE {column} >= ?", [len(self.parts)])  # noqa: S608
+                    self._file.execute(f"DELETE FROM {table} WHERE {column} >= ?", [len(whole)])  # noqa: S608
+        self.parts = whole
 
     def add(self, part: Part, packets: Iterable[CodedPicture]) -> None:
         """Keep a finished part; when this returns, no crash takes it away."""
@@ -169,7 +176,9 @@ class Work:
 
     def close(self) -> None:
         """Close it; one in which nothing is finished is removed."""
-        empty = not self.parts
+        empty = False
+        with suppress(sqlite3.Error):
+            empty = not self._file.execute("SELECT count(*) FROM parts").fetchone()[0]
         with suppress(sqlite3.Error):
             self._file.close()
         if empty:
