@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
+
 from engines.errors import OutOfMemoryError
 
 WORDS = (
@@ -16,6 +18,10 @@ WORDS = (
     "resource temporarily unavailable",  # no room for a thread's stack
 )
 """Parts of the messages of OpenVINO, ONNX Runtime, torch and CUDA, in small letters."""
+
+
+ROOM = 1 << 27
+"""Bytes: a network's largest arrays at 1280 x 720."""
 
 
 @contextmanager
@@ -30,9 +36,19 @@ def memory_told(what: str) -> Iterator[None]:
 
 
 def is_want_of_memory(error: BaseException | None) -> bool:
-    """Whether the error, or one that it came from, is for want of memory."""
+    """Whether the error, or one that it came from, is for want of memory, whatever its words."""
+    foreign = isinstance(error, RuntimeError) or isinstance(getattr(error, "__cause__", None), RuntimeError)
     while error is not None:
         if isinstance(error, MemoryError) or any(word in str(error).lower() for word in WORDS):
             return True
         error = error.__cause__
-    return False
+    return foreign and not _has_room()
+
+
+def _has_room() -> bool:
+    """Whether a little more could be had: runtimes fail in many words where it cannot."""
+    try:
+        np.empty(ROOM, np.uint8)
+    except MemoryError:
+        return False
+    return True

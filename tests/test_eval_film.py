@@ -107,7 +107,9 @@ def test_pictures_that_share_a_buffer_are_told_apart() -> None:
             buffer[:] = picture
             yield buffer
 
-    assert score_film(reused(), reused()).metrics == score_film(_pan(4), _pan(4)).metrics
+    # Not to the last bit: optical flow is computed by several threads.
+    expected = score_film(_pan(4), _pan(4)).metrics
+    assert score_film(reused(), reused()).metrics == pytest.approx(expected, rel=1e-4)
 
 
 def test_it_holds_two_pictures_of_each_and_ticks() -> None:

@@ -109,14 +109,14 @@ def video(
     ] = None,
     on_error: OnErrorOption = "repair",
     overwrite: OverwriteOption = False,
-    resume: Annotated[
+    no_resume: Annotated[
         bool,
         typer.Option(
-            "--resume/--no-resume",
-            help="Go on with what an earlier run of the same command has left beside OUT, or begin afresh.",
+            "--no-resume",
+            help="Begin afresh, and throw away what an earlier run has left beside OUT.",
             rich_help_panel=OUTPUT_PANEL,
         ),
-    ] = True,
+    ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -144,7 +144,7 @@ def video(
         "preset": preset,
         "on_error": on_error,
         "overwrite": overwrite,
-        "resume": resume,
+        "resume": not no_resume,
     }
     with Cartoonizer(
         DEFAULT_STYLE if style is None else style,

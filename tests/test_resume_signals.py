@@ -1,0 +1,54 @@
+"""The first signal finishes the part at hand, the second stops at once, and the same command goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from media_clips import make_clip
+
+from streamtoon.media.work import Work
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    "numbers, code", [([signal.SIGINT], 130), ([signal.SIGTERM], 143), ([signal.SIGINT] * 2, 130)]
+)
+def test_signals(style_folder: Path, tmp_path: Path, numbers: list[signal.Signals], code: int) -> None:
+    clip = make_clip(tmp_path / "long.mp4", size=(320, 240), pts=[512 * n for n in range(1500)], audio=None)
+    target = tmp_path / "out.mp4"
+    root = Path(__file__).parent.parent
+    command = [
+        sys.executable,
+        "-m",
+        "streamtoon",
+        "video",
+        str(clip),
+        str(target),
+        "--style",
+        str(style_folder),
+    ]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(root)}
+    )
+    unfinished = Path(f"{target}.unfinished")
+    while not (unfinished.exists() and unfinished.stat().st_size > 100_000):
+        assert process.poll() is None
+        threading.Event().wait(0.02)
+    for number in numbers:
+        process.send_signal(number)
+        threading.Event().wait(0.2)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code, said
+    assert "stopping when the part at hand is finished" in said
+    assert "the same command goes on from there" in said
+    assert "Traceback" not in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["long.mp4", "out.mp4.unfinished"]
+    with Work(target) as work:
+        work.load()
+        assert 120 <= work.pictures < 1500
