@@ -28,6 +28,8 @@ from streamtoon.pipeline import Outcome, Progress, run
 from streamtoon.report import EngineReport
 from streamtoon.standard_input import StandardInput
 
+JOINED = "joined"
+"""The fact that the output only had to be given its name."""
 BITS_PER_PIXEL = 0.1
 """Of a coded cartoon, more than most take: for the estimate of the room that is needed."""
 
@@ -120,6 +122,8 @@ class Conversion:
         with self._open() as source:
             info = source.info
             facts = identity(Path(self.source), self.artist.style, self._settings())
+            if not self.writing["overwrite"] and Path(self.target).exists():
+                _discard_if_joined(Path(self.target), facts)
             # An output's checks come before the first picture; it is made when all pictures are there.
             trial = self._sink(source)
             trial.abandon()
@@ -214,6 +218,7 @@ class Conversion:
             try:
                 with sink:
                     join(work, source, sink)
+                    work.note(JOINED, "")
             except OutputError as error:
                 raise OutputError(
                     f"{str(error).rstrip('.')}; all pictures are drawn and kept in {work.path}, and the same "
@@ -232,6 +237,16 @@ def can_be_kept(source: str | Path, target: str | Path) -> bool:
         return False
     kind = BY_EXTENSION.get(Path(target).suffix.lower())
     return kind is not None and kind.format != "gif"
+
+
+def _discard_if_joined(target: Path, facts: Mapping[str, str]) -> None:
+    """Removes work whose file is there: all that a kill between the two has left undone."""
+    if not Work.place(target).exists():
+        return
+    with Work(target) as work:
+        before = work.facts()
+        if JOINED in before and not difference(before, facts):
+            work.discard()
 
 
 def _earlier(work: Work, facts: Mapping[str, str]) -> tuple[EngineReport | None, list[str]]:

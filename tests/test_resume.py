@@ -283,6 +283,21 @@ def test_a_folder_goes_on_with_what_is_missing(clip: Path, style_folder: Path, t
     assert "1 of 2 videos are there already" in done.output
 
 
+def test_killed_when_the_file_is_there(
+    clip: Path, whole: Path, style_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out.mp4"
+    with monkeypatch.context() as broken:
+        broken.setattr(Work, "discard", lambda self: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception, match="killed"):
+            _convert(style_folder, clip, target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "out.mp4.unfinished"]
+    with pytest.raises(OutputError, match="exists already"):
+        _convert(style_folder, clip, target)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+    assert contents(target) == contents(whole)
+
+
 def test_no_resume_begins_afresh_without_a_word(clip: Path, style_folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     _stop(style_folder, clip, target)

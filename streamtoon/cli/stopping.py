@@ -12,7 +12,7 @@ from types import FrameType
 
 import typer
 
-from streamtoon.cli.common import say
+from streamtoon.cli.common import interrupted, say
 from streamtoon.errors import UnfinishedError
 
 
@@ -46,6 +46,9 @@ def stoppable() -> Iterator[threading.Event]:
         yield stop
     except UnfinishedError as error:
         say(str(error), style="yellow")
+        raise typer.Exit(128 + received) from error
+    except KeyboardInterrupt as error:
+        interrupted()
         raise typer.Exit(128 + received) from error
     finally:
         for number, handler in before.items():

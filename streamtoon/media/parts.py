@@ -69,9 +69,8 @@ class PartWriter:
     ) -> None:
         self._work, self._kind, self._choice, self._info = work, kind, choice, info
         self._size = size
-        self._warnings: list[
-            str
-        ] = []  # the Sink that joins the parts has the same encoder, and says the same
+        # Thrown away: the Sink that joins the parts has the same encoder, and says the same.
+        self._warnings: list[str] = []
         self._times: Times | None = None
         if work.parts:
             latest = work.parts[-1]
