@@ -86,6 +86,8 @@ class Engine:
     """Pictures that it draws as fast at the same time as one after the other, or faster: jobs of `start`."""
     reused: int
     """Pictures so far that were the one before again, and were not drawn anew."""
+    strength: float
+    """0, the source, to 1, the cartoon; may be set at any time, and counts from the next start on."""
 
     def __init__(
         self,
@@ -102,12 +104,13 @@ class Engine:
         self.reused = 0
         self._style = style
         self._detail = detail
-        self._strength = strength
+        self.strength = strength
         self._open_at = open_at
         self._runners = first
         self._opening = threading.Lock()
         self._local = threading.local()
         self._last = LastPicture()
+        self._last_strength = strength
         self._closed = False
 
     def __call__(self, picture: Picture) -> Picture:
@@ -124,22 +127,26 @@ class Engine:
         Pictures are started in their order, so that one that is the last one again is known for it; the
         source's planes have to stay as they are until its job is done.
         """
-        if self._strength == 0:
+        strength = self.strength
+        if strength == 0:
             return lambda: picture
-        drawing = self._last.drawing_of(picture)
+        drawing = self._last.drawing_of(picture) if strength == self._last_strength else None
         if drawing is None:
-            drawing = Drawing(partial(self._draw, picture))
+            drawing = Drawing(partial(self._draw, picture, strength))
             self._last.remember(picture, drawing)
+            self._last_strength = strength
         else:
             self.reused += 1
         return partial(_with_planes, picture, drawing)
 
-    def _draw(self, picture: Picture) -> Planes:
+    def _draw(self, picture: Picture, strength: float) -> Planes:
         height, width = picture.height, picture.width
         y = extend(picture.y, height + height % 2, width + width % 2)
         drawn_y, u, v = self._cartoon((y, picture.u, picture.v), picture.colour)
         y = drawn_y[:height, :width]
-        return self._mix(picture.y, y), self._mix(picture.u, u), self._mix(picture.v, v)
+        pairs = ((picture.y, y), (picture.u, u), (picture.v, v))
+        mixed_y, mixed_u, mixed_v = (_mix(source, cartoon, strength) for source, cartoon in pairs)
+        return mixed_y, mixed_u, mixed_v
 
     def rgb(self, image: Bytes) -> Bytes:
         """The cartoon of an H x W x 3 RGB image of any size; strength 0 returns a copy.
@@ -148,12 +155,13 @@ class Engine:
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f"image is {image.dtype} {image.shape}, expected uint8 H x W x 3")
-        if self._strength == 0:
+        strength = self.strength
+        if strength == 0:
             return image.copy()
         height, width = image.shape[:2]
         even = extend(np.ascontiguousarray(image), height + height % 2, width + width % 2)
         y, u, v = self._cartoon(rgb_to_yuv(even, RGB_COLOUR), RGB_COLOUR)
-        return self._mix(image, yuv_to_rgb(y, u, v, RGB_COLOUR)[:height, :width])
+        return _mix(image, yuv_to_rgb(y, u, v, RGB_COLOUR)[:height, :width], strength)
 
     def close(self) -> None:
         """Frees the models; a second call does nothing."""
@@ -223,11 +231,11 @@ class Engine:
             scratch = self._local.scratch = Scratch()
         return scratch
 
-    def _mix(self, source: Bytes, cartoon: Bytes) -> Bytes:
-        if self._strength == 1:
-            return cartoon
-        mixed = cv2.addWeighted(cartoon, self._strength, source, 1 - self._strength, 0)
-        return np.asarray(mixed, np.uint8)
+
+def _mix(source: Bytes, cartoon: Bytes, strength: float) -> Bytes:
+    if strength == 1:
+        return cartoon
+    return np.asarray(cv2.addWeighted(cartoon, strength, source, 1 - strength, 0), np.uint8)
 
 
 def _with_planes(picture: Picture, drawing: Drawing) -> Picture:

@@ -97,6 +97,7 @@ class Cartoonizer:
         start: float | None = None,
         end: float | None = None,
         side_by_side: bool = False,
+        stabilize: float = 0.0,
         codec: str | None = None,
         crf: int | None = None,
         preset: str | None = None,
@@ -109,12 +110,13 @@ class Cartoonizer:
     ) -> Report:
         """Convert a video file: same frames, times and sound, only drawn.
 
-        `source` and `target` are paths, or "-" for standard input and output. `start` and `end` are
-        seconds from the beginning of the file. `codec`, `crf` and `preset` are FFmpeg's, None for a good
-        default. `on_error` "stop" ends with an InputError at the first damage in the source; "repair" keeps
-        what can be decoded and counts the rest in the report's warnings. `on_progress` is called about ten
-        times a second in the calling thread; what it raises stops the conversion. `on_warning` is called with
-        what should be known before hours are spent; the report has these sentences, too.
+        `source` and `target` are paths, or "-" for standard input and output. `start` and `end` are seconds
+        from the beginning of the file. `stabilize` (0..1) holds the cartoon steady where nothing moves.
+        `codec`, `crf` and `preset` are FFmpeg's, None for a good default. `on_error` "stop" ends with an
+        InputError at the first damage in the source; "repair" keeps what can be decoded and counts the rest
+        in the report's warnings. `on_progress` is called about ten times a second in the calling thread;
+        what it raises stops the conversion. `on_warning` is called with what should be known before hours
+        are spent; the report has these sentences, too.
 
         `target` appears when it is whole, or not at all. Until then, finished parts are kept in a file beside
         it, and whatever ended this call, the same call goes on from there; `resume` False begins afresh. When
@@ -127,13 +129,15 @@ class Cartoonizer:
         from streamtoon.conversion import Conversion
 
         _one_of("on_error", on_error, ("repair", "stop"))
+        if not 0 <= stabilize <= 1:
+            raise ValueError(f"stabilize is {stabilize}, expected 0 to 1")
         began = time.perf_counter()
         conversion = Conversion(
             source,
             target,
             reading={"start": start, "end": end, "on_error": on_error},
             writing={"codec": codec, "crf": crf, "preset": preset, "overwrite": overwrite},
-            artist=Artist(self._open, self._style, self._settings, side_by_side),
+            artist=Artist(self._open, self._style, self._settings, side_by_side, stabilize),
         )
         done = conversion.run(resume=resume, stop=stop, on_progress=on_progress, on_warning=on_warning)
         seconds = time.perf_counter() - began

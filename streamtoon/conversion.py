@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from engines.picture import Picture
 from streamtoon.artist import Artist
 from streamtoon.errors import EngineError, InputError, OutputError, UnfinishedError
 from streamtoon.identity import difference, identity
@@ -27,6 +28,7 @@ from streamtoon.media.work import Work
 from streamtoon.pipeline import Outcome, Progress, run
 from streamtoon.report import EngineReport
 from streamtoon.standard_input import StandardInput
+from streamtoon.steadiness import finishing, recall
 
 JOINED = "joined"
 """The fact that the output only had to be given its name."""
@@ -93,7 +95,7 @@ class Conversion:
             outcome = run(
                 source,
                 engine.start,
-                sink.write,
+                lambda item: sink.write(engine.finish(item) if isinstance(item, Picture) else item),
                 workers=engine.workers,
                 total=source.expected_frames,
                 on_progress=watch,
@@ -137,6 +139,7 @@ class Conversion:
                 if not work.complete:
                     opened = self.artist.open(info, engine)
                     _hold_to(engine, opened.report)
+                    recall(work, opened.stabilizer)
                     engine, before = opened.report, opened.reused()
                     warn(opened.warnings)
                     if not work.parts:
@@ -148,7 +151,7 @@ class Conversion:
                         outcome = run(
                             in_parts(missing, stop.is_set),
                             opened.start,
-                            writer.write,
+                            finishing(opened, writer, work),
                             workers=opened.workers,
                             before=kept,
                             total=source.expected_frames,

@@ -32,7 +32,7 @@ FORMATS = {
 SUFFIXES = frozenset(FORMATS)
 """What is taken for a picture in a folder; a file named by itself may be called anything."""
 
-_READ = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "QOI", "TIFF", "WEBP")
+READ = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "QOI", "TIFF", "WEBP")
 """What is read (MPO is a JPEG): nothing that is more than a picture. Pillow's EPS would start Ghostscript."""
 MAX_ANIMATION = 2**28
 """Pixels in all frames of an animation together, which stay in memory: 130 frames of 1080p, about 1 GB."""
@@ -143,7 +143,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _read(path: Path) -> _Photo:
-    with _reading(path), Image.open(path, formats=_READ) as image:
+    with _reading(path), Image.open(path, formats=READ) as image:
         photo = _Photo("JPEG" if image.format == "MPO" else image.format or "", [])
         if image.mode == "F":
             raise InputError(f"{path} holds floating-point values: convert it to 8 or 16 bit first.")

@@ -3,6 +3,8 @@
 Decoder and encoder have a thread each, the engine as many as it draws pictures at a time. The promise to
 callers: every picture that the source gives is written once and in order; an error in any of the threads, or
 in the caller's own (Ctrl-C), stops all of them and reaches the caller as itself.
+
+A live run has the same three stages, and no time: queues hold one picture, and the newest one wins.
 """
 
 from __future__ import annotations
@@ -11,15 +13,15 @@ import threading
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from engines.picture import Picture
+from streamtoon.queues import LiveQueue, NewestQueue, Queue, StoppedError
 
-T = TypeVar("T")
 Other = TypeVar("Other")
 """What travels with the pictures and is none."""
 Stage = Literal["decode", "run", "encode"]
@@ -54,6 +56,8 @@ class Progress:
     """Pictures written per second over about the last two seconds, longer where they come slowly."""
     stages: dict[Stage, float]
     """Mean milliseconds per picture over the latest pictures."""
+    dropped: int = 0
+    """Pictures of a live run that a newer one took the place of."""
 
     @property
     def remaining(self) -> float | None:
@@ -70,6 +74,8 @@ class Outcome:
     frames_in: int
     frames_out: int
     stages: dict[Stage, StageTime]
+    dropped: int = 0
+    """Pictures of a live run that a newer one took the place of."""
 
 
 def run(
@@ -83,6 +89,7 @@ def run(
     on_progress: Callable[[Progress], object] | None = None,
     unblock: Callable[[], object] | None = None,
     interval: float = 0.1,
+    newest: bool = False,
 ) -> Outcome:
     """Pull everything out of `source`, put each picture through the engine and give all of it to `write`.
 
@@ -93,9 +100,13 @@ def run(
     them. `on_progress` is called in the caller's own thread every `interval` seconds and once at the end.
     `unblock` is called when the run has to end early: it makes a `source` give up that waits for more.
 
+    `newest` is for live runs: a picture that waits for the engine is dropped when a newer one comes, the
+    engine takes one only when the one before is out of the way, and draws one at a time. What is no picture
+    is never dropped.
+
     Returns when all is written. Raises whatever the first failing part raised, after all threads have ended.
     """
-    pipeline = _Pipeline(source, start, write, workers, unblock)
+    pipeline = (_LivePipeline if newest else _Pipeline)(source, start, write, workers, unblock)
     threads = [
         threading.Thread(target=pipeline.guard, args=(stage,), name=f"streamtoon-{stage}", daemon=True)
         for stage in STAGES
@@ -124,55 +135,8 @@ def run(
         frames_in=len(pipeline.clocks["decode"].times),
         frames_out=len(pipeline.clocks["encode"].times),
         stages={stage: pipeline.clocks[stage].summary() for stage in STAGES},
+        dropped=pipeline.dropped,
     )
-
-
-class _StoppedError(Exception):
-    """Thrown out of a queue's wait when the run is over for another reason."""
-
-
-class _Queue(Generic[T]):
-    """A bounded queue between two threads that can end well (`end`) or be torn down (`stop`)."""
-
-    def __init__(self, size: int) -> None:
-        self._items: deque[T] = deque()
-        self._size = size
-        self._changed = threading.Condition()
-        self._ended = self._stopped = False
-
-    def put(self, item: T) -> None:
-        """Wait for room, then append. Raises _StoppedError once stopped."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopped or len(self._items) < self._size)
-            if self._stopped:
-                raise _StoppedError
-            self._items.append(item)
-            self._changed.notify_all()
-
-    def __iter__(self) -> Iterator[T]:
-        """Wait for and give items until the end. Raises _StoppedError once stopped."""
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._stopped or self._ended or self._items)
-                if self._stopped:
-                    raise _StoppedError
-                if not self._items:
-                    return
-                item = self._items.popleft()
-                self._changed.notify_all()
-            yield item
-            del item  # a waiting stage must not keep a finished picture alive
-
-    def end(self) -> None:
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def stop(self) -> None:
-        with self._changed:
-            self._stopped = True
-            self._items.clear()
-            self._changed.notify_all()
 
 
 class _Clock:
@@ -215,8 +179,8 @@ class _Pipeline(Generic[Other]):
     ) -> None:
         self._source, self._start, self._write, self._unblock = source, start, write, unblock
         self._workers = workers
-        self._decoded: _Queue[Picture | Other] = _Queue(DEPTH)
-        self._drawn: _Queue[Future[Picture] | Picture | Other] = _Queue(DEPTH + workers - 1)
+        self._decoded: Queue[Picture | Other] = Queue(DEPTH)
+        self._drawn: Queue[Future[Picture] | Picture | Other] = Queue(DEPTH + workers - 1)
         self._lock = threading.Lock()
         self.clocks: dict[Stage, _Clock] = {
             stage: _Clock(workers if stage == "run" else 1) for stage in STAGES
@@ -224,11 +188,16 @@ class _Pipeline(Generic[Other]):
         self.error: BaseException | None = None
         self.done = threading.Event()
 
+    @property
+    def dropped(self) -> int:
+        """Pictures that a newer one took the place of."""
+        return 0
+
     def guard(self, stage: Stage) -> None:
         """Run one stage in this thread; its error ends the run, and the first error is the one kept."""
         try:
             {"decode": self._decode, "run": self._run, "encode": self._encode}[stage]()
-        except _StoppedError:
+        except StoppedError:
             pass
         except BaseException as error:
             with self._lock:
@@ -285,11 +254,41 @@ class _Pipeline(Generic[Other]):
         self.done.set()
 
 
+class _LivePipeline(_Pipeline[Other]):
+    """Whose pictures do not wait for one another."""
+
+    def __init__(
+        self,
+        source: Iterable[Picture | Other],
+        start: Callable[[Picture], Callable[[], Picture]],
+        write: Callable[[Picture | Other], object],
+        workers: int,
+        unblock: Callable[[], object] | None,
+    ) -> None:
+        super().__init__(source, start, write, workers, unblock)
+        self._decoded = self._newest = NewestQueue[Picture | Other]()
+        self._drawn = self._latest = LiveQueue[Future[Picture] | Picture | Other]()
+
+    @property
+    def dropped(self) -> int:
+        return self._newest.dropped
+
+    def _run(self) -> None:
+        for item in self._decoded:
+            if isinstance(item, Picture):
+                self._drawn.put(self._draw(self._start(item)))
+                del item
+                self._latest.wait_for_room()  # only then the next one is taken, to be the newest there is
+            else:
+                self._drawn.put(item)
+        self._drawn.end()
+
+
 class _Meter:
     """Reads a running pipeline."""
 
     def __init__(self, pipeline: _Pipeline[Any], before: int, total: int | None) -> None:
-        self._clocks = pipeline.clocks
+        self._pipeline, self._clocks = pipeline, pipeline.clocks
         self._before = before
         self._total = total
         self._start = time.perf_counter()
@@ -306,4 +305,5 @@ class _Meter:
             seconds=now - self._start,
             fps=(frames - before) / max(1e-9, now - then),
             stages={stage: clock.recent() for stage, clock in self._clocks.items()},
+            dropped=self._pipeline.dropped,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -34,9 +34,10 @@ def guard(bound_to: str) -> Middleware:
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not _is_ours(request.headers.get("Host", ""), own):
+        if not is_own_name(request.headers.get("Host", ""), own):
             raise web.HTTPForbidden(text="This server is not known under that name.")
-        if request.method not in ("GET", "HEAD") and not _is_own_page(request):
+        changes = request.method not in ("GET", "HEAD")
+        if changes and not (is_same_origin(request) and request.content_type == "application/json"):
             raise web.HTTPForbidden(text="Only this server's own page may do that.")
         return await handler(request)
 
@@ -49,8 +50,11 @@ async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = "streamtoon"
 
 
-def _is_ours(host: str, own: set[str]) -> bool:
-    """A page elsewhere can have its own name point to this machine, but neither an address nor our names."""
+def is_own_name(host: str, own: Set[str]) -> bool:
+    """Whether a Host header holds an address, or one of the names `own`, in small letters.
+
+    A page elsewhere can have its own name point to this machine, but neither an address nor our names.
+    """
     try:
         parts = urlsplit(f"//{host}")
         name, _ = parts.hostname or "", parts.port
@@ -65,10 +69,10 @@ def _is_ours(host: str, own: set[str]) -> bool:
     return True
 
 
-def _is_own_page(request: web.Request) -> bool:
+def is_same_origin(request: web.Request) -> bool:
+    """Whether a page of this server sent it, as browsers tell; its Host is an own name."""
     origin = request.headers.get("Origin", "")
     return (
         origin in (f"http://{request.headers['Host']}", f"https://{request.headers['Host']}")
         and request.headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
-        and request.content_type == "application/json"
     )

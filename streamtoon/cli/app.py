@@ -23,6 +23,10 @@ from streamtoon.cli.doctor import doctor
 from streamtoon.cli.image import EXAMPLES as IMAGE_EXAMPLES
 from streamtoon.cli.image import image
 from streamtoon.cli.score import score
+from streamtoon.cli.serve import EXAMPLES as SERVE_EXAMPLES
+from streamtoon.cli.serve import serve
+from streamtoon.cli.stream import EXAMPLES as STREAM_EXAMPLES
+from streamtoon.cli.stream import stream
 from streamtoon.cli.styles import styles
 from streamtoon.cli.train import EXAMPLES as TRAIN_EXAMPLES
 from streamtoon.cli.train import train
@@ -30,6 +34,8 @@ from streamtoon.cli.video import EXAMPLES as VIDEO_EXAMPLES
 from streamtoon.cli.video import video
 from streamtoon.cli.vote import EXAMPLES as VOTE_EXAMPLES
 from streamtoon.cli.vote import vote
+from streamtoon.cli.webcam import EXAMPLES as WEBCAM_EXAMPLES
+from streamtoon.cli.webcam import webcam
 from streamtoon.errors import StreamtoonError
 
 
@@ -37,7 +43,20 @@ class _Group(TyperGroup):
     """Gives every command the same ends."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return ["video", "image", "styles", "train", "dataset", "score", "vote", "bench", "doctor"]
+        return [
+            "video",
+            "image",
+            "webcam",
+            "stream",
+            "serve",
+            "styles",
+            "train",
+            "dataset",
+            "score",
+            "vote",
+            "bench",
+            "doctor",
+        ]
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -77,6 +96,9 @@ streamtoon video --help
 )
 app.command(epilog=VIDEO_EXAMPLES)(video)
 app.command(epilog=IMAGE_EXAMPLES)(image)
+app.command(epilog=WEBCAM_EXAMPLES)(webcam)
+app.command(epilog=STREAM_EXAMPLES)(stream)
+app.command(epilog=SERVE_EXAMPLES)(serve)
 app.add_typer(styles, name="styles")
 app.add_typer(dataset, name="dataset")
 app.command(epilog=TRAIN_EXAMPLES)(train)

@@ -44,6 +44,16 @@ StrengthOption = Annotated[
         rich_help_panel=STYLE_PANEL,
     ),
 ]
+StabilizeOption = Annotated[
+    float,
+    typer.Option(
+        metavar="X",
+        min=0,
+        max=1,
+        help="How steady the cartoon is held where nothing moves.",
+        rich_help_panel=STYLE_PANEL,
+    ),
+]
 DetailOption = Annotated[
     float | None,
     typer.Option(

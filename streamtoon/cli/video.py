@@ -21,6 +21,7 @@ from streamtoon.cli.common import (
     PrecisionOption,
     QualityOption,
     QuietOption,
+    StabilizeOption,
     StrengthOption,
     StyleOption,
     parse_time,
@@ -58,6 +59,7 @@ def video(
     ],
     style: StyleOption = None,
     strength: StrengthOption = 1.0,
+    stabilize: StabilizeOption = 0.0,
     detail: DetailOption = None,
     side_by_side: Annotated[
         bool,
@@ -139,6 +141,7 @@ def video(
         "start": start,
         "end": end,
         "side_by_side": side_by_side,
+        "stabilize": stabilize,
         "codec": codec,
         "crf": crf,
         "preset": preset,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
+from typing import Final
 
 import av
 from av.codec.context import CodecContext
@@ -18,7 +19,7 @@ from streamtoon.errors import OutputError
 
 Options = dict[str, str]
 
-_MPEG_TS = frozenset(
+MPEG_TS: Final = frozenset(
     "h264 hevc mpeg1video mpeg2video mpeg4 aac aac_latm mp2 mp3 ac3 eac3 dts opus truehd s302m "
     "dvb_subtitle dvb_teletext hdmv_pgs_subtitle klv timed_id3".split()
 )
@@ -50,6 +51,8 @@ class ContainerKind:
     """True: it has times before 0, or stores no decoding times, as B-frames at the start require."""
     pixel_shape: bool = True
     """True: it stores the sample aspect ratio; False: only the codec may."""
+    channels: int | None = None
+    """Of sound, where it takes no other number."""
 
     @property
     def takes_attachments(self) -> bool:
@@ -81,7 +84,7 @@ _TS = ContainerKind(
     tick=Fraction(1, 90000),
     # Times as they are: by default the muxer adds its own start.
     options={"mpegts_copyts": "1"},
-    codecs=_MPEG_TS,
+    codecs=MPEG_TS,
     turns=False,
     early_times=False,
     pixel_shape=False,

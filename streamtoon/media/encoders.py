@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
@@ -110,6 +110,28 @@ def choose_encoder(
     wanted = ("pal8",) if name == "gif" else ("yuv420p", "nv12", "yuv422p10le")
     pixel_format = next((f for f in wanted if f in formats), formats[0] if formats else "yuv420p")
     return EncoderChoice(name, encoder.canonical_name, options, pixel_format)
+
+
+def live_encoder(kind: ContainerKind, bits: int, interval: int, *, global_header: bool) -> EncoderChoice:
+    """The encoder for pictures that are wanted at once: it looks at none before it codes one.
+
+    `bits` a second, evened out over one; a key frame every `interval` pictures at least.
+    """
+    choice = choose_encoder(kind, None, None, None)
+    options = {key: value for key, value in choice.options.items() if key not in ("crf", "cq")}
+    options |= {"b": str(bits), "maxrate": str(bits), "bufsize": str(bits), "g": str(interval), "bf": "0"}
+    if choice.name == "libx264":
+        parameters = options.pop("x264-params").split(":")
+        kept = [each for each in parameters if not each.startswith(("mbtree", "rc-lookahead"))]
+        # Key frames where they are asked for, and nowhere else: segments of a playlist begin with one.
+        options |= {"tune": "zerolatency", "forced-idr": "1", "x264-params": ":".join([*kept, "scenecut=0"])}
+    elif choice.name.endswith("_nvenc"):
+        options |= {"tune": "ull", "zerolatency": "1", "forced-idr": "1"}
+    if kind.format == "whip":
+        options["profile"] = "baseline"  # the one that every WebRTC end takes (RFC 7742)
+    if global_header:
+        options["flags"] = "+global_header"
+    return replace(choice, options=options)
 
 
 def add_video(

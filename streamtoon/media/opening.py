@@ -139,7 +139,7 @@ def _open(file: str | BinaryIO | PatientFile, name: str, local: Path | None) -> 
     except (av.FFmpegError, ValueError, OSError) as error:
         raise InputError(_why_unreadable(name, local, error)) from error
     try:
-        stream = _main_video(container, name)
+        stream = main_video(container, name)
     except InputError:
         container.close()
         raise
@@ -166,7 +166,11 @@ def _why_unreadable(name: str, local: Path | None, error: BaseException) -> str:
     return f"{name} is not a readable video: it is damaged, cut short, or no media file at all."
 
 
-def _main_video(container: InputContainer, name: str) -> VideoStream:
+def main_video(container: InputContainer, name: str, *, is_joined: bool = False) -> VideoStream:
+    """The video that a person means. Raises InputError where there is none that can be read.
+
+    One that `is_joined` on its way may not have told its size yet.
+    """
     if len(container.streams) > MAX_STREAMS:
         raise InputError(f"{name} holds {len(container.streams)} streams; the limit is {MAX_STREAMS}.")
     videos = [s for s in container.streams.video if not is_cover_art(s)]
@@ -176,7 +180,8 @@ def _main_video(container: InputContainer, name: str) -> VideoStream:
     stream = max(videos, key=lambda s: (bool(s.disposition & Disposition.default), _area(s)))
     if stream.codec_context is None:
         raise InputError(f"{name} is coded in a format that has no decoder here.")
-    check_size(stream.codec_context.width, stream.codec_context.height, name)
+    if not is_joined or stream.codec_context.width:
+        check_size(stream.codec_context.width, stream.codec_context.height, name)
     return stream
 
 

@@ -16,8 +16,9 @@ from av.stream import Stream
 from streamtoon.errors import InputError
 from streamtoon.media.containers import ContainerKind, add_copy, codec_name, takes
 from streamtoon.media.metadata import stream_tags
-from streamtoon.media.opening import is_cover_art
-from streamtoon.media.source import Source
+from streamtoon.media.opening import OpenedVideo, is_cover_art
+from streamtoon.media.probe import MediaInfo
+from streamtoon.media.source import OnError
 
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 _LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
@@ -42,6 +43,30 @@ class Route(Protocol):
 
     def finish(self) -> None:
         """Bring the rest into the output."""
+
+
+class Origin(Protocol):
+    """What a route has to know of the source that its packets come from."""
+
+    @property
+    def opened(self) -> OpenedVideo:
+        """The container."""
+
+    @property
+    def info(self) -> MediaInfo:
+        """The facts."""
+
+    @property
+    def on_error(self) -> OnError:
+        """What becomes of damage on the way."""
+
+    @property
+    def covers(self) -> dict[int, bytes]:
+        """Cover art by stream index."""
+
+    @property
+    def keeps_times(self) -> bool:
+        """Whether times are as in the file."""
 
 
 class CopyRoute:
@@ -202,7 +227,7 @@ class DropRoute:
 
 
 def add_route(
-    container: OutputContainer, kind: ContainerKind, source: Source, template: Stream, warnings: list[str]
+    container: OutputContainer, kind: ContainerKind, source: Origin, template: Stream, warnings: list[str]
 ) -> Route:
     """Open a way for the packets of `template`, in a container whose header is not yet written."""
     route = _choose_route(container, kind, source, template, warnings)
@@ -212,7 +237,7 @@ def add_route(
 
 
 def _choose_route(
-    container: OutputContainer, kind: ContainerKind, source: Source, template: Stream, warnings: list[str]
+    container: OutputContainer, kind: ContainerKind, source: Origin, template: Stream, warnings: list[str]
 ) -> Route:
     label = _label(template)
     told = f"{label[0].upper()}{label[1:]} is damaged"
@@ -245,9 +270,9 @@ def _choose_route(
     return DropRoute()
 
 
-def _end_of(source: Source, template: Stream) -> int | None:
+def _end_of(source: Origin, template: Stream) -> int | None:
     """Where the sound ends by what the source declares, in the stream's time base."""
-    if template.type != "audio" or source.shift or template.duration is None:
+    if template.type != "audio" or not source.keeps_times or template.duration is None:
         return None
     return (template.start_time or 0) + template.duration
 
@@ -272,6 +297,7 @@ def _encode_anew(container: OutputContainer, kind: ContainerKind, template: Stre
     stream = container.add_stream(kind.audio, rate=rate)
     assert isinstance(stream, AudioStream)
     channels = min(context.layout.nb_channels, 2 if kind.audio == "libmp3lame" else len(_LAYOUTS))
+    channels = kind.channels or channels
     stream.codec_context.layout = _LAYOUTS[channels - 1]
     stream.bit_rate = _BITS_PER_CHANNEL.get(kind.audio, 96_000) * channels
     stream.metadata.update(stream_tags(template.metadata))
@@ -280,7 +306,7 @@ def _encode_anew(container: OutputContainer, kind: ContainerKind, template: Stre
     return stream
 
 
-def _attach_cover(container: OutputContainer, source: Source, template: Stream) -> DropRoute:
+def _attach_cover(container: OutputContainer, source: Origin, template: Stream) -> DropRoute:
     data = source.covers.get(template.index)
     if data:
         codec = codec_name(template)

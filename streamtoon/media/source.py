@@ -134,6 +134,11 @@ class Source:
         steady = not (self._clock.mended or self._timeline.leaps)
         return whole and steady and self._converter.is_plain and self.opened.path is not None
 
+    @property
+    def keeps_times(self) -> bool:
+        """Whether all times are as in the file: no cut has moved them."""
+        return not self.shift
+
     def skip_to(self, count: int, pts: int, check: int) -> bool:
         """Make the picture at `pts`, which has `count` before it, the next one, by seeking.
 

@@ -12,7 +12,7 @@ import numpy as np
 from av.codec.context import Flags
 from av.container import OutputContainer
 from av.packet import Packet
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from engines.picture import Picture, Plane
@@ -89,13 +89,18 @@ class VideoEncoder:
         """Seconds from the first picture's start to the last one's end."""
         return (self.times.until - self.times.first) * self.time_base if self.times else Fraction(0)
 
-    def encode(self, picture: Picture) -> Sequence[Packet[VideoStream]]:
-        """What is ready after one picture. Raises ValueError for one of another size than announced."""
+    def encode(self, picture: Picture, *, as_key: bool = False) -> Sequence[Packet[VideoStream]]:
+        """What is ready after one picture, which decoders can begin with if it is coded `as_key`.
+
+        Raises ValueError for one of another size than announced.
+        """
         if (picture.width, picture.height) != self._announced:
             raise ValueError(f"{picture} is not of the announced size {self._announced}")
         pts, duration = self._times(picture)
         frame = self._frame(picture)
         frame.pts, frame.time_base, frame.duration = pts, self.time_base, duration
+        if as_key:
+            frame.pict_type = PictureType.I
         self.frames += 1
         return self.stream.encode(frame)
 

@@ -1,0 +1,1 @@
+"""Live pictures: from a camera or a network to a window, another program or a browser, now."""

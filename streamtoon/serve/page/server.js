@@ -1,0 +1,52 @@
+// The server's calls.
+
+class Server {
+  #visit = null;
+
+  async ask(address, body) {
+    let answer;
+    try {
+      answer = await fetch(address, body === undefined ? {} : {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify(body),
+      });
+    } catch {
+      throw new Error("The server does not answer.");
+    }
+    if (!answer.ok) throw Object.assign(new Error(await answer.text()), { status: answer.status });
+    return answer.json();
+  }
+
+  async enter() {
+    this.#visit = (await this.ask("visit", {})).id;
+    setInterval(() => this.state().catch(() => {}), 20000); // a sign of life
+  }
+
+  // A call on what this page has at the server, which forgets whoever was silent for long.
+  async visit(call, body) {
+    try {
+      return await this.ask(this.address(call), body);
+    } catch (error) {
+      if (error.status !== 410) throw error;
+      this.#visit = (await this.ask("visit", {})).id;
+      return this.ask(this.address(call), body);
+    }
+  }
+
+  address(call) {
+    return `visit/${this.#visit}${call ? `/${call}` : ""}`;
+  }
+
+  state() {
+    return this.visit("");
+  }
+
+  // The page goes away: what it has at the server goes, too.
+  leave() {
+    if (this.#visit === null) return;
+    fetch(this.address("leave"), { method: "POST", keepalive: true, headers: { "Content-Type": "application/json" }, body: "{}" }).catch(() => {});
+  }
+}
+
+export const server = new Server();

@@ -1,0 +1,81 @@
+"""Listens, and closes everything when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from streamtoon.errors import InputError, OutputError
+from streamtoon.serve.door import Door
+from streamtoon.serve.rooms import Rooms
+from streamtoon.serve.routes import Routes
+from streamtoon.serve.settings import Settings
+
+GOODBYE = 0.5
+"""Seconds that calls in progress may take when the server ends: files among them end with it."""
+
+
+async def serve(
+    settings: Settings,
+    door: Door,
+    host: str,
+    port: int,
+    *,
+    tls: ssl.SSLContext | None,
+    ready: Callable[[int], object],
+) -> None:
+    """Serves until cancelled; `ready` is told the port.
+
+    Raises StyleError for a style, OutputError where it cannot listen.
+    """
+    rooms = Rooms(settings)
+    runner = make_runner(rooms, door)
+    sweeper = asyncio.create_task(rooms.sweep())
+    try:
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        except OSError as error:
+            raise OutputError(
+                f"{host}:{port} cannot be served on ({error.strerror or error}); try another --port"
+            ) from error
+        ready(runner.addresses[0][1])
+        await asyncio.Event().wait()
+    finally:
+        sweeper.cancel()
+        await rooms.close()
+        await runner.cleanup()
+
+
+def make_runner(rooms: Rooms, door: Door) -> web.AppRunner:
+    """Of the page and its calls. Requests that are none are answered, and not logged."""
+    log = logging.getLogger("streamtoon.serve.http")
+    log.addFilter(_is_ours)
+    return web.AppRunner(Routes(rooms, door).app(), access_log=None, logger=log, shutdown_timeout=GOODBYE)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+def tls_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
+    """Of a certificate and its key in PEM files, or both in one. Raises InputError."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    for path in (certificate, key):
+        if path is not None and not path.is_file():
+            raise InputError(f"{path} is not there: --tls-cert and --tls-key name PEM files.")
+    try:
+        # An empty passphrase, and not a question on the terminal of a server.
+        context.load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, OSError) as error:
+        raise InputError(
+            f"{certificate} and its key cannot be used ({error}): both are PEM, the key without a passphrase."
+        ) from error
+    return context

@@ -1,0 +1,186 @@
+"""One visitor's file: received, drawn by a process of its own, handed out, removed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+import streamtoon
+from streamtoon.errors import InputError, OutputError
+from streamtoon.folder import VIDEO_SUFFIXES
+from streamtoon.images import FORMATS
+from streamtoon.serve.settings import MEGABYTE, Limits
+
+State = Literal["receiving", "drawing", "done", "failed"]
+PATIENCE = 30.0
+"""Seconds without a byte after which a sender is given up."""
+SPARE = 200 * MEGABYTE
+"""Bytes that the disk keeps."""
+LONGEST_NAME = 100
+_LINE = 1 << 20
+"""Bytes of the longest line that the worker may say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a file shall be drawn."""
+
+    name: str
+    """As the visitor calls the file."""
+    style: str
+    strength: float
+    side_by_side: bool
+
+    @property
+    def suffix(self) -> str:
+        """One that is known, or none: demuxers take it for a hint."""
+        suffix = Path(self.name).suffix.lower()
+        return suffix if suffix in VIDEO_SUFFIXES or suffix in FORMATS else ""
+
+    @property
+    def result(self) -> str:
+        """The name of what the visitor gets."""
+        stem = Path(self.name).stem or "cartoon"
+        return f"{stem}_cartoon{self.suffix if self.suffix in FORMATS else '.mp4'}"
+
+    @property
+    def disposition(self) -> str:
+        """Of the download, RFC 6266."""
+        plain = self.result.encode("ascii", "replace").decode().replace("?", "_")
+        plain = "".join("_" if letter in '"\\%' else letter for letter in plain)
+        return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(self.result, safe='')}"
+
+
+class Upload:
+    """A file in `folder`, which is its own."""
+
+    def __init__(self, folder: Path, order: Order, limits: Limits, engine: dict[str, str]) -> None:
+        self.order = order
+        self.state: State = "receiving"
+        self._folder, self._limits, self._engine = folder, limits, engine
+        self._source = folder / f"upload{order.suffix}"
+        self.result = folder / f"cartoon{Path(order.result).suffix}"
+        """Where it lies once it is done."""
+        self._process: asyncio.subprocess.Process | None = None
+        self._facts: dict[str, Any] = {}
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the page."""
+        return {"state": self.state, "name": self.order.result, **self._facts}
+
+    async def receive(self, chunks: AsyncIterator[bytes], expected: int | None) -> int:
+        """Writes what is sent; bytes of it. Raises InputError and OutputError."""
+        if expected is not None:
+            self._limits.demand_upload(expected)
+        self._demand_room(expected or self._limits.upload * MEGABYTE)
+        size = 0
+        try:
+            self._folder.mkdir(mode=0o700)
+            with self._source.open("wb") as file:
+                while True:
+                    async with asyncio.timeout(PATIENCE):
+                        chunk = await anext(chunks, b"")
+                    if not chunk:
+                        break
+                    size += len(chunk)
+                    self._limits.demand_upload(size)
+                    file.write(chunk)
+        except TimeoutError as error:
+            raise InputError("The file stopped coming half-way; send it again.") from error
+        except OSError as error:
+            raise OutputError(f"The server cannot keep the file ({error.strerror or error}).") from error
+        if not size:
+            raise InputError("The file is empty.")
+        return size
+
+    async def draw(self) -> None:
+        """Until it is done or failed; never raises but when cancelled."""
+        self.state = "drawing"
+        began = time.monotonic()
+        said = await self._work()
+        if said.get("done") and self.result.is_file():
+            self.state = "done"
+            facts = {"seconds": round(time.monotonic() - began, 1), "bytes": self.result.stat().st_size}
+            self._facts = {**said, **facts}
+        else:
+            self.state, self._facts = "failed", {"error": said.get("error") or self._how_it_ended()}
+        self._source.unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """Ends the process at once."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    def remove(self) -> None:
+        """Ends the process and takes everything away."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def fail(self, said: str) -> None:
+        """It came to nothing, for that reason."""
+        self.state, self._facts = "failed", {"error": said}
+
+    async def _work(self) -> dict[str, Any]:
+        """The worker's last word."""
+        request = {
+            "source": str(self._source),
+            "target": str(self.result),
+            "limits": asdict(self._limits),
+            "engine": {key: value for key, value in self._engine.items() if key != "backend"}
+            | {"engine": self._engine.get("backend", "auto")},
+            **asdict(self.order),
+        }
+        home = str(Path(streamtoon.__path__[0]).parent)
+        # -P: nothing is imported from the working directory.
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "streamtoon.serve.worker",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL, cwd=self._folder, limit=_LINE,
+            env={**os.environ, "PYTHONPATH": home}, start_new_session=True,
+        )  # fmt: skip
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None, "both are pipes"
+        last: dict[str, Any] = {}
+        try:
+            with suppress(ConnectionError):
+                process.stdin.write(json.dumps(request).encode() + b"\n")
+                await process.stdin.drain()
+            while line := await process.stdout.readline():
+                with suppress(json.JSONDecodeError):
+                    last = json.loads(line)
+                    if not ("done" in last or "error" in last):
+                        self._facts = last
+        finally:
+            self.stop()
+            process.stdin.close()
+            await process.wait()
+        return last if "done" in last or "error" in last else {}
+
+    def _how_it_ended(self) -> str:
+        code = self._process.returncode if self._process is not None else None
+        if sys.platform != "win32" and code == -signal.SIGXCPU:
+            return "The file takes more work than a visitor's file may take."
+        return "The file cannot be drawn: the program that tried it was ended by it."
+
+    def _demand_room(self, size: int) -> None:
+        if shutil.disk_usage(self._folder.parent).free < 3 * size + SPARE:
+            raise OutputError("The server's disk is too full for this file; try again later.")
+
+
+def clean_name(name: str) -> str:
+    """A file's name without folders and without what cannot be printed."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1].encode("utf-8", "replace").decode()
+    clean = "".join(letter for letter in last if letter.isprintable()).strip().strip(".")
+    stem, dot, suffix = clean.rpartition(".")
+    return f"{stem[:LONGEST_NAME]}.{suffix[:10]}" if dot else clean[:LONGEST_NAME] or "video"

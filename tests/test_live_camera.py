@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from media_clips import make_clip
+from x_display import until, x_server
+
+from streamtoon.errors import InputError
+from streamtoon.live.camera import Camera
+from streamtoon.media.devices import Wish
+
+
+def test_a_file_plays_in_its_own_time_and_ends(tmp_path: Path) -> None:
+    # 120 ms apart, then 40, then 240.
+    clip = make_clip(tmp_path / "in.mp4", pts=[0, 1536, 2048, 5120, 5632], audio=None)
+    with Camera(str(clip), Wish()) as camera:
+        time.sleep(0.3)  # nothing of it may pass while nobody looks
+        found = [(picture.pts, camera.now()) for picture in camera]
+    times = [pts / 1e6 for pts, _ in found]
+    steps = np.diff(times)
+    assert np.allclose(steps, [0.12, 0.04, 0.24, 0.04], atol=0.03)
+    assert all(0 <= now - pts < 30_000 for pts, now in found)
+    assert camera.dropped == 0
+    assert not camera.is_gone
+
+
+def test_pictures_are_those_of_the_file(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", pts=[0, 256, 512], audio=None)
+    with Camera(str(clip), Wish()) as camera:
+        given = [picture.y for picture in camera]
+    with av.open(str(clip)) as container:
+        expected = [frame.to_ndarray()[: frame.height] for frame in container.decode(video=0)]
+    assert all((a == b).all() for a, b in zip(given, expected, strict=True))
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_phones_video_is_upright_and_a_mirror_mirrors(tmp_path: Path, mirror: bool) -> None:
+    clip = make_clip(tmp_path / "in.mp4", size=(64, 48), pts=[0, 512], audio=None, rotation=90)
+    with Camera(str(clip), Wish(), mirror=mirror) as camera:
+        assert (camera.info.width, camera.info.height) == (48, 64)
+        assert camera.info.display_matrix is None
+        picture = next(iter(camera))
+    with av.open(str(clip)) as container:
+        frame = next(container.decode(video=0))
+        stored = frame.to_ndarray()[:48]
+    upright = np.rot90(stored, frame.rotation // 90)  # both count counter-clockwise
+    assert (picture.y == (upright[:, ::-1] if mirror else upright)).all()
+
+
+def test_mirror_changes_between_two_pictures() -> None:
+    with Camera("lavfi:smptebars=size=96x64:rate=50", Wish()) as camera:
+        pictures = iter(camera)
+        before = next(pictures).y
+        camera.mirror = True
+        until(lambda: (next(pictures).y == before[:, ::-1]).all(), "no mirrored picture came")
+
+
+def test_a_device_gives_what_is_new_and_says_when_it_came() -> None:
+    with Camera("lavfi:testsrc2=size=160x90:rate=50", Wish()) as camera:
+        assert (camera.info.width, camera.info.height) == (160, 90)
+        assert camera.info.time_base == Fraction(1, 1_000_000)
+        time.sleep(0.5)  # an engine opens meanwhile
+        began = camera.now()
+        found = []
+        for picture in camera:
+            found.append((picture.pts, camera.now()))
+            if len(found) == 25:
+                break
+    times = [pts for pts, _ in found]
+    assert times[0] > began - 100_000
+    assert times == sorted(set(times))
+    assert camera.dropped == 0
+    assert np.median([now - pts for pts, now in found]) < 10_000
+    assert 15_000 < np.median(np.diff(times)) < 25_000
+
+
+def test_a_camera_that_is_pulled_out_is_waited_for() -> None:
+    with (
+        x_server((160, 120)) as (display, first),
+        Camera(f"x11grab::{display}", Wish(rate=20)) as camera,
+    ):
+        pictures = iter(camera)
+        before = next(pictures)
+        assert not camera.is_gone
+        first.kill()
+        first.wait()
+        until(lambda: camera.is_gone, "its end is not seen")
+        # Back, and it has become larger: what is given keeps its size.
+        with x_server((320, 240), display):
+            until(lambda: not camera.is_gone, "it is not found again")
+            latest = before.pts
+            while latest < before.pts + 1_000_000:
+                picture = next(pictures)
+                assert picture.pts > latest
+                assert (picture.width, picture.height) == (160, 120)
+                latest = picture.pts
+
+
+def test_stop_ends_a_wait_for_a_camera_that_is_gone() -> None:
+    with x_server((160, 120)) as (display, server):
+        with Camera(f"x11grab::{display}", Wish()) as camera:
+            pictures = iter(camera)
+            next(pictures)
+            server.kill()
+            until(lambda: camera.is_gone, "its end is not seen")
+            began = time.monotonic()
+            camera.stop()
+            assert len(list(pictures)) <= 1
+        assert time.monotonic() - began < 5
+
+
+def test_a_file_that_is_damaged_ends(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mkv", audio=None)
+    whole = clip.read_bytes()
+    clip.write_bytes(whole[: len(whole) * 2 // 3])
+    with Camera(str(clip), Wish()) as camera:
+        assert 1 < len(list(camera)) < 25
+
+
+@pytest.mark.parametrize(
+    ("device", "said"),
+    [
+        ("/dev/video63", r"there is no camera /dev/video63"),
+        ("63", r"there is no camera 63"),
+        ("no such thing", r"no such thing is neither a camera nor a file"),
+        ("rtsp://127.0.0.1/", r"is an address: `streamtoon stream`"),
+        ("x11grab::63", r"x11grab::63 cannot be opened"),
+        ("lavfi:no_such_filter", r"lavfi:no_such_filter cannot be opened"),
+        ("lavfi:sine", r"lavfi:sine gives no pictures"),
+        ("/dev/null", r"camera /dev/null cannot be opened"),
+        (__file__, r"not a readable video"),
+    ],
+)
+def test_what_is_no_camera_is_one_sentence(device: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Camera(device, Wish())
+
+
+def test_a_files_size_and_rate_are_its_own(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", audio=None)
+    with pytest.raises(InputError, match="leave --size and --fps out"):
+        Camera(str(clip), Wish((64, 48)))

@@ -1,0 +1,242 @@
+"""The page's server over HTTP: its doors, what it shows, what it counts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import pytest
+
+pytest.importorskip("aiortc")
+pytest.importorskip("aiohttp")
+
+from serve_client import Moving, Page, serving, until
+
+from engines.style import shipped_names
+from streamtoon.serve.door import Door
+from streamtoon.serve.settings import Limits, Settings
+
+SETTINGS = Settings(
+    "scroll",
+    strength=0.7,
+    engine={"backend": "auto", "device": "cpu", "precision": "fp32", "quality": "fast"},
+    limits=Limits(sessions=2),
+)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 403),
+        ({"Origin": "https://elsewhere.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "elsewhere.example", "Origin": "http://elsewhere.example"}, 403),
+        ({"Origin": "OWN", "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "OWN", "Content-Type": "text/plain"}, 403),
+        ({"Origin": "OWN", "Content-Type": "multipart/form-data; boundary=x"}, 403),
+        ({"Origin": "OWN"}, 200),
+    ],
+)
+def test_only_the_servers_own_page_can_change_anything(headers: dict[str, str], status: int) -> None:
+    async def talk() -> None:
+        async with serving(SETTINGS) as (address, http, _):
+            sent = {"Content-Type": "application/json"} | headers
+            if sent.get("Origin") == "OWN":
+                sent["Origin"] = address
+            async with http.post(f"{address}/visit", data="{}", headers=sent) as answer:
+                assert answer.status == status
+
+    asyncio.run(talk())
+
+
+def test_a_foreign_name_for_this_machine_reads_nothing_unless_it_was_given_to_the_server() -> None:
+    async def talk() -> None:
+        async with serving(SETTINGS, Door("127.0.0.1", ["Toon.Example"])) as (address, http, _):
+            for host, status in {
+                "elsewhere.example": 403,
+                "127.0.0.1.elsewhere.example": 403,
+                "localhost@elsewhere.example": 403,
+                "toon.example": 200,
+                "localhost:1234": 200,
+                "[::1]:8080": 200,
+            }.items():
+                async with http.get(f"{address}/facts", headers={"Host": host}) as answer:
+                    assert answer.status == status, host
+
+    asyncio.run(talk())
+
+
+def test_elsewhere_than_on_this_machine_nothing_is_had_without_the_token() -> None:
+    assert Door("127.0.0.1").token is Door("::1").token is Door("localhost").token is None
+    door = Door("0.0.0.0", encrypted=True)
+    assert door.token is not None and len(door.token) >= 32
+    assert Door("0.0.0.0").token != door.token
+    wrong = door.token[:-1] + ("a" if door.token[-1] != "a" else "b")
+
+    async def talk() -> None:
+        async with serving(SETTINGS, door) as (address, http, rooms):
+            own = {"Origin": address}
+            for path in (
+                "/",
+                "/page.js",
+                "/facts",
+                "/style/comic.webp",
+                "/metrics",
+                f"/?token={wrong}",
+                "/x",
+            ):
+                async with http.get(address + path) as answer:
+                    assert answer.status == 401, path
+                    assert answer.cookies == {}
+            for token in (wrong, "", "é", door.token + "a"):
+                headers = own | {"Authorization": f"Bearer {token}"}
+                async with http.post(f"{address}/visit", json={}, headers=headers) as answer:
+                    assert answer.status == 401
+            # The token counts in the page's own address and nowhere else: there are no tokens in logs.
+            async with http.get(f"{address}/facts?token={door.token}") as answer:
+                assert answer.status == 401
+            async with http.get(f"{address}/healthz") as answer:
+                assert await answer.text() == "ok\n"
+            async with http.get(f"{address}/?token={door.token}") as answer:
+                assert answer.status == 200
+                (cookie,) = answer.cookies.values()
+                said = answer.headers["Set-Cookie"]
+            assert "HttpOnly" in said and "SameSite=Strict" in said and "Secure" in said
+            known = own | {"Cookie": f"{cookie.key}={cookie.value}"}
+            async with http.post(f"{address}/visit", json={}, headers=known) as answer:
+                assert answer.status == 200
+            async with http.post(
+                f"{address}/visit", json={}, headers=known | {"Origin": "http://x"}
+            ) as answer:
+                assert answer.status == 403
+            bearer = {"Authorization": f"Bearer {door.token}"}
+            async with http.get(f"{address}/metrics", headers=bearer) as answer:
+                assert answer.status == 200
+            assert rooms.gauges()["visitors"][1] == 1
+
+    asyncio.run(talk())
+
+
+def test_every_answer_has_its_policy_and_the_page_asks_nobody_else() -> None:
+    async def talk() -> None:
+        async with serving(SETTINGS) as (address, http, _):
+            async with http.get(address) as answer:
+                page = await answer.text()
+            parts = set(re.findall(r'(?:href|src)="([\w.]+)"', page))
+            assert {"style.css", "page.js", "icon.svg"} <= parts
+            for name in list(parts):
+                async with http.get(f"{address}/{name}") as answer:
+                    if name.endswith(".js"):
+                        parts |= set(re.findall(r'from "\./([\w.]+)"', await answer.text()))
+            texts = [page]
+            for name in sorted(parts):
+                async with http.get(f"{address}/{name}") as answer:
+                    assert answer.status == 200, name
+                    if not name.endswith(".jpg"):
+                        texts.append(await answer.text())
+            assert {"parts.js", "server.js", "live.js", "job.js"} <= parts
+            for text in texts:
+                assert not re.search(r"""["'(](https?:)?//(?!www\.w3\.org)""", text)
+            for path in ("/", "/page.js", "/nothing", "/style/none.webp", "/visit/x", "/page/../page.js"):
+                async with http.get(address + path) as answer:
+                    policy = answer.headers["Content-Security-Policy"]
+                    assert policy.startswith("default-src 'none'; script-src 'self'")
+                    assert "unsafe" not in policy and "*" not in policy
+                    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                    assert "aiohttp" not in answer.headers["Server"]
+
+    asyncio.run(talk())
+
+
+def test_the_gallery_shows_every_style_the_servers_own_first() -> None:
+    cv2, np = pytest.importorskip("cv2"), pytest.importorskip("numpy")
+
+    async def talk() -> None:
+        async with serving(SETTINGS) as (address, http, _):
+            async with http.get(f"{address}/facts") as answer:
+                facts = await answer.json()
+            names = [style["name"] for style in facts["styles"]]
+            assert names[0] == "scroll" and sorted(names) == shipped_names()
+            assert facts["strength"] == 0.7 and facts["stun"] is None
+            pictures = {}
+            for name in (*names, names[0]):
+                async with http.get(f"{address}/style/{name}.webp") as answer:
+                    assert answer.content_type == "image/webp"
+                    data = np.frombuffer(await answer.read(), np.uint8)
+                pictures[name] = cv2.imdecode(data, cv2.IMREAD_COLOR).astype(float)
+            assert abs(pictures["comic"] - pictures["scroll"]).mean() > 5
+            for name in ("none", "..%2f..%2fcomic", "comic%00"):
+                async with http.get(f"{address}/style/{name}.webp") as answer:
+                    assert answer.status == 404
+
+    asyncio.run(talk())
+
+
+def _metrics(text: str) -> dict[str, float]:
+    parser = pytest.importorskip("prometheus_client.parser")
+    families = list(parser.text_string_to_metric_families(text))
+    assert all(
+        family.documentation and family.type in ("gauge", "counter", "histogram") for family in families
+    )
+    return {
+        sample.name + (f"_{sample.labels['le']}" if sample.labels else ""): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_metrics_are_prometheus_own_format_and_count_what_happened() -> None:
+    async def talk() -> None:
+        async with serving(SETTINGS) as (address, http, rooms):
+
+            async def read() -> dict[str, float]:
+                async with http.get(f"{address}/metrics") as answer:
+                    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+                    return _metrics(await answer.text())
+
+            before = await read()
+            assert before["streamtoon_sessions"] == before["streamtoon_pictures_total"] == 0
+            assert before["streamtoon_places"] == 2
+            page = Page(http, address)
+            await page.open()
+            assert await page.go_live(Moving(160, 96)) == ""
+            await page.frames_above(5)
+            now = await read()
+            assert now["streamtoon_sessions"] == now["streamtoon_sessions_total"] == 1
+            assert now["streamtoon_visitors"] == 1
+            assert now["streamtoon_memory_bytes"] > 50e6
+            await page.close()
+            await until(lambda: rooms.taken == 0, "the end")
+            after = await read()
+            assert after["streamtoon_sessions"] == 0
+            pictures = after["streamtoon_pictures_total"]
+            assert pictures >= page.frames
+            buckets = [v for key, v in after.items() if key.startswith("streamtoon_latency_seconds_bucket")]
+            assert buckets == sorted(buckets)
+            assert buckets[-1] == after["streamtoon_latency_seconds_count"] == pictures
+            assert 0 < after["streamtoon_latency_seconds_sum"] < 60
+
+    asyncio.run(talk())
+
+
+def test_the_silent_are_shown_out_and_the_eldest_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamtoon.serve import rooms as module
+
+    monkeypatch.setattr(module, "VISITORS", 3)
+    monkeypatch.setattr(module, "SWEEP", 0.05)
+
+    async def talk() -> None:
+        async with serving(SETTINGS) as (address, http, rooms):
+            pages = [Page(http, address) for _ in range(4)]
+            for page in pages:
+                await page.open()
+            answers: list[Any] = [await http.get(f"{address}/visit/{page.id}") for page in pages]
+            assert [answer.status for answer in answers] == [410, 200, 200, 200]
+            assert "load it again" in await answers[0].text()
+            assert json.loads(await answers[1].text()) == {"live": False, "said": None, "file": None}
+            monkeypatch.setattr(module, "SILENCE", 0.2)
+            await until(lambda: rooms.gauges()["visitors"][1] == 0, "the end of the silent", 10)
+
+    asyncio.run(talk())

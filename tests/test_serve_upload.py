@@ -1,0 +1,285 @@
+"""Whole files: sent, drawn by a process of their own, fetched; refused, cancelled, removed."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("aiortc")
+pytest.importorskip("aiohttp")
+
+from serve_client import Page, serving, until
+
+from streamtoon.cartoonizer import Cartoonizer
+from streamtoon.serve.settings import Limits, Settings
+from streamtoon.serve.upload import Order, clean_name
+
+FFMPEG = shutil.which("ffmpeg")
+pytestmark = pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is missing")
+ROOT = Path(__file__).parent.parent
+ENGINE = {"backend": "openvino", "device": "cpu", "precision": "fp32", "quality": "full"}
+BINARY = {"Content-Type": "application/octet-stream"}
+
+
+def _clip(path: Path, *, seconds: float = 1, size: str = "64x48", rate: int = 10) -> Path:
+    subprocess.run(
+        [str(FFMPEG), "-v", "error", "-y", "-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}",
+         "-f", "lavfi", "-i", "sine=440", "-t", str(seconds), "-pix_fmt", "yuv420p", str(path)],
+        check=True,
+    )  # fmt: skip
+    return path
+
+
+def _long(folder: Path) -> Path:
+    """Minutes of work."""
+    return _clip(folder / "clip.mp4", seconds=60, size="320x180", rate=30)
+
+
+def _frames(path: Path) -> str:
+    """Checksums of the pictures, by FFmpeg."""
+    done = subprocess.run(
+        [str(FFMPEG), "-v", "error", "-i", str(path), "-map", "0:v", "-f", "framemd5", "-"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return "\n".join(line for line in done.stdout.splitlines() if not line.startswith("#"))
+
+
+async def _send(page: Page, data: Any, **query: object) -> tuple[int, str]:
+    http, address = page._http, page._address
+    call = f"{address}/visit/{page.id}/file"
+    data = io.BytesIO(data) if isinstance(data, bytes) else data
+    async with http.post(
+        call, data=data, params={k: str(v) for k, v in query.items()}, headers={"Origin": address} | BINARY
+    ) as answer:
+        return answer.status, await answer.text()
+
+
+async def _ended(page: Page) -> dict[str, Any]:
+    while True:
+        file: dict[str, Any] = (await page.state())["file"]
+        if file["state"] in ("done", "failed"):
+            return file
+        await asyncio.sleep(0.05)
+
+
+def test_a_file_comes_back_as_the_command_would_have_drawn_it(tmp_path: Path) -> None:
+    clip = _clip(tmp_path / "clip.mp4", seconds=2)
+    with Cartoonizer("scroll", strength=0.8, engine="openvino", precision="fp32", quality="full") as own:
+        own.video(clip, tmp_path / "own.mp4", side_by_side=True)
+
+    async def talk() -> None:
+        async with serving(Settings("comic", engine=ENGINE)) as (address, http, rooms):
+            page = Page(http, address)
+            await page.open()
+            status, _ = await _send(
+                page, clip.read_bytes(), name="Über “x”.mp4", style="scroll", strength=0.8, side_by_side=1
+            )
+            assert status == 202
+            file = await _ended(page)
+            assert file["state"] == "done", file
+            assert (file["name"], file["width"], file["height"]) == ("Über “x”_cartoon.mp4", 128, 48)
+            async with http.get(f"{address}/visit/{page.id}/result") as answer:
+                assert answer.headers["Content-Disposition"] == (
+                    'attachment; filename="_ber _x__cartoon.mp4"; '
+                    "filename*=UTF-8''%C3%9Cber%20%E2%80%9Cx%E2%80%9D_cartoon.mp4"
+                )
+                assert answer.headers["Content-Type"] == "video/mp4"
+                (tmp_path / "got.mp4").write_bytes(await answer.read())
+            folder = rooms._folder
+            assert [path.name for path in folder.rglob("*.*")] == ["cartoon.mp4"]  # what was sent is gone
+            assert rooms.taken == 0
+            # A photo after it takes its place.
+            photo = (ROOT / "samples" / "photos" / "lake.jpg").read_bytes()
+            assert (await _send(page, photo, name="lake.jpg"))[0] == 202
+            assert (await _ended(page))["name"] == "lake_cartoon.jpg"
+            assert [path.name for path in folder.rglob("*.*")] == ["cartoon.jpg"]
+            await (await page.post(f"visit/{page.id}/leave")).read()
+            assert list(folder.rglob("*")) == []
+        assert not folder.exists()
+
+    asyncio.run(talk())
+    assert _frames(tmp_path / "got.mp4") == _frames(tmp_path / "own.mp4")
+
+
+def test_what_is_over_a_limit_or_no_video_is_refused_in_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    long = _clip(tmp_path / "long.mp4", seconds=4).read_bytes()
+    wide = _clip(tmp_path / "wide.mp4", size="320x240").read_bytes()
+    playlist = f"#EXTM3U\n#EXTINF:1,\nfile://{tmp_path}/long.mp4\n".encode()
+    limits = Limits(sessions=1, upload=1, pixels=0.05, duration=3)
+
+    async def chunked() -> Any:
+        for _ in range(20):
+            yield b"x" * 100_000
+
+    async def talk() -> None:
+        async with serving(Settings("comic", engine=ENGINE, limits=limits)) as (address, http, rooms):
+            page = Page(http, address)
+            await page.open()
+            for data, query, sentence in [
+                (b"x" * 1_000_001, {}, "too large: this server takes at most 1 MB"),
+                (chunked(), {}, "too large: this server takes at most 1 MB"),
+                (b"", {}, "empty"),
+                (b"x", {"style": "none"}, "no such style"),
+                (b"x", {"strength": "nan"}, "from 0 to 1"),
+                (b"x", {"strength": "much"}, "from 0 to 1"),
+            ]:
+                status, said = await _send(page, data, **query)
+                assert (status, sentence in said) == (400, True), (status, said)
+                assert (await page.state())["file"] is None
+            for data, name, sentence in [
+                (long, "a.mp4", "is 0:04 long: this server takes at most 0:03"),
+                (wide, "a.mp4", "320x240: this server takes at most 0.05 million pixels"),
+                (b"no video at all" * 99, "a.mp4", "a.mp4"),
+                (b"no photo at all" * 99, "a.jpg", "no picture that can be read"),
+                (playlist, "list.m3u8", "list.m3u8"),
+                (wide, "../../etc/passwd", "320x240"),
+            ]:
+                assert (await _send(page, data, name=name))[0] == 202
+                file = await _ended(page)
+                assert file["state"] == "failed" and sentence in file["error"], file
+                assert str(tmp_path) not in file["error"] and "streamtoon-serve" not in file["error"]
+                assert rooms.taken == 0
+                async with http.get(f"{address}/visit/{page.id}/result") as answer:
+                    assert answer.status == 404
+            await (await page.post(f"visit/{page.id}/discard")).read()
+            assert list(rooms._folder.rglob("*")) == []
+
+    asyncio.run(talk())
+
+
+def test_a_file_is_cancelled_at_once_and_its_place_given_to_another(tmp_path: Path) -> None:
+    clip = _long(tmp_path).read_bytes()
+
+    async def talk() -> None:
+        settings = Settings("comic", engine=ENGINE, limits=Limits(sessions=1))
+        async with serving(settings) as (address, http, rooms):
+            one, other = Page(http, address), Page(http, address)
+            await one.open()
+            await other.open()
+            assert (await _send(one, clip, name="clip.mp4"))[0] == 202
+            while "frames" not in (file := (await one.state())["file"]):
+                await asyncio.sleep(0.05)
+            assert file["total"] == 1800 and file["state"] == "drawing"
+            process = rooms.find(one.id).upload._process  # type: ignore[union-attr]
+            assert process is not None
+            status, said = await _send(other, b"x", name="clip.mp4")
+            assert status == 503 and "all places are taken" in said
+            status, said = await _send(one, b"x", name="clip.mp4")
+            assert status == 400 and "wait for it, or cancel it" in said
+            began = time.monotonic()
+            await (await one.post(f"visit/{one.id}/discard")).read()
+            await until(lambda: rooms.taken == 0, "the free place", 10)
+            assert time.monotonic() - began < 5
+            assert process.returncode == -signal.SIGKILL
+            assert (await one.state())["file"] is None
+            assert list(rooms._folder.rglob("*")) == []
+            # And whoever leaves takes a running job along.
+            assert (await _send(other, clip, name="clip.mp4"))[0] == 202
+            await (await other.post(f"visit/{other.id}/leave")).read()
+            await until(lambda: rooms.taken == 0, "the free place", 10)
+            assert list(rooms._folder.rglob("*")) == []
+
+    asyncio.run(talk())
+
+
+def test_the_worker_has_limits_and_ends_with_its_server(tmp_path: Path) -> None:
+    code = """
+import json, resource
+from streamtoon.serve.settings import Limits
+from streamtoon.serve.worker import _limit
+_limit(Limits(upload=10, duration=60))
+names = ("CORE", "DATA", "CPU", "FSIZE", "NOFILE")
+print(json.dumps([resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[0] for name in names]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [0, 8 << 30, 300 + 120 * 60, 40_000_000, 256]
+
+    order = Order("clip.mp4", "comic", 1.0, False)
+    request = {
+        "source": str(_long(tmp_path)),
+        "target": str(tmp_path / "out.mp4"),
+        "limits": asdict(Limits()),
+    }
+    engine = {"engine": "openvino", "device": "cpu", "precision": "fp32", "quality": "full"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "streamtoon.serve.worker"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as worker:
+        assert worker.stdin is not None and worker.stdout is not None
+        worker.stdin.write(json.dumps(request | {"engine": engine} | asdict(order)) + "\n")
+        worker.stdin.flush()
+        assert "frames" in json.loads(worker.stdout.readline())
+        worker.stdin.close()
+        assert worker.wait(30) == 0
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_ctrl_c_ends_the_command_its_worker_and_its_files(tmp_path: Path) -> None:
+    clip = _long(tmp_path).read_bytes()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "streamtoon", "serve", "--port", "0", "--precision", "fp32"],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert server.stderr is not None
+    try:
+        found = re.search(r"open (http://127\.0\.0\.1:\d+)/ in a browser", server.stderr.readline())
+        assert found
+
+        async def talk() -> None:
+            import aiohttp
+
+            async with aiohttp.ClientSession() as http:
+                page = Page(http, found[1])
+                await page.open()
+                assert (await _send(page, clip, name="clip.mp4"))[0] == 202
+                while "frames" not in (await page.state())["file"]:
+                    await asyncio.sleep(0.05)
+
+        asyncio.run(talk())
+        assert list(tmp_path.glob("streamtoon-serve-*/*/upload.mp4"))
+        began = time.monotonic()
+        server.send_signal(signal.SIGINT)
+        said = server.communicate(timeout=30)[1]
+        assert time.monotonic() - began < 10
+        assert said.strip() == "stopped"
+        assert server.returncode == 0
+        assert list(tmp_path.glob("streamtoon-serve-*")) == []
+        alive = subprocess.run(["pgrep", "-g", str(server.pid)], capture_output=True, check=False).stdout
+        assert alive == b""
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize(
+    ("name", "clean"),
+    [
+        ("a/b\\c.mp4", "c.mp4"),
+        ("..", "video"),
+        ("", "video"),
+        ("a\x00b\u202e.mp4", "ab.mp4"),
+        ("x" * 300 + ".mp4", "x" * 100 + ".mp4"),
+        ("\ud800.mp4", "?.mp4"),
+    ],
+)
+def test_a_files_name_is_cleaned(name: str, clean: str) -> None:
+    assert clean_name(name) == clean
+    order = Order(clean, "comic", 1.0, False)
+    assert "/" not in order.result and "\\" not in order.disposition
+    assert order.suffix in ("", ".mp4")

@@ -1,0 +1,267 @@
+"""`streamtoon webcam` as a person has it: a real window, real keys, a real screen."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from lavfi_clips import make_clip
+from numpy.typing import NDArray
+from x_display import LIMIT, opencv_with_windows, press_close_button, screenshot, until, x_server, xdotool
+
+ROOT = Path(__file__).parent.parent
+SCREEN = (1300, 760)
+WINDOW = (1280, 720)
+"""A picture of 320x180, four times as large."""
+
+
+@dataclass
+class Webcam:
+    """The command, on a display."""
+
+    folder: Path
+    style: Path
+    display: int | None = None
+    gui: str = ""
+    process: subprocess.Popen[str] = field(init=False)
+
+    def start(self, *arguments: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [self.gui, str(ROOT)]))
+        if self.display is not None:
+            environment["DISPLAY"] = f":{self.display}"
+        command = [sys.executable, "-m", "streamtoon", "webcam", "--style", str(self.style), *arguments]
+        self.process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def end(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=LIMIT)
+        assert "Traceback" not in err, err
+        return self.process.returncode, out, err
+
+    def key(self, *keys: str) -> None:
+        assert self.display is not None
+        window = xdotool(self.display, "search", "--name", "^streamtoon$").split()
+        xdotool(self.display, "windowfocus", "--sync", window[-1], *(("key", *keys) if keys else ()))
+
+    def screen(self) -> NDArray[np.uint8]:
+        assert self.display is not None
+        assert self.process.poll() is None, self.process.communicate()
+        return screenshot(self.display, SCREEN)[: WINDOW[1], : WINDOW[0]]
+
+    def kill(self) -> None:
+        if hasattr(self, "process") and self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+
+
+@pytest.fixture
+def webcam(tmp_path: Path, style_folder: Path) -> Iterator[Webcam]:
+    run = Webcam(tmp_path, style_folder)
+    yield run
+    run.kill()
+
+
+@pytest.fixture
+def shown(webcam: Webcam) -> Iterator[Webcam]:
+    webcam.gui = opencv_with_windows()
+    with x_server(SCREEN) as (webcam.display, _):
+        yield webcam
+        webcam.kill()
+
+
+BARS = "lavfi:smptebars=size=320x180:rate=25"
+"""Seven plain bars, grey to blue: the outer ones tell a mirrored picture."""
+
+
+def _bars(screen: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean colours of the first and the last bar, at half the height, away from what is written."""
+    row = screen[240:420]
+    return row[:, 20:160].mean((0, 1)), row[:, -160:-20].mean((0, 1))
+
+
+def _is(colour: NDArray[np.float64], wanted: tuple[int, int, int]) -> bool:
+    return bool(np.abs(colour - wanted).max() < 40)
+
+
+GREY, BLUE = (180, 180, 180), (16, 16, 180)
+
+
+def test_a_window_shows_it_and_keys_change_it(shown: Webcam) -> None:
+    shown.start("--device", BARS, "--strength", "0.2", "--quality", "fast", "--json")
+    until(lambda: _is(_bars(shown.screen())[0], GREY) and _is(_bars(shown.screen())[1], BLUE), "no picture")
+    shown.key("m")
+    until(lambda: _is(_bars(shown.screen())[0], BLUE), "m does not mirror")
+
+    shown.key("i")
+    until(lambda: _is(shown.screen()[4:60, 4:150].mean((0, 1)), BLUE), "i does not take the numbers away")
+    before = shown.screen()[500:, 1100:].astype(int)
+    shown.key("r")
+    until(lambda: np.abs(shown.screen()[:40, -60:].astype(int).mean() - 180) > 20, "r does not say REC")
+    until(lambda: list(shown.folder.glob(".*.part")), "r does not record")
+    assert np.abs(shown.screen()[500:, 1100:].astype(int) - before).mean() < 20
+    shown.key("s")
+    until(lambda: list(shown.folder.glob("*.png")), "s does not save")
+    shown.key("r")
+    until(lambda: list(shown.folder.glob("*.mp4")), "r does not stop recording")
+    shown.key("q")
+    code, out, err = shown.end()
+    assert code == 0, err
+    summary = json.loads(out)
+    files = sorted(Path(name).suffix for name in summary["files"])
+    assert files == [".mp4", ".png"]
+    assert summary["pictures"] > 20
+    assert 0 < summary["latency_ms"] <= summary["latency_p95_ms"]
+    assert not list(shown.folder.glob(".*.part"))
+
+    # Neither the snapshot nor the recording has anything written over the picture.
+    for name in summary["files"]:
+        image = _first_picture(shown.folder / name)
+        assert image.shape == (180, 320, 3)
+        assert _is(image[2:30, 2:40].mean((0, 1)), BLUE)
+        assert _is(image[2:30, -40:-2].mean((0, 1)), GREY)
+        assert image[2:30, -40:-2].std(axis=(0, 1)).max() < 12
+
+
+def _first_picture(path: Path) -> NDArray[np.uint8]:
+    if path.suffix == ".png":
+        return np.asarray(cv2.imread(str(path))[..., ::-1])
+    with av.open(str(path)) as container:
+        return np.asarray(next(container.decode(video=0)).to_ndarray(format="rgb24"))
+
+
+def test_compare_follows_the_mouse_and_the_close_button_quits(shown: Webcam) -> None:
+    # At strength 1 the style changes the colours of the bars; the source has them as they are.
+    shown.start("--device", BARS, "--quality", "fast")
+    until(lambda: shown.screen()[240:420, -160:-20, 2].mean() > 100, "no picture")
+    drawn = shown.screen()[240:420].astype(int)
+    shown.key("c")
+    assert shown.display is not None
+    for x in (400, 900):
+        xdotool(shown.display, "mousemove", str(x), "300")
+        until(partial(_has_line, shown, x), f"no line at {x}")
+        screen = shown.screen()[240:420].astype(int)
+        # Away from the line, the cartoon is as before to the right of it and only there.
+        assert np.abs(screen[:, x + 20 :] - drawn[:, x + 20 :]).mean() < 2
+        assert np.abs(screen[:, : x - 20] - drawn[:, : x - 20]).mean() > 2
+    window = xdotool(shown.display, "search", "--name", "^streamtoon$").split()[-1]
+    press_close_button(shown.display, int(window))
+    code, out, err = shown.end()
+    assert code == 0, err
+    assert "pictures in" in out
+
+
+def _has_line(shown: Webcam, x: int) -> bool:
+    return bool((shown.screen()[240:420, x - 3 : x + 3] > 250).all(2).any(1).all())
+
+
+def test_a_camera_that_is_gone_is_waited_for_in_the_window(shown: Webcam) -> None:
+    with x_server((320, 180)) as (camera, server):
+        shown.start("--device", f"x11grab::{camera}", "--quality", "fast")
+        # An empty screen, and numbers over it; an empty window is light.
+        until(lambda: shown.screen()[300:500, 100:1000].max() < 100, "no picture")
+        until(lambda: shown.screen()[4:60, 4:150].max() > 200, "no numbers")
+        until(lambda: shown.screen()[-40:, 560:720].max() < 100, "the greeting stays")
+        server.kill()
+        server.wait()
+        until(lambda: shown.screen()[-40:, 560:720].max() > 200, "nothing is said")
+        with x_server((320, 180), camera):
+            until(lambda: shown.screen()[-40:, 560:720].max() < 100, "it is not found again")
+            shown.key("q")
+            assert shown.end()[0] == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_well_and_the_recording_has_true_times(webcam: Webcam, how: signal.Signals) -> None:
+    webcam.start("--device", BARS, "--no-window", "--record", "out.mp4", "--quality", "fast", "--json")
+    assert webcam.process.stderr is not None
+    assert "320x180 at 25 fps" in webcam.process.stderr.readline()
+    time.sleep(2)
+    webcam.process.send_signal(how)
+    code, out, err = webcam.end()
+    assert code == 0, err
+    summary = json.loads(out)
+    assert summary["files"] == ["out.mp4"]
+    with av.open(str(webcam.folder / "out.mp4")) as container:
+        times = [float(frame.time or 0) for frame in container.decode(video=0)]
+    assert len(times) == summary["pictures"]
+    assert times[0] == 0
+    # What was dropped leaves a gap in time, not a shorter film.
+    assert 1 < times[-1] <= summary["seconds"] + 0.2
+    assert np.median(np.diff(times)) > 0.03
+    assert not list(webcam.folder.glob(".*"))
+
+
+def test_a_file_in_the_cameras_place_ends_by_itself(webcam: Webcam) -> None:
+    make_clip(webcam.folder / "in.mp4", size="320x180")
+    webcam.start("--device", "in.mp4", "--no-window", "--record", "out.mkv", "--quality", "fast", "--json")
+    code, out, err = webcam.end()
+    assert code == 0, err
+    summary: dict[str, Any] = json.loads(out)
+    assert summary["pictures"] + summary["dropped"] == 25
+    assert summary["seconds"] >= 0.95
+    assert (webcam.folder / "out.mkv").is_file()
+
+
+def test_without_a_display_or_windows_it_says_what_to_do(webcam: Webcam) -> None:
+    webcam.start("--device", BARS)
+    code, _, err = webcam.end()
+    assert code == 1
+    if not cv2.currentUIFramework():
+        assert "pip install --force-reinstall --no-deps opencv-python" in err
+    assert "`streamtoon serve`" in err
+    assert err.count("\n") == 1
+    webcam.gui = opencv_with_windows()
+    webcam.start("--device", BARS)
+    code, _, err = webcam.end()
+    assert code == 1
+    assert "there is no display" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--no-window"], 2, "--no-window needs --virtual-camera or --record"),
+        (["--size", "big"], 2, "write WIDTHxHEIGHT"),
+        (["--device", "63", "--no-window", "--record", "a.mp4"], 1, "there is no camera 63"),
+        (["--device", BARS, "--no-window", "--record", "a.txt"], 1, "is no video format"),
+        (["--device", BARS, "--no-window", "--record", "no/a.mp4"], 1, "does not exist"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(webcam: Webcam, arguments: list[str], code: int, said: str) -> None:
+    webcam.start(*arguments)
+    ended, _, err = webcam.end()
+    assert ended == code
+    assert said in " ".join(err.split())
+    assert not list(webcam.folder.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="v4l2loopback is Linux's")
+def test_a_missing_virtual_camera_is_told_with_the_command_that_creates_it(webcam: Webcam) -> None:
+    pytest.importorskip("pyvirtualcam")
+    if list(Path("/sys/devices/virtual/video4linux").glob("*")):
+        pytest.skip("there is one")
+    webcam.start("--device", BARS, "--no-window", "--virtual-camera")
+    code, _, err = webcam.end()
+    assert code == 1
+    assert "sudo modprobe v4l2loopback" in err
