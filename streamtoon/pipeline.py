@@ -17,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
+from engines.errors import OutOfMemoryError
+from engines.memory import has_room
 from engines.picture import Picture
 
 T = TypeVar("T")
@@ -54,6 +56,9 @@ class Progress:
     """Pictures written per second over about the last two seconds, longer where they come slowly."""
     stages: dict[Stage, float]
     """Mean milliseconds per picture over the latest pictures."""
+    reading: bool = False
+    """Whether nothing is drawn yet: `frames` of the `total` that an earlier run drew are read again, because
+    the source gives those after them in no other way."""
 
     @property
     def remaining(self) -> float | None:
@@ -101,6 +106,8 @@ def run(
         for stage in STAGES
     ]
     meter = _Meter(pipeline, before, total)
+    if not has_room():  # Python waits for ever for a thread that want of memory ends before it begins
+        raise OutOfMemoryError("there is not enough memory to begin")
     try:
         for thread in threads:
             thread.start()
