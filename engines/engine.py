@@ -5,7 +5,7 @@ guided filter that brings the drawing to the picture's own size, and the strengt
 
 The generator draws a picture at working size. Of its drawing, luma is taken over through a guided filter:
 lines fitted at working size between the source's luma (the guide) and the drawn luma, applied to the
-source's full-size luma (He and Sun's fast guided filter; at scale 1 the plain one). Chroma is taken as it
+source's full-size luma (He and Sun's fast guided filter). Chroma is taken as it
 is, resized to where 4:2:0 keeps it. RGB exists at working size only.
 
 A picture that is the last one again, sample by sample, gets the last one's cartoon.
@@ -32,7 +32,7 @@ from engines.backends import Runner, open_runner
 from engines.backends.base import Precision
 from engines.colour import rgb_to_yuv, yuv_to_rgb
 from engines.errors import EngineError, OutOfMemoryError
-from engines.guided_filter import Scratch, apply_coefficients, coefficients, keep_lines
+from engines.guided_filter import Scratch, apply_coefficients, fast_coefficients, keep_lines
 from engines.memory import memory_told
 from engines.picture import Colour, Picture
 from engines.quality import choose_quality
@@ -190,7 +190,7 @@ class Engine:
         drawn_y, drawn_u, drawn_v = rgb_to_yuv(drawing, colour)
         # eps is a fraction of the range squared, and limited range spans 219 code values.
         eps = self._style.eps * (1.0 if colour.full_range else (219 / 255) ** 2)
-        a, b = coefficients(guide, drawn_y, self._radius(size), eps, scratch)
+        a, b = fast_coefficients(guide, drawn_y, self._radius(size), eps, scratch)
         if self._style.lines:
             b = keep_lines(a, b, guide, drawn_y, self._style.lines, scratch)
         return apply_coefficients(a, b, y, scratch), fit(drawn_u, *u.shape), fit(drawn_v, *v.shape)

@@ -7,17 +7,18 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from engines.errors import OutOfMemoryError
+from engines.errors import OutOfMemoryError, StreamtoonError
 
 WORDS = (
     "bad_alloc",
     "bad allocation",
     "failed to allocate",
     "can't alloc",
+    "cannot allocate",
     "out of memory",
     "resource temporarily unavailable",  # no room for a thread's stack
 )
-"""Parts of the messages of OpenVINO, ONNX Runtime, torch and CUDA, in small letters."""
+"""Parts of the messages of OpenVINO, ONNX Runtime, torch, CUDA and the C library, in small letters."""
 
 
 ROOM = 1 << 27
@@ -29,24 +30,32 @@ def memory_told(what: str) -> Iterator[None]:
     """Within this block, want of memory becomes an OutOfMemoryError that says of `what`."""
     try:
         yield
+    except OutOfMemoryError:
+        raise
     except Exception as error:
         if is_want_of_memory(error):
             raise OutOfMemoryError(f"there is not enough memory for {what}") from error
         raise
 
 
-def is_want_of_memory(error: BaseException | None) -> bool:
-    """Whether the error, or one that it came from, is for want of memory, whatever its words."""
-    foreign = isinstance(error, RuntimeError) or isinstance(getattr(error, "__cause__", None), RuntimeError)
-    while error is not None:
-        if isinstance(error, MemoryError) or any(word in str(error).lower() for word in WORDS):
+def is_want_of_memory(error: BaseException) -> bool:
+    """Whether the error, or one that it came from, is for want of memory, whatever its words.
+
+    Where there is no room for more, whatever a library says is taken for that.
+    """
+    ours = isinstance(error, StreamtoonError) and error.__cause__ is None
+    each: BaseException | None = error
+    while each is not None:
+        if isinstance(each, (MemoryError, OutOfMemoryError)):
             return True
-        error = error.__cause__
-    return foreign and not _has_room()
+        if any(word in str(each).lower() for word in WORDS):
+            return True
+        each = each.__cause__
+    return not ours and not has_room()
 
 
-def _has_room() -> bool:
-    """Whether a little more could be had: runtimes fail in many words where it cannot."""
+def has_room() -> bool:
+    """Whether a little more could be had: libraries fail in many words where it cannot."""
     try:
         np.empty(ROOM, np.uint8)
     except MemoryError:

@@ -1,44 +1,51 @@
 """The int8 form of a style's graph: QDQ nodes that OpenVINO and ONNX Runtime both compute in integers.
 
-NNCF's post-training quantization, symmetric: with AMX, OpenVINO has no integer kernel for activations with a
-zero point, and then computes in float or not at all. Activations' ranges are taken from the generator's own
-activations on photographs, weights are quantized for every output channel by itself, biases are corrected
-for the mean error. The first convolution and the last two stay in float, for they carry the picture itself
-at full size: in eight bits a half-trained style's pictures were off by 3.1 code values on average (the last
-two quantized but for the very last), in float by 0.5, for the same time. A generator that gives a difference
-from the picture says in `float_convolutions` that fewer have to.
+The generator's channels are brought to like ranges (`engines.equalize`) and it is written in the form that
+suits integers (`for_integers`, where it has one). NNCF places the quantizers, symmetric: with AMX, OpenVINO
+has no integer kernel for activations with a zero point, and then computes in float or not at all.
+Activations' ranges are the largest values on photographs, for a range that cuts some off darkens what is
+bright. Weights are quantized for every output channel by itself and rounded so that their errors cancel
+(`engines.rounding`), which also does what a correction of biases is for. Which convolutions stay in float a
+generator says in `float_convolutions`, by their place in the graph.
 
-Needs the packages nncf, onnx and onnxruntime.
+Needs the packages nncf, onnx, onnxruntime and torch.
 """
 
 from __future__ import annotations
 
 import io
 import logging
+import tempfile
 import tomllib
 from collections.abc import Iterable
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import onnx
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
+from engines.backends.torch import load_network
+from engines.equalize import equalized
 from engines.errors import StyleError
-from engines.export import write_card
+from engines.export import export_onnx, write_card
 from engines.files import replace_file
 from engines.generators import find
+from engines.rounding import round_weights
 from engines.style import CARD, INT8_GRAPH, Style, file_sha256
 from engines.telemetry import without_telemetry
 
 with without_telemetry():
     import nncf
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
 SIZE = 256
 """Pixels a side of the pictures that the ranges are taken from."""
-FLOAT_CONVOLUTIONS = (0, -2, -1)
-"""Which convolutions stay in float, by their place in the graph."""
 ENOUGH = 128
 """Photographs that are looked at, at most."""
 
@@ -53,7 +60,7 @@ def quantize_style(style: Style, photographs: Iterable[NDArray[np.uint8]]) -> St
     if not pictures:
         raise StyleError("quantization needs photographs to take the ranges from: none was given")
     nncf.set_log_level(logging.WARNING)
-    model = onnx.load(style.graph)
+    model = _graph(load_network(style), pictures)
     # It draws progress bars on standard output, which is the caller's.
     with redirect_stdout(io.StringIO()):
         quantized = nncf.quantize(
@@ -62,17 +69,33 @@ def quantize_style(style: Style, photographs: Iterable[NDArray[np.uint8]]) -> St
             subset_size=len(pictures),
             preset=nncf.QuantizationPreset.PERFORMANCE,
             ignored_scope=nncf.IgnoredScope(names=_float_layers(model, style.generator)),
+            advanced_parameters=AdvancedQuantizationParameters(
+                activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
+                overflow_fix=nncf.OverflowFix.DISABLE,
+                disable_bias_correction=True,
+            ),
         )
+    round_weights(quantized, model, pictures)
     onnx.checker.check_model(quantized, full_check=True)
     data = quantized.SerializeToString()
     replace_file(style.folder / INT8_GRAPH, lambda part: part.write_bytes(data))
     return _enter(style)
 
 
+def _graph(network: nn.Module, pictures: list[NDArray[np.float32]]) -> onnx.ModelProto:
+    """What is quantized: the network's function in the form that suits integers."""
+    even = equalized(network, map(torch.from_numpy, pictures))
+    with tempfile.TemporaryDirectory(prefix="streamtoon-") as folder:
+        file = Path(folder) / "generator.onnx"
+        has_form = hasattr(even, "for_integers")
+        export_onnx(even.for_integers() if has_form else even, file)  # type: ignore[operator]
+        return onnx.load(file)
+
+
 def _float_layers(model: onnx.ModelProto, generator: str) -> list[str]:
     """The names of the convolutions that stay in float."""
     convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
-    return [convolutions[at] for at in getattr(find(generator), "float_convolutions", FLOAT_CONVOLUTIONS)]
+    return [convolutions[at] for at in getattr(find(generator), "float_convolutions", ())]
 
 
 def _middle(photo: NDArray[np.uint8]) -> NDArray[np.float32]:

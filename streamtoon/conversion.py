@@ -10,16 +10,16 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from engines.memory import memory_told
 from engines.picture import Picture
 from streamtoon.artist import Artist
-from streamtoon.errors import EngineError, InputError, OutputError, UnfinishedError
-from streamtoon.identity import difference, identity
+from streamtoon.errors import OutputError
+from streamtoon.identity import identity
 from streamtoon.media import MediaInfo, Sink, Source
 from streamtoon.media.containers import BY_EXTENSION
 from streamtoon.media.parts import PartWriter, in_parts, join
@@ -27,11 +27,18 @@ from streamtoon.media.sink import Written
 from streamtoon.media.work import Work
 from streamtoon.pipeline import Outcome, Progress, run
 from streamtoon.report import EngineReport
+from streamtoon.resuming import (
+    JOINED,
+    at_the_first_missing,
+    discard_if_joined,
+    earlier,
+    hold_to,
+    kept_is_told,
+    stopped,
+)
 from streamtoon.standard_input import StandardInput
 from streamtoon.steadiness import finishing, recall
 
-JOINED = "joined"
-"""The fact that the output only had to be given its name."""
 BITS_PER_PIXEL = 0.1
 """Of a coded cartoon, more than most take: for the estimate of the room that is needed."""
 
@@ -75,9 +82,10 @@ class Conversion:
 
         Raises InputError, OutputError and EngineError.
         """
-        if can_be_kept(self.source, self.target):
-            return self._in_parts(resume, stop or threading.Event(), on_progress, on_warning)
-        return self._at_once(stop, on_progress)
+        with memory_told("this conversion: close other programs first"):
+            if can_be_kept(self.source, self.target):
+                return self._in_parts(resume, stop or threading.Event(), on_progress, on_warning)
+            return self._at_once(stop, on_progress)
 
     def _at_once(
         self, stop: threading.Event | None, on_progress: Callable[[Progress], object] | None
@@ -125,27 +133,28 @@ class Conversion:
             info = source.info
             facts = identity(Path(self.source), self.artist.style, self._settings())
             if not self.writing["overwrite"] and Path(self.target).exists():
-                _discard_if_joined(Path(self.target), facts)
+                discard_if_joined(Path(self.target), facts)
             # An output's checks come before the first picture; it is made when all pictures are there.
             trial = self._sink(source)
             trial.abandon()
             warnings += trial.warnings
             if _same_file(Path(self.source), Work.place(Path(self.target))):
                 raise OutputError(f"{self.source} lies where unfinished work would be kept: rename it.")
-            with Work(Path(self.target)) as work, _kept_when_interrupted(work, source):
-                engine, said = _earlier(work, facts) if resume else (None, [])
+            with Work(Path(self.target)) as work, kept_is_told(work, source):
+                engine, said = earlier(work, facts) if resume else (None, [])
                 warn([*said, *self._room(source, work)])
                 kept, reused, outcome = work.pictures, 0, Outcome(0, 0, {})
                 if not work.complete:
                     opened = self.artist.open(info, engine)
-                    _hold_to(engine, opened.report)
+                    hold_to(engine, opened.report)
                     recall(work, opened.stabilizer)
                     engine, before = opened.report, opened.reused()
                     warn(opened.warnings)
                     if not work.parts:
                         work.begin({**facts, "engine": json.dumps(asdict(engine))})
                     writer = PartWriter(work, trial.kind, trial.choice, info, self.artist.size(info))
-                    with writer, self._missing(source, work, stop.is_set) as missing:
+                    going_on = at_the_first_missing(source, work, self._open, stop.is_set, on_progress)
+                    with writer, going_on as missing:
                         if stop.is_set():
                             raise KeyboardInterrupt
                         outcome = run(
@@ -159,14 +168,14 @@ class Conversion:
                             unblock=missing.stop,
                         )
                         if writer.is_between_parts:
-                            raise UnfinishedError(_stopped(work, source))
+                            raise stopped(work, source)
                         work.note("warnings", json.dumps(missing.warnings))
                         writer.finish()
                     reused = opened.reused() - before
                 assert engine is not None, "work that is complete has had an engine"
                 warnings += json.loads(work.facts()["warnings"])
                 written, said = self._join(work)
-                work.discard()
+                said += work.discard()
         return Converted(info, written, outcome, engine, reused, kept, (*warnings, *said))
 
     def _settings(self) -> dict[str, object]:
@@ -196,25 +205,6 @@ class Conversion:
         left, needed = _size(free), _size(need)
         return [f"The disk may become full: {folder} has {left} left, and about {needed} may be needed."]
 
-    @contextmanager
-    def _missing(self, source: Source, work: Work, stopping: Callable[[], bool]) -> Iterator[Source]:
-        """The source, with the first missing picture as its next."""
-        if not work.parts:
-            yield source
-            return
-        latest = work.parts[-1]
-        assert latest.next_pts is not None and latest.next_check is not None, "a next part is missing"
-        if latest.can_seek and source.skip_to(work.pictures, latest.next_pts, latest.next_check):
-            yield source
-            return
-        with self._open() as front:
-            if not front.skip(work.pictures, latest.next_check, stopping):
-                raise InputError(
-                    f"{self.source} no longer gives the pictures that it gave before; run the command with "
-                    "--no-resume, which draws all of them anew."
-                )
-            yield front
-
     def _join(self, work: Work) -> tuple[Written, list[str]]:
         with self._open() as source:
             sink = self._sink(source, alone=True)  # whoever has the Work open
@@ -242,62 +232,8 @@ def can_be_kept(source: str | Path, target: str | Path) -> bool:
     return kind is not None and kind.format != "gif"
 
 
-def _discard_if_joined(target: Path, facts: Mapping[str, str]) -> None:
-    """Removes work whose file is there: all that a kill between the two has left undone."""
-    if not Work.place(target).exists():
-        return
-    with Work(target) as work:
-        before = work.facts()
-        if JOINED in before and not difference(before, facts):
-            work.discard()
-
-
-def _earlier(work: Work, facts: Mapping[str, str]) -> tuple[EngineReport | None, list[str]]:
-    """Loads the parts that can be used; the engine that drew them, and what is to be said."""
-    before = work.facts()
-    if not before:
-        return None, []
-    if changed := difference(before, facts):
-        return None, [f"The unfinished work in {work.path} is of no use ({changed}): it is begun afresh."]
-    work.load()
-    return (EngineReport(**json.loads(before["engine"])) if work.parts else None), []
-
-
-def _hold_to(before: EngineReport | None, now: EngineReport) -> None:
-    """Raises EngineError where an engine draws otherwise than the one whose parts there are."""
-    if before is None:
-        return
-    for name in ("backend", "device", "precision", "generator", "quality", "scale"):
-        was, is_now = getattr(before, name), getattr(now, name)
-        if was != is_now:
-            raise EngineError(
-                f"what is done was drawn with {name} {was}, which is {is_now} now; free memory for it, or "
-                "begin afresh with --no-resume"
-            )
-
-
 def _same_file(one: Path, other: Path) -> bool:
     return other.exists() and one.samefile(other)
-
-
-@contextmanager
-def _kept_when_interrupted(work: Work, source: Source) -> Iterator[None]:
-    """Ctrl-C says what is kept, where something is."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        if work.parts:
-            raise UnfinishedError(_stopped(work, source)) from error
-        raise
-
-
-def _stopped(work: Work, source: Source) -> str:
-    total = source.expected_frames
-    of = f" of about {total}" if total else ""
-    return (
-        f"stopped: {work.pictures}{of} pictures are done and kept in {work.path}; the same command goes on "
-        "from there"
-    )
 
 
 def _size(count: float) -> str:

@@ -19,6 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
+from engines.errors import OutOfMemoryError
+from engines.memory import has_room
 from engines.picture import Picture
 from streamtoon.queues import LiveQueue, NewestQueue, Queue, StoppedError
 
@@ -58,6 +60,9 @@ class Progress:
     """Mean milliseconds per picture over the latest pictures."""
     dropped: int = 0
     """Pictures of a live run that a newer one took the place of."""
+    reading: bool = False
+    """Whether nothing is drawn yet: `frames` of the `total` that an earlier run drew are read again, because
+    the source gives those after them in no other way."""
 
     @property
     def remaining(self) -> float | None:
@@ -112,6 +117,8 @@ def run(
         for stage in STAGES
     ]
     meter = _Meter(pipeline, before, total)
+    if not has_room():  # Python waits for ever for a thread that want of memory ends before it begins
+        raise OutOfMemoryError("there is not enough memory to begin")
     try:
         for thread in threads:
             thread.start()

@@ -33,6 +33,37 @@ def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_style(tmp_path_factory.mktemp("styles") / "shaken")
 
 
+@pytest.fixture
+def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Conversions keep parts that are as short as those of `killed_job.py`."""
+    from killed_job import LONGEST, SHORTEST
+
+    monkeypatch.setattr("streamtoon.media.parts.SHORTEST", SHORTEST)
+    monkeypatch.setattr("streamtoon.media.parts.LONGEST", LONGEST)
+
+
+@pytest.fixture(scope="session")
+def uneven_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """100 pictures, unevenly timed, with key frames here and there and coded out of order; with a tone."""
+    from media_clips import make_clip
+
+    pts = [512 * n + 100 * (n % 3) for n in range(100)]
+    folder = tmp_path_factory.mktemp("clips")
+    return make_clip(folder / "clip.mp4", pts=pts, options={"g": "17", "bf": "3"})
+
+
+@pytest.fixture(scope="session")
+def uneven_cartoon(uneven_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run that nobody stops makes of it, in short parts and a process of its own."""
+    from killed_job import start
+
+    target = tmp_path_factory.mktemp("whole") / "whole.mp4"
+    with start(uneven_clip, target) as process:
+        pass
+    assert process.returncode == 0
+    return target
+
+
 def make_style(folder: Path) -> Path:
     """A style around an untrained UNet whose weights are shaken a little: it changes every pixel, mildly."""
     import torch

@@ -1,8 +1,8 @@
-"""A conversion to be killed, or to run into a full disk: a few times in `test_resume.py`, many more by hand.
+"""A conversion to be killed, or to run into a full disk: a few times in a test, many by hand.
 
-python tests/killed_job.py run STYLE IN OUT     convert in short parts; say "drawing" when it has begun
+python tests/killed_job.py run IN OUT           convert in short parts; say "drawing" when it has begun
 python tests/killed_job.py kill 200             kill that many, resume each, compare
-python tests/killed_job.py fill 50              let the disk become full that often (as root, on Linux)
+python tests/killed_job.py fill 50              that many to which the disk became full (as root, on Linux)
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,11 +24,12 @@ import av
 
 SHORTEST, LONGEST = 12, 24
 """Pictures of a part, so that a short job has many."""
+STYLE, QUALITY = "comic", "lite"
 FULL = 3
 """How a job ends whose disk is full."""
 
 
-def run(style: Path, source: Path, target: Path) -> None:
+def run(source: Path, target: Path) -> None:
     """Convert `source`; a line when the first picture is drawn."""
     from streamtoon.cartoonizer import Cartoonizer
     from streamtoon.errors import OutputError
@@ -43,7 +45,7 @@ def run(style: Path, source: Path, target: Path) -> None:
             sys.stdout.write("drawing\n")
             sys.stdout.flush()
 
-    with Cartoonizer(style, quality="full") as cartoonizer:
+    with Cartoonizer(STYLE, quality=QUALITY) as cartoonizer:
         try:
             cartoonizer.video(source, target, overwrite=True, on_progress=tell)
         except OutputError as error:
@@ -51,10 +53,10 @@ def run(style: Path, source: Path, target: Path) -> None:
             sys.exit(FULL if re.search("disk is full|no space left", str(error)) else 1)
 
 
-def start(style: Path, source: Path, target: Path) -> subprocess.Popen[str]:
+def start(source: Path, target: Path) -> subprocess.Popen[str]:
     """The process, just now drawing its first pictures or beyond."""
     root = Path(__file__).parent.parent
-    command = [sys.executable, __file__, "run", str(style), str(source), str(target)]
+    command = [sys.executable, __file__, "run", str(source), str(target)]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
@@ -62,18 +64,18 @@ def start(style: Path, source: Path, target: Path) -> subprocess.Popen[str]:
     return process
 
 
-def finish(style: Path, source: Path, target: Path) -> None:
+def finish(source: Path, target: Path) -> None:
     """Run it again to its end, where it was killed before that."""
     if target.exists() and not Path(f"{target}.unfinished").exists():
         return
-    with start(style, source, target) as process:
+    with start(source, target) as process:
         pass
     assert process.returncode == 0, f"{target} is not resumed"
 
 
-def kill_once(style: Path, source: Path, target: Path, after: float) -> bool:
+def kill_once(source: Path, target: Path, after: float) -> bool:
     """Begin, kill -9 after so many seconds of drawing; whether it was still at work."""
-    with start(style, source, target) as process:
+    with start(source, target) as process:
         try:
             process.wait(after)
         except subprocess.TimeoutExpired:
@@ -101,26 +103,34 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Callable[[int], None]]:
         folder.rmdir()
 
 
-def fill_once(style: Path, source: Path, folder: Path, kilobytes: int) -> tuple[bool, Path, list[str]]:
+def fill_once(source: Path, folder: Path, kilobytes: int) -> tuple[str, Path]:
     """Convert onto a disk of that size, make it larger where it became full, and convert again.
 
-    Whether it became full, a copy of the result, and the names on the disk before the second run.
+    What was at hand when it became full, empty where it did not, and a copy of the result.
     """
-    result = folder.with_suffix(".result.mp4")
+    from streamtoon.media.work import Work
+
+    result, full = folder.with_suffix(".result.mp4"), ""
     with small_disk(folder, kilobytes) as resize:
         target = folder / "out.mp4"
-        with start(style, source, target) as process:
+        with start(source, target) as process:
             pass
         left = sorted(path.name for path in folder.iterdir())
-        full = process.returncode == FULL
-        assert full or process.returncode == 0, f"ended with {process.returncode}"
-        if full:
-            assert "out.mp4" not in left
+        if process.returncode == FULL:
+            assert left in ([], ["out.mp4.unfinished"])
+            full = "the first part"
             resize(1 << 17)
-            finish(style, source, target)
+            if left:
+                with Work(target) as work:
+                    work.load()
+                    full = "the file of all parts" if work.complete else "a later part"
+                    assert work.parts
+            finish(source, target)
+        else:
+            assert process.returncode == 0, f"ended with {process.returncode}"
         assert [path.name for path in folder.iterdir()] == ["out.mp4"]
         shutil.copy(target, result)
-    return full, result, left
+    return full, result
 
 
 def contents(path: Path) -> list[tuple[str, int | None, bytes]]:
@@ -138,40 +148,48 @@ def contents(path: Path) -> list[tuple[str, int | None, bytes]]:
 def main() -> None:
     """What the command line asks for."""
     if sys.argv[1] == "run":
-        run(*map(Path, sys.argv[2:5]))
+        run(*map(Path, sys.argv[2:4]))
         return
-    from conftest import make_style
     from media_clips import make_clip
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        style = make_style(folder / "style")
         clip = make_clip(folder / "in.mp4", pts=[512 * n for n in range(300)])
         whole = folder / "whole.mp4"
-        with start(style, clip, whole):
+        with start(clip, whole):
             began = time.perf_counter()
         length = time.perf_counter() - began
-        expected, dice = contents(whole), random.Random(1)
-        wanted = int(sys.argv[2])
-        if sys.argv[1] == "fill":
-            need, count = 2 * whole.stat().st_size // 1024, 0
-            for job in range(wanted):
-                full, result, _ = fill_once(style, clip, folder / "disk", dice.randrange(64, need + 64))
-                assert contents(result) == expected, f"job {job} differs"
-                count += full
-                sys.stderr.write(f"\r{job + 1} jobs, the disk full in {count}, all equal in the end")
-            sys.stderr.write("\n")
-            return
-        killed = jobs = 0
-        while killed < wanted:
-            target = folder / f"{jobs}.mp4"
-            killed += kill_once(style, clip, target, dice.uniform(0, 1.2 * length))
-            finish(style, clip, target)
-            assert contents(target) == expected, f"job {jobs} differs"
-            assert not list(folder.glob("*.unfinished")) and not list(folder.glob(".*")), "something is left"
-            target.unlink()
-            jobs += 1
-            sys.stderr.write(f"\r{killed} killed of {jobs} jobs, all equal")
+        {"kill": kill_many, "fill": fill_many}[sys.argv[1]](int(sys.argv[2]), clip, whole, length)
+
+
+def kill_many(wanted: int, clip: Path, whole: Path, length: float) -> None:
+    """Kill jobs of `length` seconds until so many were at work; each has to become `whole` all the same."""
+    expected, dice = contents(whole), random.Random(1)
+    killed = jobs = 0
+    while killed < wanted:
+        target = whole.with_name(f"{jobs}.mp4")
+        killed += kill_once(clip, target, dice.uniform(0, 1.2 * length))
+        finish(clip, target)
+        assert contents(target) == expected, f"job {jobs} differs"
+        left = [*whole.parent.glob("*.unfinished*"), *whole.parent.glob(".*")]
+        assert not left, f"{left} is left"
+        target.unlink()
+        jobs += 1
+        sys.stderr.write(f"\r{killed} killed of {jobs} jobs, all equal")
+    sys.stderr.write("\n")
+
+
+def fill_many(wanted: int, clip: Path, whole: Path, length: float) -> None:
+    """Run jobs onto disks of chance sizes until so many became full; all have to become `whole`."""
+    expected, dice = contents(whole), random.Random(1)
+    need, seen, jobs = 2 * whole.stat().st_size // 1024, Counter[str](), 0
+    while seen.total() < wanted:
+        full, result = fill_once(clip, whole.parent / "disk", dice.randrange(64, need + 64))
+        assert contents(result) == expected, f"job {jobs} differs"
+        seen.update([full] if full else [])
+        jobs += 1
+        counts = ", ".join(f"{count} in {place}" for place, count in sorted(seen.items()))
+        sys.stderr.write(f"\r{seen.total()} of {jobs} disks became full ({counts}), all equal in the end")
     sys.stderr.write("\n")
 
 

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from skimage import data
 
 from engines import guided_filter_torch
-from engines.guided_filter import apply_coefficients, coefficients, guided_filter, keep_lines
+from engines.guided_filter import (
+    apply_coefficients,
+    coefficients,
+    fast_coefficients,
+    guided_filter,
+    keep_lines,
+)
 
 Doubles = NDArray[np.float64]
 
@@ -167,3 +173,24 @@ def test_what_does_not_fit_is_refused(
 def test_torch_refuses_a_guide_in_colour() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         guided_filter_torch.guided_filter(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4), 1, 1e-3)
+
+
+@pytest.mark.parametrize("shape", [(120, 160), (121, 163)])
+@pytest.mark.parametrize("radius", [2, 4])
+def test_fitting_at_half_the_size_changes_little(shape: tuple[int, int], radius: int) -> None:
+    grey = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
+    guide = np.asarray(cv2.resize(grey, shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    source = np.clip(np.rint(guide / 32.0) * 32, 0, 255).astype(np.uint8)  # posterized: edges of its own
+    plain = apply_coefficients(*coefficients(guide, source, radius, 1e-3), guide)
+    fast = apply_coefficients(*fast_coefficients(guide, source, radius, 1e-3), guide)
+    assert np.abs(plain.astype(int) - fast).mean() < 1.5 < np.abs(plain.astype(int) - source).mean()
+
+
+@pytest.mark.parametrize("radius", [0, 1, 3])
+def test_other_radii_are_fitted_as_they_are(radius: int) -> None:
+    dice = np.random.default_rng(radius)
+    guide, source = dice.integers(0, 256, (2, 24, 30), np.uint8)
+    for one, other in zip(
+        coefficients(guide, source, radius, 1e-2), fast_coefficients(guide, source, radius, 1e-2), strict=True
+    ):
+        assert np.array_equal(one, other)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,45 +18,82 @@ from engines.memory import is_want_of_memory, memory_told
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS holds on Linux")
 
 JOB = """
-import resource, sys
+import os, resource, sys
 import numpy as np
+import engines.backends.openvino  # the import alone: what computes is made after the fork
 from engines.engine import open_engine
-from engines.cores import cores
 from engines.errors import StreamtoonError
 
-status = open("/proc/self/status").read()
-taken = int(status.split("VmSize:")[1].split()[0]) << 10
-limit = taken + (int(sys.argv[1]) << 20)
-resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-try:
+def limit(megabytes):
+    status = open("/proc/self/status").read()
+    most = int(status.split("VmSize:")[1].split()[0]) * 1024 + megabytes * 1024 * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+def picture(height, width):
+    return np.zeros((height, width, 3), np.uint8)
+
+def drawn(megabytes):
+    limit(megabytes)
     with open_engine("comic", quality="full", width=1280, height=720, throughput=True) as engine:
-        engine.rgb(np.zeros((720, 1280, 3), np.uint8))
-        print(engine.facts.quality, engine.at_a_time, engine.facts.given_up)
-except StreamtoonError as error:
-    print(type(error).__name__, error)
+        engine.rgb(picture(720, 1280))
+        print(engine.facts.quality, engine.at_a_time, engine.facts.given_up, flush=True)
+
+def drawn_larger(megabytes):
+    with open_engine("comic", quality="full", width=320, height=180) as engine:
+        engine.rgb(picture(180, 320))
+        limit(megabytes)
+        engine.rgb(picture(720, 1280))
+
+for line in sys.stdin:
+    name, megabytes = line.split()
+    if child := os.fork():
+        os.waitpid(child, 0)
+        print("end", flush=True)
+        continue
+    os.close(2)
+    try:
+        {"drawn": drawn, "drawn_larger": drawn_larger}[name](int(megabytes))
+    except StreamtoonError as error:
+        print(type(error).__name__, error, flush=True)
+    os._exit(0)
 """
 
 
-def _with(megabytes: int) -> str:
-    """What is drawn with so much memory; nothing where a library gives up and ends the process by itself."""
+@pytest.fixture(scope="module")
+def said() -> Iterator[Callable[[str, int], str]]:
+    """What a job says with so many megabytes; nothing where a library gives up and ends the process."""
     root = Path(__file__).parent.parent
     environment = {**os.environ, "PYTHONPATH": str(root), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", JOB, str(megabytes)]
-    return subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=120, env=environment
-    ).stdout.strip()
+    command = [sys.executable, "-c", JOB]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
+        stdin, stdout = process.stdin, process.stdout
+        assert stdin is not None and stdout is not None
+
+        def ask(name: str, megabytes: int) -> str:
+            stdin.write(f"{name} {megabytes}\n")
+            stdin.flush()
+            return "".join(iter(stdout.readline, "end\n")).strip()
+
+        yield ask
+        stdin.close()
 
 
-def test_less_and_less_is_done_with() -> None:
-    assert _with(8000) == f"full {min(4, cores())}"
+def test_less_and_less_is_done_with(said: Callable[[str, int], str]) -> None:
+    assert said("drawn", 8000) == f"full {min(4, cores())}"
     seen: list[str] = []
     while not seen or "Error" not in seen[-1]:
-        assert len(seen) < 24
-        seen.append(_with(1000 - 40 * len(seen)))
-    said = "fast 1 There is not enough memory to draw 1280x720 in full: it is drawn in fast."
-    assert set(seen[:-1]) <= {f"full {min(4, cores())}", "full 1", said, ""}
-    assert {"full 1", said} & set(seen)
+        assert len(seen) < 12
+        seen.append(said("drawn", 720 - 60 * len(seen)))
+    less = "fast 1 There is not enough memory to draw 1280x720 in full: it is drawn in fast."
+    assert set(seen[:-1]) <= {f"full {min(4, cores())}", "full 1", less, ""}
+    assert {"full 1", less} & set(seen)
     assert seen[-1].startswith("OutOfMemoryError there is not enough memory to draw 1280x720: close other")
+
+
+def test_too_little_for_a_larger_picture_on_the_way(said: Callable[[str, int], str]) -> None:
+    expected = r"OutOfMemoryError there is not enough memory for a picture of \d+x\d+ in style comic"
+    assert re.fullmatch(expected, said("drawn_larger", 50))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from lite_styles import add_lite
 from small_graphs import RANGES, Graph, cartoonizer, drawn, save
 from typer.testing import CliRunner, Result
 
@@ -228,19 +227,17 @@ def test_an_added_graph_is_a_style_by_name_until_it_is_removed(home: Path, tmp_p
     assert "unknown style 'my-toon-2'" in run("show", "my-toon-2").stderr
 
 
-def test_a_folder_is_copied_with_its_lite_network_and_nothing_else(
-    home: Path, style_folder: Path, tmp_path: Path
-) -> None:
-    source = Path(shutil.copytree(style_folder, tmp_path / "theirs"))
-    add_lite(source)
+def test_a_folder_is_copied_with_its_lite_network_and_nothing_else(home: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(SHIPPED / "comic", tmp_path / "theirs"))
     (source / "run-me.sh").write_text("echo")
     style = add_style(source, Wish(name="mine", title="Mine")).style
     assert (style.name, style.title, style.folder) == ("mine", "Mine", home / "mine")
     assert style.lite is not None and style.lite.sha256 == load_style(source / "lite").sha256
     assert style.sha256 == load_style(source).sha256
-    assert sorted(file.name for file in style.folder.iterdir()) == [
-        "card.toml", "generator.onnx", "lite", "weights.safetensors",
-    ]  # fmt: skip
+    here = {str(file.relative_to(source)) for file in source.rglob("*") if file.is_file()}
+    kept = {str(file.relative_to(style.folder)) for file in style.folder.rglob("*") if file.is_file()}
+    assert {"card.toml", "generator.onnx", "weights.safetensors", "lite/generator.onnx"} <= kept
+    assert kept <= here - {"run-me.sh"}
     assert own_names() == ["mine"]
 
 

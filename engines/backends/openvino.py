@@ -149,19 +149,31 @@ class _Lent:
 def _with_code_values(model: ov.Model, height: int, width: int) -> ov.Model:
     """The model with 1 x height x width x 3 code values at both ends, fixed in size."""
     model.reshape([1, 3, height, width])
-    steps = PrePostProcessor(model)
+    steps = PrePostProcessor(_giving_code_values(model))
     steps.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
     steps.input().model().set_layout(Layout("NCHW"))
     steps.input().preprocess().convert_element_type(Type.f32).mean(127.5).scale(127.5)
     steps.output().model().set_layout(Layout("NCHW"))
-    steps.output().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
-    steps.output().postprocess().custom(_to_code_values).convert_element_type(Type.u8).convert_layout(
-        Layout("NHWC")
-    )
+    steps.output().tensor().set_layout(Layout("NHWC"))
+    steps.output().postprocess().convert_layout(Layout("NHWC"))
     return steps.build()
+
+
+def _giving_code_values(model: ov.Model) -> ov.Model:
+    """The model with its output in code values, made before the pixels are shuffled into their places where
+    that comes last: bytes are a quarter of the floats.
+    """
+    drawn = model.get_results()[0].input_value(0)
+    last = drawn.get_node()
+    if last.get_type_name() != "DepthToSpace":
+        return ov.Model([_to_code_values(drawn)], model.get_parameters())
+    how = last.get_attributes()
+    codes = _to_code_values(last.input_value(0))
+    shuffled = ops.depth_to_space(codes, how["mode"], how["block_size"])
+    return ov.Model([shuffled.output(0)], model.get_parameters())
 
 
 def _to_code_values(output: ov.Output) -> ov.Output:
     half = ops.constant(127.5, Type.f32)
     scaled = ops.add(ops.multiply(output, half), half)
-    return ops.clamp(ops.round(scaled, "half_to_even"), 0.0, 255.0).output(0)
+    return ops.convert(ops.clamp(ops.round(scaled, "half_to_even"), 0.0, 255.0), "u8").output(0)

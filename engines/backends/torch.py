@@ -6,6 +6,7 @@ import contextlib
 
 import safetensors.torch
 import torch
+from torch import nn
 
 from engines.backends.base import Device, Image, Precision, pick_device, pick_precision
 from engines.errors import StyleError
@@ -31,6 +32,17 @@ def devices() -> dict[str, Device]:
     return found
 
 
+def load_network(style: Style) -> nn.Module:
+    """The style's generator with its weights, for use. Raises StyleError where it has none that fit."""
+    weights = style.weights  # a style that is a graph alone says so here
+    network = create(style.generator)
+    try:
+        network.load_state_dict(safetensors.torch.load_file(weights))
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        raise StyleError(f"{style.weights} does not fit the generator {style.generator}") from error
+    return network.eval()
+
+
 class TorchRunner:
     """The network itself, in the layout that the device's convolutions like best."""
 
@@ -42,16 +54,11 @@ class TorchRunner:
         here = pick_device("torch", devices(), device)
         self.device = here.name
         self.precision: Precision = pick_precision("torch", here, precision, has_int8=False)
-        weights = style.weights  # a style that is a graph alone says so here
-        network = create(style.generator)
-        try:
-            network.load_state_dict(safetensors.torch.load_file(weights))
-        except (RuntimeError, safetensors.SafetensorError) as error:
-            raise StyleError(f"{style.weights} does not fit the generator {style.generator}") from error
+        network = load_network(style)
         self._dtype = _TYPE[self.precision]
         # oneDNN and cuDNN compute reduced precisions channels-last without reordering every layer's input.
         self._format = torch.contiguous_format if self.precision == "fp32" else torch.channels_last
-        network = network.eval().to(self.device, self._dtype)
+        network = network.to(self.device, self._dtype)
         self._network = network.to(memory_format=self._format)  # type: ignore[call-overload]  # a gap in its types
 
     @torch.inference_mode()

@@ -38,7 +38,7 @@ def _can_be_folded(conv: nn.Conv2d) -> bool:
 
 
 @torch.no_grad()
-def folded(conv: nn.Conv2d) -> nn.Module:
+def folded(conv: nn.Conv2d) -> nn.Sequential:
     """N x C x H x W to the same as `conv`, for even H and W."""
     given, taken, side, _ = conv.weight.shape
     wide = nn.Conv2d(

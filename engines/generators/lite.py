@@ -46,6 +46,14 @@ class Lite(nn.Module):
                 block.conv2.weight.mul_(0.1)  # type: ignore[union-attr, operator]
         nn.init.zeros_(self.head.weight)
 
+    def scaled_together(self) -> list[tuple[list[nn.Conv2d], list[nn.Conv2d]]]:
+        """As `engines.equalize` wants it."""
+        blocks: list[ResidualBlock] = list(self.blocks)  # type: ignore[arg-type]
+        return [
+            ([self.stem, *(b.conv2 for b in blocks)], [*(b.conv1 for b in blocks), self.head]),
+            *(([b.conv1], [b.conv2]) for b in blocks),
+        ]
+
     def forward(self, picture: Tensor) -> Tensor:
         """N x 3 x H x W in [-1, 1] in, the same out."""
         features = F.leaky_relu(self.stem(F.pixel_unshuffle(picture, FOLD)), SLOPE)

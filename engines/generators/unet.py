@@ -17,11 +17,13 @@ from torch import Tensor, nn
 SLOPE = 0.2
 
 
-def _activate(x: Tensor) -> Tensor:
+def activate(x: Tensor) -> Tensor:
+    """The leaky ReLU."""
     return F.leaky_relu(x, SLOPE)
 
 
-def _upsample(x: Tensor) -> Tensor:
+def upsample(x: Tensor) -> Tensor:
+    """Twice the size, bilinearly."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
@@ -35,7 +37,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Channels x H x W in, the same out."""
-        out: Tensor = x + self.conv2(_activate(self.conv1(x)))
+        out: Tensor = x + self.conv2(activate(self.conv1(x)))
         return out
 
 
@@ -94,14 +96,34 @@ class UNet(nn.Module):
             self.head.weight[colour, colour, 3, 3] = 1 / (1 + SLOPE**2)
             self.head.weight[colour, 3 + colour, 3, 3] = -1 / (1 + SLOPE**2)
 
+    def scaled_together(self) -> list[tuple[list[nn.Conv2d], list[nn.Conv2d]]]:
+        """As `engines.equalize` wants it."""
+        blocks: list[ResidualBlock] = list(self.blocks)  # type: ignore[arg-type]
+        return [
+            ([self.stem, self.conv3], [self.down1, self.up2]),
+            ([self.down1], [self.conv1]),
+            ([self.conv1, self.narrow], [self.down2, self.up1]),
+            ([self.down2], [self.conv2]),
+            ([self.conv2, *(b.conv2 for b in blocks)], [*(b.conv1 for b in blocks), self.narrow]),
+            *(([b.conv1], [b.conv2]) for b in blocks),
+            ([self.up1], [self.conv3]),
+            ([self.up2], [self.head]),
+        ]
+
+    def for_integers(self) -> nn.Module:
+        """The same function in the form that an int8 graph is made of."""
+        from engines.generators.unet_folded import FoldedUNet  # which is made of this module
+
+        return FoldedUNet(self)
+
     def forward(self, picture: Tensor) -> Tensor:
         """N x 3 x H x W in [-1, 1] in, the same out."""
-        full = _activate(self.stem(picture))
-        half = _activate(self.conv1(_activate(self.down1(full))))
-        quarter = _activate(self.conv2(_activate(self.down2(half))))
-        quarter = _activate(self.narrow(self.blocks(quarter)))
-        half = _activate(self.up1(_upsample(quarter) + half))
-        half = _activate(self.conv3(half))
-        full = _activate(self.up2(_upsample(half) + full))
+        full = activate(self.stem(picture))
+        half = activate(self.conv1(activate(self.down1(full))))
+        quarter = activate(self.conv2(activate(self.down2(half))))
+        quarter = activate(self.narrow(self.blocks(quarter)))
+        half = activate(self.up1(upsample(quarter) + half))
+        half = activate(self.conv3(half))
+        full = activate(self.up2(upsample(half) + full))
         out: Tensor = self.head(full)
         return out

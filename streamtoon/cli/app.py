@@ -133,4 +133,8 @@ def main() -> None:
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
             # As an exception it unwinds like any other end: no temporary file stays behind.
             signal.signal(number, lambda number, _: sys.exit(128 + number))
-    app()
+    try:
+        app()
+    finally:
+        # All is said and done: one more Ctrl-C must not make the interpreter complain of its own end.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -104,6 +104,8 @@ def _rate(progress: Progress) -> str:
 
 
 def _times(progress: Progress) -> str:
+    if progress.reading:
+        return "reading up to where it was"
     return ", ".join(f"{stage} {spent:.1f} ms" for stage, spent in progress.stages.items())
 
 

@@ -13,7 +13,8 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamtoon.errors import InputError
+from engines.memory import has_room
+from streamtoon.errors import InputError, OutOfMemoryError
 from streamtoon.media.opening import MAX_PIXELS
 
 MAX_READ_ERRORS = 100
@@ -24,6 +25,7 @@ class VideoDecoder:
     """Decodes one video stream and keeps count of what was damaged.
 
     `name` is what messages call the file. With `strict` the first damage is an InputError that says where.
+    Raises OutOfMemoryError where pictures are lost for want of memory.
     """
 
     def __init__(self, stream: VideoStream, name: str, *, strict: bool = False) -> None:
@@ -115,6 +117,8 @@ class VideoDecoder:
         return frames
 
     def _refuse(self, error: BaseException | None) -> None:
+        if not has_room():  # a sound picture that is lost to that is no damage
+            raise OutOfMemoryError(f"there is not enough memory to decode {self._name}") from error
         if self.strict:
             where = "at its beginning" if self._time is None else f"at {self._when(self._time)}"
             raise InputError(

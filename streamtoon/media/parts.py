@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -78,10 +79,15 @@ class PartWriter:
         self._encoder: VideoEncoder | None = None
         self._scratch: OutputContainer | None = None
         self._lengths: dict[int, int] = {}
-        self._coded: list[CodedPicture] = []
+        """How long pictures last that the encoder still holds, by their times."""
+        self._written = 0
+        """Packets of the part at hand."""
 
     def close(self) -> None:
-        """Free the encoder at once: it holds its container, which holds it."""
+        """Forget a part that is not finished, and free the encoder at once: it holds its container, which
+        holds it.
+        """
+        self._work.drop()
         if self._scratch is not None:
             self._scratch.close()
             self._scratch = None
@@ -105,11 +111,12 @@ class PartWriter:
             self._encoder = VideoEncoder(
                 scratch, self._kind, self._choice, self._info, self._size, self._warnings, self._times
             )
-        packets = self._encoder.encode(item)
+        with self._errors_told():
+            packets = self._encoder.encode(item)
         times = self._encoder.times
         assert times is not None, "a picture has been encoded"
         self._lengths[times.last] = times.until - times.last
-        self._coded.extend(map(self._plain, packets))
+        self._put(packets)
 
     def finish(self) -> None:
         """Keep the last part: there is nothing after it. Raises OutputError."""
@@ -123,12 +130,14 @@ class PartWriter:
     def _keep(self, seam: Seam | None) -> None:
         encoder = self._encoder
         assert encoder is not None, "a part has a picture at least"
-        self._coded.extend(map(self._plain, encoder.drain()))
+        with self._errors_told():
+            packets = encoder.drain()
+        self._put(packets)
         times = self._times = encoder.times
         assert times is not None, "a part has a picture at least"
-        if len(self._coded) != encoder.frames:
+        if self._written != encoder.frames:
             raise OutputError(
-                f"{self._choice.name} has made {len(self._coded)} packets of {encoder.frames} pictures, and "
+                f"{self._choice.name} has made {self._written} packets of {encoder.frames} pictures, and "
                 "parts of such video cannot be joined: take another --codec."
             )
         part = Part(
@@ -140,13 +149,27 @@ class PartWriter:
             times.last,
             times.until,
         )
-        self._work.add(part, self._coded)
+        self._work.keep(part)
         self.close()
-        self._encoder, self._coded, self._lengths = None, [], {}
+        self._encoder, self._written, self._lengths = None, 0, {}
+
+    @contextmanager
+    def _errors_told(self) -> Iterator[None]:
+        """The encoder's errors as OutputErrors."""
+        try:
+            yield
+        except av.FFmpegError as error:
+            reason = str(error.strerror or error).rstrip(".").lower()
+            raise OutputError(f"The encoder {self._choice.name} fails: {reason}.") from error
+
+    def _put(self, packets: Iterable[Packet[VideoStream]]) -> None:
+        for packet in packets:
+            self._work.write(self._plain(packet))
+            self._written += 1
 
     def _plain(self, packet: Packet[VideoStream]) -> CodedPicture:
         assert packet.pts is not None, "an encoder times its packets"
-        length = self._lengths.get(packet.pts, packet.duration or 0)
+        length = self._lengths.pop(packet.pts, packet.duration or 0)
         dts = packet.dts if packet.dts is not None else packet.pts
         return CodedPicture(packet.pts, dts, length, packet.is_keyframe, bytes(packet))
 
@@ -156,7 +179,7 @@ def join(work: Work, source: Source, sink: Sink) -> None:
     base = sink.time_base
     beside = source.beside()
     waiting = next(beside, None)
-    for coded in in_one_order(len(work.parts), work.packets):
+    for coded in in_one_order(len(work.parts), work.times, work.packets):
         while waiting is not None and (waiting.time is None or waiting.time <= coded.dts * base):
             sink.write(waiting)
             waiting = next(beside, None)
@@ -166,28 +189,33 @@ def join(work: Work, source: Source, sink: Sink) -> None:
         waiting = next(beside, None)
 
 
-def in_one_order(count: int, packets: Callable[[int], list[CodedPicture]]) -> Iterator[CodedPicture]:
+def in_one_order(
+    count: int,
+    times: Callable[[int], Sequence[int]],
+    packets: Callable[[int], Iterable[CodedPicture]],
+) -> Iterator[CodedPicture]:
     """The packets of `count` parts, their decoding times moved where two parts meet.
 
     Each part begins as early as its reordering asks for, as if nothing came before it. Of the whole, decoding
     times have to grow, and none may be later than its picture's own time or leave no room for those after it.
+    `times` gives the pictures' times of a part, `packets` all of it, which is read one by one.
     """
     last: int | None = None
-    part = packets(0) if count else []
+    part = times(0) if count else ()
     for number in range(count):
-        following = packets(number + 1) if number + 1 < count else []
+        following = times(number + 1) if number + 1 < count else ()
         latest = _latest(part, _latest(following, None)[0] if following else None)
-        for coded, limit in zip(part, latest, strict=True):
+        for coded, limit in zip(packets(number), latest, strict=True):
             dts = min(coded.dts, limit)
             last = dts if last is None else max(dts, last + 1)
             yield replace(coded, dts=last)
         part = following
 
 
-def _latest(part: list[CodedPicture], after: int | None) -> list[int]:
+def _latest(times: Sequence[int], after: int | None) -> list[int]:
     """The latest decoding time of each packet that leaves one for all after it; `after` is a next part's."""
     found: list[int] = []
-    for coded in reversed(part):
-        after = coded.pts if after is None else min(coded.pts, after - 1)
+    for pts in reversed(times):
+        after = pts if after is None else min(pts, after - 1)
         found.append(after)
     return found[::-1]

@@ -12,7 +12,8 @@ from concurrent.futures import TimeoutError as TimedOutError
 from pathlib import Path
 from typing import TypeVar
 
-from streamtoon.errors import InputError
+from engines.memory import has_room
+from streamtoon.errors import InputError, OutOfMemoryError
 
 T = TypeVar("T")
 
@@ -25,8 +26,9 @@ _LOOK = 0.1
 def within(seconds: float | None, work: Callable[[], T], late: Callable[[T], object], name: str) -> T:
     """What `work` gives, made in a thread of its own; raises what it raises.
 
-    Raises InputError when it takes longer than `seconds` (None: any time); what it gives after that, or
-    after an interrupt, goes to `late`. The thread may stay behind in the operating system's hands.
+    Raises InputError when it takes longer than `seconds` (None: any time), OutOfMemoryError where no thread
+    can be had. What it gives later than that, or after an interrupt, goes to `late`. The thread may stay
+    behind in the operating system's hands.
     """
     future: Future[T] = Future()
 
@@ -42,6 +44,8 @@ def within(seconds: float | None, work: Callable[[], T], late: Callable[[T], obj
         else:
             late(result)
 
+    if not has_room():  # Python waits for ever for a thread that want of memory ends before it begins
+        raise OutOfMemoryError(f"there is not enough memory to open {name}")
     threading.Thread(target=run, name="streamtoon-open", daemon=True).start()
     try:
         return future.result(seconds)

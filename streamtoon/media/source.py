@@ -160,15 +160,14 @@ class Source:
                 return True
         return False
 
-    def skip(self, count: int, check: int, stopping: Callable[[], bool]) -> bool:
+    def skip(self, count: int, check: int, watch: Callable[[int], object]) -> bool:
         """Drop the next `count` pictures; False where `check` is not of the one after them.
 
-        Raises KeyboardInterrupt when `stopping` says so.
+        `watch` is called before each with the number of those dropped; what it raises ends this.
         """
         pictures = self.pictures()
-        for _ in range(count):
-            if stopping():
-                raise KeyboardInterrupt
+        for dropped in range(count):
+            watch(dropped)
             if next(pictures, None) is None:
                 return False
         following = next(pictures, None)

@@ -11,6 +11,7 @@ import hashlib
 import os
 import sqlite3
 import struct
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass
@@ -81,6 +82,7 @@ class Work:
         self.path = self.place(target)
         self.parts: list[Part] = []
         """In their order."""
+        self._digest = _Digest()
         known = self.path.exists()
         # The encoder's thread writes to it, the caller's opens and reads it, never both at a time.
         with self._errors_told():
@@ -139,19 +141,33 @@ class Work:
                     self._file.execute(f"DELETE FROM {table} WHERE {column} >= ?", [len(whole)])  # noqa: S608
         self.parts = whole
 
-    def add(self, part: Part, packets: Iterable[CodedPicture]) -> None:
-        """Keep a finished part; when this returns, no crash takes it away."""
-        number, digest = len(self.parts), _Digest()
+    def write(self, packet: CodedPicture) -> None:
+        """Take the next packet of the part at hand. It goes to the disk when it likes, and counts for nothing
+        until the part is kept: a crash, or `drop`, takes it away.
+        """
+        with self._errors_told():
+            if not self._file.in_transaction:
+                self._file.execute("BEGIN")
+                self._digest = _Digest()
+            self._digest.add(packet)
+            self._file.execute(
+                "INSERT INTO packets (part, pts, dts, duration, is_key, data) VALUES (?, ?, ?, ?, ?, ?)",
+                [len(self.parts), *astuple(packet)],
+            )
+
+    def keep(self, part: Part) -> None:
+        """Keep the part whose packets were written; when this returns, no crash takes it away."""
+        assert self._file.in_transaction, "a part has a packet at least"
         with self._errors_told(), self._transaction():
-            for packet in packets:
-                digest.add(packet)
-                self._file.execute(
-                    "INSERT INTO packets (part, pts, dts, duration, is_key, data) VALUES (?, ?, ?, ?, ?, ?)",
-                    [number, *astuple(packet)],
-                )
-            row = [number, *astuple(part), digest.value()]
+            row = [len(self.parts), *astuple(part), self._digest.value()]
             self._file.execute("INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         self.parts.append(part)
+
+    def drop(self) -> None:
+        """Forget what was written of a part that is not kept."""
+        if self._file.in_transaction:
+            with suppress(sqlite3.Error):
+                self._file.execute("ROLLBACK")
 
     @property
     def pictures(self) -> int:
@@ -163,16 +179,25 @@ class Work:
         """Whether the last part is the video's last."""
         return bool(self.parts) and self.parts[-1].next_pts is None
 
-    def packets(self, part: int) -> list[CodedPicture]:
-        """Of one part, by its place in `parts`, in the encoder's order."""
+    def times(self, part: int) -> array[int]:
+        """When the pictures of one part are shown, in the encoder's order."""
         with self._errors_told():
-            return list(self._packets_of(part))
+            rows = self._file.execute("SELECT pts FROM packets WHERE part = ? ORDER BY at", [part])
+            return array("q", (pts for (pts,) in rows))
 
-    def discard(self) -> None:
-        """Close it and remove the file."""
-        self.close()
+    def packets(self, part: int) -> Iterator[CodedPicture]:
+        """Of one part, by its place in `parts`, in the encoder's order, one after the other from the disk."""
         with self._errors_told():
+            yield from self._packets_of(part)
+
+    def discard(self) -> list[str]:
+        """Close it and remove the file; what there is to say where that cannot be done."""
+        self.close()
+        try:
             self.path.unlink(missing_ok=True)
+        except OSError as error:
+            return [f"{self.path} is of no use any more and cannot be removed: {error.strerror or error}."]
+        return []
 
     def close(self) -> None:
         """Close it; one in which nothing is finished is removed."""
@@ -221,14 +246,14 @@ class Work:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._file.execute("BEGIN")
+        """What is done in this block, and before it in a transaction that is open, is done whole or not."""
+        if not self._file.in_transaction:
+            self._file.execute("BEGIN")
         try:
             yield
             self._file.execute("COMMIT")
         except BaseException:
-            if self._file.in_transaction:
-                with suppress(sqlite3.Error):
-                    self._file.execute("ROLLBACK")
+            self.drop()
             raise
 
     @contextmanager
