@@ -80,11 +80,17 @@ class Stabilizer:
 
     def restore(self, state: bytes) -> None:
         """Go on where the one that gave `state` was. Raises ValueError for anything else."""
-        with np.load(io.BytesIO(state), allow_pickle=False) as past:
-            tags, *planes = (past[name] for name in past.files)
+        try:
+            with np.load(io.BytesIO(state), allow_pickle=False) as past:
+                tags, *planes = (past[name] for name in past.files)
+            matrix, full_range, primaries, transfer = tags.tolist()
+            colour = Colour(matrix, full_range == "1", int(primaries), int(transfer))
+        except Exception as error:  # numpy and zipfile raise nearly anything on what is damaged
+            raise ValueError("this is no state of a Stabilizer") from error
+        if len(planes) not in (0, 4) or any(plane.dtype != np.float32 or plane.ndim != 2 for plane in planes):
+            raise ValueError("this is no state of a Stabilizer")
         self._source, self._cartoon = (planes[0], planes[1:]) if planes else (None, [])
-        matrix, full_range, primaries, transfer = tags.tolist()
-        self._colour = Colour(matrix, full_range == "1", int(primaries), int(transfer))
+        self._colour = colour
 
     def _still(self, source: Floats, cartoon: list[Floats], colour: Colour) -> Floats | None:
         """1 where nothing moves to 0 where something does, at half size; None without a past to go on with.

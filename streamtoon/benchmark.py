@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -26,6 +24,7 @@ from eval.bench.peers import open_peers
 from eval.bench.process import run_measured
 from eval.bench.results import Bench, LengthRow, Row
 from eval.bench.session import Case, FileRun, Session
+from streamtoon import children
 from streamtoon.benchmark_clips import Clip, SizedClip, default_clip
 from streamtoon.benchmark_plan import Plan, Wish
 from streamtoon.errors import InputError
@@ -206,14 +205,11 @@ class _AtSize:
         """`streamtoon video` on the first `frames` pictures, in a process of its own."""
         assert self._clip
         facts, target = engine.facts, self._folder / f"out{self._clip.path.suffix}"
-        command = [sys.executable, "-m", "streamtoon", "video", str(self._clip.path), str(target)]
+        command = [*children.command("streamtoon"), "video", str(self._clip.path), str(target)]
         command += ["--style", str(style.folder), "--quality", quality, "--engine", facts.backend]
         command += ["--device", facts.device, "--precision", facts.precision]
         command += ["--to", self._clip.cut(frames), "--json", "--quiet", "--overwrite"]
-        # The same code in the other process, wherever this one was started.
-        roots = [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, roots))}
-        ran = run_measured(command, environment, gpu=facts.device.startswith("cuda"))
+        ran = run_measured(command, children.environment(), gpu=facts.device.startswith("cuda"))
         report = json.loads(ran.output)
         if report["frames_out"] < frames:
             raise InputError(f"{self._film.path} came out with {report['frames_out']} pictures of {frames}")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 import time
-from array import array
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +21,7 @@ from typing import Any, Generic, Literal, TypeVar
 from engines.errors import OutOfMemoryError
 from engines.memory import has_room
 from engines.picture import Picture
+from streamtoon.durations import Durations
 from streamtoon.queues import LiveQueue, NewestQueue, Queue, StoppedError
 
 Other = TypeVar("Other")
@@ -42,6 +42,7 @@ class StageTime:
 
     mean_ms: float
     p95_ms: float
+    """To 1 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,8 @@ def run(
     if on_progress:
         on_progress(meter.read())
     return Outcome(
-        frames_in=len(pipeline.clocks["decode"].times),
-        frames_out=len(pipeline.clocks["encode"].times),
+        frames_in=len(pipeline.clocks["decode"].durations),
+        frames_out=len(pipeline.clocks["encode"].durations),
         stages={stage: pipeline.clocks[stage].summary() for stage in STAGES},
         dropped=pipeline.dropped,
     )
@@ -150,7 +151,7 @@ class _Clock:
     """Sums a stage's time at work, picture by picture."""
 
     def __init__(self, workers: int = 1) -> None:
-        self.times = array("f")  # milliseconds; four bytes a picture: ten hours of film are 4 MB
+        self.durations = Durations()
         self._workers = workers
         self._open = 0.0
 
@@ -158,19 +159,11 @@ class _Clock:
         """Count the time since `start`; what other items cost is counted with the picture after them."""
         self._open += time.perf_counter() - start
         if isinstance(item, Picture):
-            self.times.append(1000 * self._open / self._workers)
+            self.durations.add(1000 * self._open / self._workers)
             self._open = 0.0
 
-    def recent(self) -> float:
-        latest = self.times[-25:]
-        return sum(latest) / len(latest) if latest else 0.0
-
     def summary(self) -> StageTime:
-        if not self.times:
-            return StageTime(0.0, 0.0)
-        ordered = sorted(self.times)
-        p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
-        return StageTime(round(sum(ordered) / len(ordered), 3), round(p95, 3))
+        return StageTime(round(self.durations.mean, 3), round(self.durations.quantile(0.95), 3))
 
 
 class _Pipeline(Generic[Other]):
@@ -302,7 +295,7 @@ class _Meter:
         self._marks: deque[tuple[float, int]] = deque([(self._start, 0)], maxlen=20)
 
     def read(self) -> Progress:
-        now, frames = time.perf_counter(), len(self._clocks["encode"].times)
+        now, frames = time.perf_counter(), len(self._clocks["encode"].durations)
         then, before = self._marks[0]
         if frames != self._marks[-1][1]:  # else two seconds without a picture would read as a standstill
             self._marks.append((now, frames))
@@ -311,6 +304,6 @@ class _Meter:
             total=self._total,
             seconds=now - self._start,
             fps=(frames - before) / max(1e-9, now - then),
-            stages={stage: clock.recent() for stage, clock in self._clocks.items()},
+            stages={stage: clock.durations.recent for stage, clock in self._clocks.items()},
             dropped=self._pipeline.dropped,
         )

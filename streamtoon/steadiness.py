@@ -33,11 +33,18 @@ def recall(work: Work, stabilizer: Stabilizer | None) -> None:
         return
     known, _, state = work.facts().get(_name(number), "").partition(" ")
     if known != str(number):
-        raise InputError(
-            f"{work.path} does not know what the pictures before looked like: run the command with "
-            "--no-resume, which draws all of them anew."
-        )
-    stabilizer.restore(base64.b64decode(state))
+        raise _forgotten(work)
+    try:
+        stabilizer.restore(base64.b64decode(state))
+    except ValueError as error:
+        raise _forgotten(work) from error
+
+
+def _forgotten(work: Work) -> InputError:
+    return InputError(
+        f"{work.path} does not know what the pictures before looked like: run the command with "
+        "--no-resume, which draws all of them anew."
+    )
 
 
 def _remember(work: Work, stabilizer: Stabilizer) -> None:

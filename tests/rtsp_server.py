@@ -21,21 +21,40 @@ class RtspServer:
     def __init__(self, clip: Path, folder: Path, password: str = "", port: int = 0) -> None:
         self.password = base64.b64encode(f"ann:{password}".encode()).decode() if password else ""
         self._sdp = folder / "clip.sdp"
-        self._sockets: list[socket.socket] = []
-        outputs: list[str] = []
-        for stream in ("v", "a"):
-            number = free_port(socket.SOCK_DGRAM) & ~1
-            for each in (number, number + 1):  # RTP, and RTCP, without which nothing is in sync
-                receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                receiver.bind(("127.0.0.1", each))
-                receiver.settimeout(0.2)
-                self._sockets.append(receiver)
-            place = f"rtp://127.0.0.1:{number}?pkt_size=1200"
-            outputs += ["-map", f"0:{stream}", "-c", "copy", "-f", "rtp", place]
+        self._sockets = _neighbours(4)  # RTP and RTCP, without which nothing is in sync, of each stream
+        for receiver in self._sockets:
+            receiver.settimeout(0.2)
+        first = self._sockets[0].getsockname()[1]
         ffmpeg = [FFMPEG or "ffmpeg", "-nostdin", "-v", "error", "-re", "-stream_loop", "-1"]
+        outputs: list[str] = []
+        for number, stream in enumerate("va"):
+            outputs += [
+                "-map",
+                f"0:{stream}",
+                "-c",
+                "copy",
+                "-f",
+                "rtp",
+                f"rtp://127.0.0.1:{first + 2 * number}",
+            ]
         describe = [*ffmpeg, "-t", "0.1", "-i", str(clip), "-sdp_file", str(self._sdp), *outputs]
-        subprocess.run(describe, check=True, timeout=20)
-        self._command = [*ffmpeg, "-i", str(clip), *outputs]
+        subprocess.run(describe, check=True, timeout=20, stdout=subprocess.DEVNULL)
+        # Two RTP muxers have a clock each, some 40 ms apart; those of SAP share one.
+        sap = f"sap://127.0.0.1:{first}?announce_addr=127.0.0.1"
+        self._command = [
+            *ffmpeg,
+            "-i",
+            str(clip),
+            "-map",
+            "0:v",
+            "-map",
+            "0:a",
+            "-c",
+            "copy",
+            "-f",
+            "sap",
+            sap,
+        ]
         self._ffmpeg: subprocess.Popen[bytes] | None = None
         server = self
 
@@ -129,3 +148,18 @@ class RtspServer:
             each.close()
         if self._ffmpeg is not None:
             end(self._ffmpeg)
+
+
+def _neighbours(count: int) -> list[socket.socket]:
+    """UDP receivers at ports that follow each other, the first of which is even."""
+    while True:
+        first = free_port(socket.SOCK_DGRAM) & ~1
+        receivers = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+        try:
+            for number, receiver in enumerate(receivers):
+                receiver.bind(("127.0.0.1", first + number))
+        except OSError:
+            for receiver in receivers:
+                receiver.close()
+        else:
+            return receivers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -25,8 +26,10 @@ from av import CodecContext, Packet, VideoFrame
 
 from streamtoon.serve.door import Door
 from streamtoon.serve.rooms import Rooms
-from streamtoon.serve.server import make_runner
+from streamtoon.serve.server import opened
 from streamtoon.serve.settings import Settings
+
+BINARY = {"Content-Type": "application/octet-stream"}
 
 
 class Still(VideoStreamTrack):
@@ -177,19 +180,11 @@ async def serving(
     settings: Settings, door: Door | None = None
 ) -> AsyncIterator[tuple[str, aiohttp.ClientSession, Rooms]]:
     """A server on this machine, in this process: its address, a client without a memory, its rooms."""
-    rooms = Rooms(settings)
-    runner = make_runner(rooms, door or Door("127.0.0.1"))
-    sweeper = asyncio.create_task(rooms.sweep())
-    await runner.setup()
-    try:
+    async with opened(settings, door or Door("127.0.0.1")) as (rooms, runner):
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         address = f"http://127.0.0.1:{runner.addresses[0][1]}"
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
             yield address, http, rooms
-    finally:
-        sweeper.cancel()
-        await rooms.close()
-        await runner.cleanup()
 
 
 async def until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
@@ -200,3 +195,23 @@ async def until(condition: Callable[[], Any], what: str, seconds: float = 60) ->
             return found
         await asyncio.sleep(0.02)
     raise AssertionError(f"never came: {what}")
+
+
+async def send_file(page: Page, data: Any, **query: object) -> tuple[int, str]:
+    """The server's answer to a page's file."""
+    http, address = page._http, page._address
+    call = f"{address}/visit/{page.id}/file"
+    data = io.BytesIO(data) if isinstance(data, bytes) else data
+    async with http.post(
+        call, data=data, params={k: str(v) for k, v in query.items()}, headers={"Origin": address} | BINARY
+    ) as answer:
+        return answer.status, await answer.text()
+
+
+async def ended(page: Page) -> dict[str, Any]:
+    """How a page's file came out."""
+    while True:
+        file: dict[str, Any] = (await page.state())["file"]
+        if file["state"] in ("done", "failed"):
+            return file
+        await asyncio.sleep(0.05)

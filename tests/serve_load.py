@@ -61,6 +61,7 @@ def _metric(address: str, name: str) -> float:
 
 
 def main(seconds: float) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in a shell's background it is ignored
     server = subprocess.Popen(
         [sys.executable, "-m", "streamtoon", "serve", "--port", "0", "--max-sessions", str(SESSIONS),
          "--quality", "lite"],

@@ -29,10 +29,10 @@ FFMPEG = shutil.which("ffmpeg")
 needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="no ffmpeg here to talk to")
 
 
-def flash_and_beep(path: Path, seconds: int) -> Path:
+def flash_and_beep(path: Path, seconds: int, size: tuple[int, int] = SIZE) -> Path:
     """Moving shapes that turn white for one picture, and beep, at every whole second."""
     flash = "drawbox=color=white:t=fill:enable='lt(mod(t,1),0.03)'"
-    pictures = f"testsrc2=size={SIZE[0]}x{SIZE[1]}:rate={RATE},{flash}"
+    pictures = f"testsrc2=size={size[0]}x{size[1]}:rate={RATE},{flash}"
     beep = "aevalsrc='0.8*sin(2*PI*1000*t)*lt(mod(t,1),0.04)':s=48000:c=stereo"
     ffmpeg = [FFMPEG or "ffmpeg", "-v", "error", "-f", "lavfi", "-i", pictures, "-f", "lavfi", "-i", beep]
     coding = ["-c:v", "libx264", "-preset", "veryfast", "-g", str(RATE), "-pix_fmt", "yuv420p", "-c:a", "aac"]
@@ -61,7 +61,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(3)
+            process.wait(0.5)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(HANG)
@@ -119,6 +119,11 @@ def stream(*arguments: str | Path) -> Iterator[Stream]:
     finally:
         running.process.kill()
         running.process.wait(HANG)
+
+
+def written(folder: Path) -> int:
+    """Bytes of a file that has not its name yet."""
+    return max((file.stat().st_size for file in folder.glob(".out.mkv.*")), default=0)
 
 
 def wait_for(what: Callable[[], object], seconds: float = HANG) -> None:

@@ -8,39 +8,48 @@ import av
 import numpy as np
 import pytest
 from media_clips import make_clip
-from x_display import until, x_server
+from numpy.typing import NDArray
+from x_display import LIMIT, until, x_server
 
+from engines.picture import Picture
 from streamtoon.errors import InputError
 from streamtoon.live.camera import Camera
 from streamtoon.media.devices import Wish
 
 
+def _places(pictures: list[Picture], clip: Path) -> list[int]:
+    """Which of the file's pictures those are; each is one of them."""
+    with av.open(str(clip)) as container:
+        stored: list[NDArray[np.uint8]] = [
+            frame.to_ndarray()[: frame.height] for frame in container.decode(video=0)
+        ]
+    return [
+        next(n for n, luma in enumerate(stored) if np.array_equal(luma, picture.y)) for picture in pictures
+    ]
+
+
 def test_a_file_plays_in_its_own_time_and_ends(tmp_path: Path) -> None:
     # 120 ms apart, then 40, then 240.
-    clip = make_clip(tmp_path / "in.mp4", pts=[0, 1536, 2048, 5120, 5632], audio=None)
+    pts = [0, 1536, 2048, 5120, 5632]
+    clip = make_clip(tmp_path / "in.mp4", pts=pts, audio=None)
     with Camera(str(clip), Wish()) as camera:
         time.sleep(0.3)  # nothing of it may pass while nobody looks
-        found = [(picture.pts, camera.now()) for picture in camera]
-    times = [pts / 1e6 for pts, _ in found]
-    steps = np.diff(times)
-    assert np.allclose(steps, [0.12, 0.04, 0.24, 0.04], atol=0.03)
-    assert all(0 <= now - pts < 30_000 for pts, now in found)
-    assert camera.dropped == 0
-    assert not camera.is_gone
-
-
-def test_pictures_are_those_of_the_file(tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "in.mp4", pts=[0, 256, 512], audio=None)
-    with Camera(str(clip), Wish()) as camera:
-        given = [picture.y for picture in camera]
-    with av.open(str(clip)) as container:
-        expected = [frame.to_ndarray()[: frame.height] for frame in container.decode(video=0)]
-    assert all((a == b).all() for a, b in zip(given, expected, strict=True))
+        began = camera.now()
+        found = [(picture, camera.now()) for picture in camera]
+        assert not camera.is_gone
+    pictures = [picture for picture, _ in found]
+    # A busy machine may be late, and leave out what is too late; nothing ever is early.
+    assert len(pictures) + camera.dropped == len(pts)
+    places = _places(pictures, clip)
+    assert places == sorted(set(places))
+    assert places[-1] == len(pts) - 1
+    for place, (picture, now) in zip(places, found, strict=True):
+        assert began + pts[place] * 1e6 / 12800 - 1000 <= picture.pts <= now
 
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_a_phones_video_is_upright_and_a_mirror_mirrors(tmp_path: Path, mirror: bool) -> None:
-    clip = make_clip(tmp_path / "in.mp4", size=(64, 48), pts=[0, 512], audio=None, rotation=90)
+    clip = make_clip(tmp_path / "in.mp4", size=(64, 48), pts=[0], audio=None, rotation=90)
     with Camera(str(clip), Wish(), mirror=mirror) as camera:
         assert (camera.info.width, camera.info.height) == (48, 64)
         assert camera.info.display_matrix is None
@@ -64,19 +73,20 @@ def test_a_device_gives_what_is_new_and_says_when_it_came() -> None:
     with Camera("lavfi:testsrc2=size=160x90:rate=50", Wish()) as camera:
         assert (camera.info.width, camera.info.height) == (160, 90)
         assert camera.info.time_base == Fraction(1, 1_000_000)
-        time.sleep(0.5)  # an engine opens meanwhile
-        began = camera.now()
-        found = []
+        # An engine opens meanwhile.
+        before, known = camera.now(), camera.dropped
+        until(lambda: camera.dropped >= known + 3, "it is not read")
+        missed, found = camera.dropped, []
         for picture in camera:
             found.append((picture.pts, camera.now()))
             if len(found) == 25:
                 break
+        given = missed + len(found) + camera.dropped
+        assert given <= 2 + 50 * camera.now() / 1e6  # in its own time, not as fast as it can be read
     times = [pts for pts, _ in found]
-    assert times[0] > began - 100_000
+    assert times[0] > before
     assert times == sorted(set(times))
-    assert camera.dropped == 0
-    assert np.median([now - pts for pts, now in found]) < 10_000
-    assert 15_000 < np.median(np.diff(times)) < 25_000
+    assert 0 <= min(now - pts for pts, now in found) < 1_000_000
 
 
 def test_a_camera_that_is_pulled_out_is_waited_for() -> None:
@@ -111,7 +121,7 @@ def test_stop_ends_a_wait_for_a_camera_that_is_gone() -> None:
             began = time.monotonic()
             camera.stop()
             assert len(list(pictures)) <= 1
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < LIMIT
 
 
 def test_a_file_that_is_damaged_ends(tmp_path: Path) -> None:
@@ -119,7 +129,7 @@ def test_a_file_that_is_damaged_ends(tmp_path: Path) -> None:
     whole = clip.read_bytes()
     clip.write_bytes(whole[: len(whole) * 2 // 3])
     with Camera(str(clip), Wish()) as camera:
-        assert 1 < len(list(camera)) < 25
+        assert 1 < len(list(camera)) + camera.dropped < 25
 
 
 @pytest.mark.parametrize(
@@ -128,7 +138,7 @@ def test_a_file_that_is_damaged_ends(tmp_path: Path) -> None:
         ("/dev/video63", r"there is no camera /dev/video63"),
         ("63", r"there is no camera 63"),
         ("no such thing", r"no such thing is neither a camera nor a file"),
-        ("rtsp://127.0.0.1/", r"is an address: `streamtoon stream`"),
+        ("rtsp://user:secret@127.0.0.1/", r"^rtsp://\*\*\*@127\.0\.0\.1/ is an address: `streamtoon stream`"),
         ("x11grab::63", r"x11grab::63 cannot be opened"),
         ("lavfi:no_such_filter", r"lavfi:no_such_filter cannot be opened"),
         ("lavfi:sine", r"lavfi:sine gives no pictures"),

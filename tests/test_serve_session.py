@@ -123,7 +123,7 @@ def test_a_page_that_dies_without_a_word_frees_its_place(monkeypatch: pytest.Mon
                 assert await page.go_live(Moving(160, 96)) == ""
                 await page.frames_above(2)
             await dying.vanish()
-            await until(lambda: rooms.taken == 1, "the free place", 20)
+            await until(lambda: rooms.taken == 1, "the free place", 60)
             await living.frames_above(living.frames + 10)
             said = (await dying.state())["said"]
             assert "No picture came" in said and "UDP" in said

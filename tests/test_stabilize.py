@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from fractions import Fraction
 
@@ -129,6 +130,26 @@ def test_a_state_of_nothing_is_a_beginning() -> None:
     steady.restore(Stabilizer(1).state())
     cartoon = _picture(_noise(1))
     assert (steady(_picture(_plain(60)), cartoon).y == cartoon.y).all()
+
+
+def test_a_damaged_state_is_refused_and_changes_nothing() -> None:
+    first = Stabilizer(0.7)
+    first(_picture(_noise(0)), _picture(_noise(1)))
+    whole = first.state()
+    plain = io.BytesIO()
+    np.save(plain, np.zeros(3))
+    other = io.BytesIO()
+    np.savez(other, np.array(["bt709", "0", "1", "1"]), np.zeros((2, 2), np.float32))
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 0xFF
+    cut = [whole[: len(whole) * n // 7] for n in range(7)]
+    steady = Stabilizer(0.7)
+    steady.restore(whole)
+    for state in (*cut, b"nonsense", bytes(100), bytes(flipped), plain.getvalue(), other.getvalue()):
+        with pytest.raises(ValueError, match="no state of a Stabilizer"):
+            steady.restore(state)
+    pair = _picture(_noise(2), 1), _picture(_noise(3), 1)
+    assert (steady(*pair).y == first(*pair).y).all()
 
 
 @pytest.mark.parametrize("amount", [-0.1, 1.1])

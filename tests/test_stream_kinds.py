@@ -23,6 +23,7 @@ from stream_parts import (
     received,
     stream,
     wait_for,
+    written,
 )
 
 from streamtoon import Cartoonizer
@@ -33,7 +34,7 @@ SYNC = 0.040
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return flash_and_beep(tmp_path_factory.mktemp("clip") / "clip.mp4", 4)
+    return flash_and_beep(tmp_path_factory.mktemp("clip") / "clip.mp4", 3)
 
 
 @contextmanager
@@ -66,19 +67,19 @@ def test_a_file_in_its_own_time_into_a_file(clip: Path, tmp_path: Path) -> None:
         wait_for(lambda: list(tmp_path.glob(".out.mp4.*")))
         assert not target.exists(), "hidden until it is whole"
         summary = running.ended()
-    assert time.monotonic() - began > 4
+    assert time.monotonic() - began > 3
     assert [file.name for file in tmp_path.iterdir()] == ["out.mp4"]
-    check(target, clip, 3)
+    check(target, clip, 2)
     got, source = received(target), received(clip)
-    assert summary["pictures_in"] == 4 * RATE
-    assert len(got.luma) == summary["pictures_out"] == 4 * RATE - summary["dropped"] - summary["skipped"]
-    assert len(got.luma) > 3 * RATE
+    assert summary["pictures_in"] == 3 * RATE
+    assert len(got.luma) == summary["pictures_out"] == 3 * RATE - summary["dropped"] - summary["skipped"]
+    assert len(got.luma) > 2 * RATE
     whole = tmp_path / "whole.mp4"
     with Cartoonizer(quality="lite") as cartoonizer:
         cartoonizer.video(clip, whole)
     drawn = received(whole)
     begin = source.times[0] - got.times[0]
-    for n in (10, 30, 60):
+    for n in (10, 30, 50):
         time_ = got.times[n] + begin
         place = min(range(len(source.times)), key=lambda k: abs(source.times[k] - time_))
         live, cartoon, before = (
@@ -90,8 +91,8 @@ def test_a_file_in_its_own_time_into_a_file(clip: Path, tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_a_file_well(clip: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mkv"
-    with stream(clip, target, "--loop") as running:
-        wait_for(lambda: any(file.stat().st_size > 50_000 for file in tmp_path.glob(".out.mkv.*")))
+    with stream(clip, target, "--loop", "--keyframe-interval", "1") as running:
+        wait_for(lambda: written(tmp_path) > 30_000)
         summary = running.stop()
     assert len(received(target).times) == summary["pictures_out"] > 0
 
@@ -99,12 +100,11 @@ def test_ctrl_c_ends_a_file_well(clip: Path, tmp_path: Path) -> None:
 def test_rtsp_out(clip: Path, tmp_path: Path) -> None:
     url = f"rtsp://127.0.0.1:{free_port()}/live"
     there = tmp_path / "there.mkv"
-    with ffmpeg("-rtsp_flags", "listen", "-i", url, "-c", "copy", there):
+    with ffmpeg("-rtsp_flags", "listen", "-i", url, "-c", "copy", there) as server:
         time.sleep(0.5)
         with stream(clip, url) as running:
             running.ended()
-            wait_for(lambda: there.exists() and there.stat().st_size > 50_000)
-            time.sleep(0.5)
+            server.wait(10)
     check(there, clip, 2)
 
 
@@ -113,8 +113,8 @@ def test_udp_both_ways(clip: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.ts"
     send = ("-re", "-stream_loop", "-1", "-i", clip, "-c", "copy", "-f", "mpegts", f"{there}?pkt_size=1316")
     take = ("-i", back, "-c", "copy", "-copyts", target)
-    with ffmpeg(*send), ffmpeg(*take), stream(there, back) as running:
-        wait_for(lambda: target.exists() and target.stat().st_size > 300_000)
+    with ffmpeg(*send), ffmpeg(*take), stream(there, back, "--keyframe-interval", "1") as running:
+        wait_for(lambda: target.exists() and target.stat().st_size > 130_000)
         summary = running.stop()
     assert summary["source_reconnects"] == summary["target_reconnects"] == 0
     got = received(target)
@@ -131,9 +131,9 @@ def test_hls_in_and_out(clip: Path, tmp_path: Path) -> None:
     make = ("-re", "-stream_loop", "-1", "-i", clip, "-c", "copy", *hls, there / "live.m3u8")
     playlist = here / "out.m3u8"
     with ffmpeg(*make), web_server(there) as url:
-        wait_for(lambda: len(list(there.glob("*.ts"))) > 3)
+        wait_for(lambda: len(list(there.glob("*.ts"))) > 1)
         with stream(f"{url}/live.m3u8", playlist, "--keyframe-interval", "1") as running:
-            wait_for(lambda: len(list(here.glob("out-*.ts"))) > 3)
+            wait_for(lambda: len(list(here.glob("out-*.ts"))) > 2)
             assert "#EXT-X-ENDLIST" not in playlist.read_text()
             summary = running.stop()
     text = playlist.read_text()
@@ -170,11 +170,7 @@ def test_sound_that_the_target_cannot_hold_is_encoded_anew(clip: Path, tmp_path:
 
 
 def test_an_engine_slower_than_the_source_drops_pictures_and_keeps_the_sound(tmp_path: Path) -> None:
-    clip, large = flash_and_beep(tmp_path / "clip.mp4", 4), tmp_path / "large.mp4"
-    with ffmpeg(
-        "-i", clip, "-vf", "scale=1920:1080", "-c:a", "copy", "-preset", "ultrafast", large
-    ) as coding:
-        assert coding.wait(60) == 0
+    large = flash_and_beep(tmp_path / "large.mp4", 2, (1920, 1080))
     target = tmp_path / "out.mkv"
     with stream(large, target, "--quality", "full") as running:
         summary = running.ended()
@@ -184,4 +180,4 @@ def test_an_engine_slower_than_the_source_drops_pictures_and_keeps_the_sound(tmp
     got = received(target)
     assert got.rises
     assert len(got.times) == summary["pictures_out"]
-    assert max(got.dts["audio"]) == pytest.approx(4, abs=0.1)
+    assert max(got.dts["audio"]) == pytest.approx(2, abs=0.1)

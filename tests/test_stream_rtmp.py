@@ -7,7 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stream_parts import RATE, ffmpeg, flash_and_beep, free_port, needs_ffmpeg, received, stream, wait_for
+from stream_parts import (
+    RATE,
+    ffmpeg,
+    flash_and_beep,
+    free_port,
+    needs_ffmpeg,
+    received,
+    stream,
+    wait_for,
+    written,
+)
 
 pytestmark = needs_ffmpeg
 SYNC = 0.040
@@ -16,7 +26,7 @@ SYNC = 0.040
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return flash_and_beep(tmp_path_factory.mktemp("clip") / "clip.mp4", 8)
+    return flash_and_beep(tmp_path_factory.mktemp("clip") / "clip.mp4", 4)
 
 
 def test_a_server_that_is_killed_gets_the_stream_again_at_a_key_frame(clip: Path, tmp_path: Path) -> None:
@@ -25,26 +35,26 @@ def test_a_server_that_is_killed_gets_the_stream_again_at_a_key_frame(clip: Path
     with ffmpeg("-listen", "1", "-i", url, "-c", "copy", first) as server:
         time.sleep(0.5)
         with stream(clip, url, "--loop", "--keyframe-interval", "1") as running:
-            wait_for(lambda: first.exists() and first.stat().st_size > 200_000)
+            wait_for(lambda: first.exists() and first.stat().st_size > 130_000)
             server.kill()
             server.wait()
-            with ffmpeg("-listen", "1", "-i", url, "-c", "copy", second):
-                wait_for(lambda: second.exists() and second.stat().st_size > 100_000)
+            with ffmpeg("-listen", "1", "-i", url, "-c", "copy", second) as server:
+                wait_for(lambda: second.exists() and second.stat().st_size > 160_000)
                 summary = running.stop()
-                time.sleep(0.5)
+                server.wait(10)
     assert summary["target_reconnects"] == 1
     assert summary["lost"] > 0
     assert "secret" not in summary["stderr"] + summary["target"]
     source = received(clip)
     for path in (first, second):
         got = received(path)
-        assert len(got.times) > 2 * RATE
+        assert len(got.times) > 1.5 * RATE
         assert got.keys[0]
         assert got.rises
         # Silence is the same packet again and again, beeps are not.
         assert len(set(got.sound)) > 4
         assert set(got.sound) <= set(source.sound), "sound is passed through bit by bit"
-        assert len(got.offsets) >= 2
+        assert got.offsets
         assert max(map(abs, got.offsets)) <= SYNC
         gaps = np.diff([t for t, key in zip(got.dts["video"], got.keys, strict=True) if key])
         assert max(gaps) == pytest.approx(1, abs=0.15)
@@ -56,22 +66,23 @@ def test_a_source_that_is_killed_is_connected_to_again(clip: Path, tmp_path: Pat
     serve = ("-re", "-stream_loop", "-1", "-i", clip, "-c", "copy", "-f", "flv", "-listen", "1", url)
     with ffmpeg(*serve) as server:
         time.sleep(0.5)
-        with stream(url, target) as running:
-            time.sleep(6)
+        with stream(url, target, "--keyframe-interval", "1") as running:
+            wait_for(lambda: written(tmp_path) > 80_000)
             server.kill()
             server.wait()
             time.sleep(1)
+            size = written(tmp_path)
             with ffmpeg(*serve):
-                time.sleep(6)
+                wait_for(lambda: written(tmp_path) > size + 120_000)
                 summary = running.stop()
     assert summary["source_reconnects"] == 1
     assert "secret" not in summary["stderr"] + summary["source"]
     got = received(target)
     assert got.rises
-    assert got.times[-1] - got.times[0] > 7
+    assert got.times[-1] - got.times[0] > 3
     assert max(np.diff(got.times)) < 2, "the last picture stays while the source is away"
     assert set(got.sound) <= set(received(clip).sound)
-    assert len(got.offsets) >= 4
+    assert len(got.offsets) >= 2
     assert max(map(abs, got.offsets)) <= SYNC
 
 
@@ -84,17 +95,20 @@ def test_nobody_listens(clip: Path, tmp_path: Path) -> None:
     with stream(url, tmp_path / "out.mkv") as running:
         said = running.failed()
     assert said == f"error: {shown} cannot be opened: nobody listens there."
+    with stream(url, tmp_path / "out.mkv", "--retry", "--give-up", "1") as running:
+        assert running.failed() == f"{said} It was waited for, 1 seconds."
     assert not list(tmp_path.iterdir())
 
 
 def test_with_retry_both_ends_are_waited_for(clip: Path, tmp_path: Path) -> None:
     source, target = (f"rtmp://127.0.0.1:{free_port()}/live/x" for _ in range(2))
-    serve = ("-re", "-i", clip, "-c", "copy", "-f", "flv", "-listen", "1", source)
+    serve = ("-re", "-stream_loop", "-1", "-i", clip, "-c", "copy", "-f", "flv", "-listen", "1", source)
     there = tmp_path / "there.flv"
     with stream(source, target, "--retry") as running:
         time.sleep(1.5)
         with ffmpeg(*serve), ffmpeg("-listen", "1", "-i", target, "-c", "copy", there):
             wait_for(lambda: there.exists() and there.stat().st_size > 50_000)
             summary = running.stop()
+    assert summary["source_reconnects"] == summary["target_reconnects"] == 0
     assert summary["pictures_out"] > RATE
     assert received(there).rises

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from stream_parts import flash_and_beep, needs_ffmpeg, stream, wait_for
+from tls_parts import Authority
 
 aiortc = pytest.importorskip("aiortc")
 web = pytest.importorskip("aiohttp.web")
@@ -24,6 +26,7 @@ class Whip:
     def __init__(self) -> None:
         self.pictures: list[np.ndarray[Any, Any]] = []
         self.sounds = 0
+        self.is_ended = False
         self.authorization: str | None = None
 
     async def offer(self, request: Any) -> Any:
@@ -39,6 +42,7 @@ class Whip:
         return web.Response(status=201, text=answer, content_type="application/sdp", headers=headers)
 
     async def end(self, _: Any) -> Any:
+        self.is_ended = True
         await self.peer.close()
         return web.Response()
 
@@ -53,7 +57,7 @@ class Whip:
 
 
 @contextmanager
-def whip_server() -> Iterator[tuple[str, Whip]]:
+def whip_server(scheme: str, context: ssl.SSLContext | None) -> Iterator[tuple[str, Whip]]:
     whip, loop = Whip(), asyncio.new_event_loop()
     ready: list[int] = []
     app = web.Application()
@@ -63,7 +67,7 @@ def whip_server() -> Iterator[tuple[str, Whip]]:
 
     async def serve() -> None:
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
         await site.start()
         ready.append(runner.addresses[0][1])
 
@@ -76,7 +80,7 @@ def whip_server() -> Iterator[tuple[str, Whip]]:
     thread.start()
     wait_for(lambda: ready)
     try:
-        yield f"http://:secret@127.0.0.1:{ready[0]}/whip", whip
+        yield f"{scheme}://:secret@127.0.0.1:{ready[0]}/whip", whip
     finally:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(20)
         loop.call_soon_threadsafe(loop.stop)
@@ -84,12 +88,21 @@ def whip_server() -> Iterator[tuple[str, Whip]]:
         loop.close()
 
 
-def test_pictures_and_sound_reach_a_whip_server(tmp_path: Path) -> None:
-    clip = flash_and_beep(tmp_path / "clip.mp4", 4)
-    with whip_server() as (url, whip), stream(clip, url, "--loop", "--keyframe-interval", "1") as running:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_pictures_and_sound_reach_a_whip_server(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, authority = flash_and_beep(tmp_path / "clip.mp4", 4), Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    context = authority.context("127.0.0.1") if scheme == "https" else None
+    with (
+        whip_server(scheme, context) as (url, whip),
+        stream(clip, url, "--loop", "--keyframe-interval", "1") as running,
+    ):
         wait_for(lambda: len(whip.pictures) > 30 and whip.sounds > 30, 30)
         summary = running.stop()
     assert whip.authorization == "Bearer secret"
+    assert whip.is_ended
     assert "secret" not in summary["stderr"] + summary["target"]
     assert any("encoded anew as libopus" in warning for warning in summary["warnings"])
     assert whip.pictures[-1].shape == (180, 320)

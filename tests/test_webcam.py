@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,13 @@ import av
 import cv2
 import numpy as np
 import pytest
+from click.testing import Result
 from lavfi_clips import make_clip
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 from x_display import LIMIT, opencv_with_windows, press_close_button, screenshot, until, x_server, xdotool
+
+from streamtoon.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 SCREEN = (1300, 760)
@@ -51,6 +55,7 @@ class Webcam:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def end(self) -> tuple[int, str, str]:
@@ -58,10 +63,15 @@ class Webcam:
         assert "Traceback" not in err, err
         return self.process.returncode, out, err
 
-    def key(self, *keys: str) -> None:
+    @property
+    def windows(self) -> list[str]:
         assert self.display is not None
-        window = xdotool(self.display, "search", "--name", "^streamtoon$").split()
-        xdotool(self.display, "windowfocus", "--sync", window[-1], *(("key", *keys) if keys else ()))
+        return xdotool(self.display, "search", "--name", "^streamtoon$").split()
+
+    def key(self, key: str) -> None:
+        assert self.display is not None
+        (window,) = self.windows
+        xdotool(self.display, "windowfocus", "--sync", window, "key", key)
 
     def screen(self) -> NDArray[np.uint8]:
         assert self.display is not None
@@ -69,9 +79,13 @@ class Webcam:
         return screenshot(self.display, SCREEN)[: WINDOW[1], : WINDOW[0]]
 
     def kill(self) -> None:
-        if hasattr(self, "process") and self.process.poll() is None:
-            self.process.kill()
+        """The command and what it has started: the next test's window is the only one there is."""
+        if hasattr(self, "process"):
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.communicate()
+        if self.display is not None:
+            until(lambda: not self.windows, "a window stays")
 
 
 @pytest.fixture
@@ -81,12 +95,16 @@ def webcam(tmp_path: Path, style_folder: Path) -> Iterator[Webcam]:
     run.kill()
 
 
+@pytest.fixture(scope="module")
+def display() -> Iterator[int]:
+    with x_server(SCREEN) as (number, _):
+        yield number
+
+
 @pytest.fixture
-def shown(webcam: Webcam) -> Iterator[Webcam]:
-    webcam.gui = opencv_with_windows()
-    with x_server(SCREEN) as (webcam.display, _):
-        yield webcam
-        webcam.kill()
+def shown(webcam: Webcam, display: int) -> Webcam:
+    webcam.gui, webcam.display = opencv_with_windows(), display
+    return webcam
 
 
 BARS = "lavfi:smptebars=size=320x180:rate=25"
@@ -129,7 +147,7 @@ def test_a_window_shows_it_and_keys_change_it(shown: Webcam) -> None:
     summary = json.loads(out)
     files = sorted(Path(name).suffix for name in summary["files"])
     assert files == [".mp4", ".png"]
-    assert summary["pictures"] > 20
+    assert summary["pictures"] > 1
     assert 0 < summary["latency_ms"] <= summary["latency_p95_ms"]
     assert not list(shown.folder.glob(".*.part"))
 
@@ -153,25 +171,26 @@ def test_compare_follows_the_mouse_and_the_close_button_quits(shown: Webcam) -> 
     # At strength 1 the style changes the colours of the bars; the source has them as they are.
     shown.start("--device", BARS, "--quality", "fast")
     until(lambda: shown.screen()[240:420, -160:-20, 2].mean() > 100, "no picture")
+    until(lambda: (shown.screen()[240:420] == shown.screen()[240:420]).all(), "it is painted for ever")
     drawn = shown.screen()[240:420].astype(int)
     shown.key("c")
     assert shown.display is not None
     for x in (400, 900):
         xdotool(shown.display, "mousemove", str(x), "300")
-        until(partial(_has_line, shown, x), f"no line at {x}")
-        screen = shown.screen()[240:420].astype(int)
-        # Away from the line, the cartoon is as before to the right of it and only there.
-        assert np.abs(screen[:, x + 20 :] - drawn[:, x + 20 :]).mean() < 2
-        assert np.abs(screen[:, : x - 20] - drawn[:, : x - 20]).mean() > 2
-    window = xdotool(shown.display, "search", "--name", "^streamtoon$").split()[-1]
-    press_close_button(shown.display, int(window))
+        until(partial(_is_divided, shown, x, drawn), f"nothing is divided at {x}")
+    press_close_button(shown.display, int(shown.windows[0]))
     code, out, err = shown.end()
     assert code == 0, err
     assert "pictures in" in out
 
 
-def _has_line(shown: Webcam, x: int) -> bool:
-    return bool((shown.screen()[240:420, x - 3 : x + 3] > 250).all(2).any(1).all())
+def _is_divided(shown: Webcam, x: int, drawn: NDArray[np.int_]) -> bool:
+    """There is a line, and the cartoon is as before to the right of it and only there."""
+    screen = shown.screen()[240:420].astype(int)
+    line = (screen[:, x - 3 : x + 3] > 250).all(2).any(1).all()
+    left = np.abs(screen[:, : x - 20] - drawn[:, : x - 20]).mean()
+    right = np.abs(screen[:, x + 20 :] - drawn[:, x + 20 :]).mean()
+    return bool(line and right < 2 < left)
 
 
 def test_a_camera_that_is_gone_is_waited_for_in_the_window(shown: Webcam) -> None:
@@ -186,56 +205,72 @@ def test_a_camera_that_is_gone_is_waited_for_in_the_window(shown: Webcam) -> Non
         until(lambda: shown.screen()[-40:, 560:720].max() > 200, "nothing is said")
         with x_server((320, 180), camera):
             until(lambda: shown.screen()[-40:, 560:720].max() < 100, "it is not found again")
-            shown.key("q")
-            assert shown.end()[0] == 0
+            shown.process.send_signal(signal.SIGTERM)
+            code, _, err = shown.end()
+            assert code == 0, err
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_well_and_the_recording_has_true_times(webcam: Webcam, how: signal.Signals) -> None:
-    webcam.start("--device", BARS, "--no-window", "--record", "out.mp4", "--quality", "fast", "--json")
+def test_a_signal_ends_it_well_and_the_recording_has_true_times(webcam: Webcam) -> None:
+    # More pictures than anything draws: those that are dropped leave gaps.
+    bars = BARS.replace("rate=25", "rate=250")
+    webcam.start("--device", bars, "--no-window", "--record", "out.mp4", "--quality", "full", "--json")
     assert webcam.process.stderr is not None
-    assert "320x180 at 25 fps" in webcam.process.stderr.readline()
-    time.sleep(2)
-    webcam.process.send_signal(how)
+    assert "320x180 at 250 fps" in webcam.process.stderr.readline()
+    assert "dropped" in webcam.process.stderr.readline()  # the first of the lines that come now and then
+    webcam.process.send_signal(signal.SIGINT)
     code, out, err = webcam.end()
     assert code == 0, err
     summary = json.loads(out)
     assert summary["files"] == ["out.mp4"]
+    assert summary["dropped"] > 0
     with av.open(str(webcam.folder / "out.mp4")) as container:
         times = [float(frame.time or 0) for frame in container.decode(video=0)]
     assert len(times) == summary["pictures"]
     assert times[0] == 0
+    assert np.diff(times).min() > 0
     # What was dropped leaves a gap in time, not a shorter film.
-    assert 1 < times[-1] <= summary["seconds"] + 0.2
-    assert np.median(np.diff(times)) > 0.03
+    assert summary["seconds"] / 2 < times[-1] < summary["seconds"] + 5
     assert not list(webcam.folder.glob(".*"))
 
 
-def test_a_file_in_the_cameras_place_ends_by_itself(webcam: Webcam) -> None:
-    make_clip(webcam.folder / "in.mp4", size="320x180")
-    webcam.start("--device", "in.mp4", "--no-window", "--record", "out.mkv", "--quality", "fast", "--json")
-    code, out, err = webcam.end()
-    assert code == 0, err
-    summary: dict[str, Any] = json.loads(out)
+# --- in this process: nothing here needs one of its own ----------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, without a display."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    return tmp_path
+
+
+def _webcam(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["webcam", *arguments])
+
+
+def test_a_file_in_the_cameras_place_ends_by_itself(here: Path, style_folder: Path) -> None:
+    make_clip(here / "in.mp4", size="320x180")
+    options = ["--no-window", "--record", "out.mkv", "--quality", "fast", "--style", str(style_folder)]
+    done = _webcam("--device", "in.mp4", *options, "--json")
+    assert done.exit_code == 0, done.output
+    summary: dict[str, Any] = json.loads(done.stdout)
     assert summary["pictures"] + summary["dropped"] == 25
     assert summary["seconds"] >= 0.95
-    assert (webcam.folder / "out.mkv").is_file()
+    assert (here / "out.mkv").is_file()
 
 
-def test_without_a_display_or_windows_it_says_what_to_do(webcam: Webcam) -> None:
-    webcam.start("--device", BARS)
-    code, _, err = webcam.end()
-    assert code == 1
+def test_without_a_display_or_windows_it_says_what_to_do(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = _webcam("--device", BARS)
+    assert done.exit_code == 1
     if not cv2.currentUIFramework():
-        assert "pip install --force-reinstall --no-deps opencv-python" in err
-    assert "`streamtoon serve`" in err
-    assert err.count("\n") == 1
-    webcam.gui = opencv_with_windows()
-    webcam.start("--device", BARS)
-    code, _, err = webcam.end()
-    assert code == 1
-    assert "there is no display" in err
-    assert err.count("\n") == 1
+        assert "pip install --force-reinstall --no-deps opencv-python" in done.stderr
+    assert "`streamtoon serve`" in done.stderr
+    assert done.stderr.count("\n") == 1
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([opencv_with_windows(), str(ROOT)]))
+    done = _webcam("--device", BARS)
+    assert done.exit_code == 1
+    assert "there is no display" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -248,20 +283,19 @@ def test_without_a_display_or_windows_it_says_what_to_do(webcam: Webcam) -> None
         (["--device", BARS, "--no-window", "--record", "no/a.mp4"], 1, "does not exist"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(webcam: Webcam, arguments: list[str], code: int, said: str) -> None:
-    webcam.start(*arguments)
-    ended, _, err = webcam.end()
-    assert ended == code
-    assert said in " ".join(err.split())
-    assert not list(webcam.folder.iterdir())
+def test_what_cannot_be_is_one_sentence(here: Path, arguments: list[str], code: int, said: str) -> None:
+    done = _webcam(*arguments)
+    assert done.exit_code == code
+    assert said in " ".join(done.stderr.split())
+    assert not list(here.iterdir())
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.skipif(sys.platform != "linux", reason="v4l2loopback is Linux's")
-def test_a_missing_virtual_camera_is_told_with_the_command_that_creates_it(webcam: Webcam) -> None:
+def test_a_missing_virtual_camera_is_told_with_the_command_that_creates_it() -> None:
     pytest.importorskip("pyvirtualcam")
     if list(Path("/sys/devices/virtual/video4linux").glob("*")):
         pytest.skip("there is one")
-    webcam.start("--device", BARS, "--no-window", "--virtual-camera")
-    code, _, err = webcam.end()
-    assert code == 1
-    assert "sudo modprobe v4l2loopback" in err
+    done = _webcam("--device", BARS, "--no-window", "--virtual-camera")
+    assert done.exit_code == 1
+    assert "sudo modprobe v4l2loopback" in done.stderr

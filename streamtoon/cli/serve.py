@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import sys
 import threading
@@ -140,6 +141,8 @@ def serve(
         ) from error
     if tls_key is not None and tls_cert is None:
         raise typer.BadParameter("--tls-key needs --tls-cert")
+    if stun is not None and not _is_host_and_port(stun):
+        raise typer.BadParameter(f"--stun is {stun!r}, expected HOST:PORT, such as stun.example.org:3478")
     from engines.style import DEFAULT_STYLE
     from streamtoon.serve.door import Door
     from streamtoon.serve.server import serve as run
@@ -173,6 +176,11 @@ def serve(
     except SystemExit as end:
         _leave(end.code)
         raise
+
+
+def _is_host_and_port(text: str) -> bool:
+    found = re.fullmatch(r"[A-Za-z0-9_.-]+:(\d{1,5})", text)
+    return found is not None and 0 < int(found[1]) < 65536
 
 
 def _leave(code: int | str | None) -> None:

@@ -99,15 +99,16 @@ def stream(
     ] = 2.0,
     overwrite: OverwriteOption = False,
     latency: Annotated[
-        float,
+        float | None,
         typer.Option(
             metavar="S",
             min=0,
             max=60,
-            help="Seconds of the source that may be held back, to even out a network that stutters.",
+            help="Seconds of an address or a file that may be held back, to even out what stutters.",
             rich_help_panel=NETWORK_PANEL,
+            show_default="0.5",
         ),
-    ] = 0.5,
+    ] = None,
     loop: Annotated[
         bool,
         typer.Option("--loop", help="A file begins again at its end.", rich_help_panel=NETWORK_PANEL),
@@ -116,7 +117,7 @@ def stream(
         bool,
         typer.Option(
             "--retry",
-            help="Wait for a SRC or DST that is not there yet; one that is lost later is always waited for.",
+            help="Wait for an address that is not there yet; one that is lost later is always waited for.",
             rich_help_panel=NETWORK_PANEL,
         ),
     ] = False,
@@ -125,11 +126,19 @@ def stream(
         typer.Option(
             metavar="S",
             min=0,
-            help="End when SRC has been away for so many seconds.",
+            help="End when SRC, an address, has been away for so many seconds.",
             rich_help_panel=NETWORK_PANEL,
             show_default=False,
         ),
     ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Take any certificate of SRC and DST, such as a camera's own.",
+            rich_help_panel=NETWORK_PANEL,
+        ),
+    ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -142,19 +151,33 @@ def stream(
     from streamtoon.cli.stopping import ended_by_signal
     from streamtoon.live.performer import Performer
     from streamtoon.live.stream import LiveStream, open_source
+    from streamtoon.media.network import is_address
     from streamtoon.media.network_sink import Coding
 
+    if retry and not (is_address(source) or is_address(target)):
+        raise typer.BadParameter("--retry is for addresses, and neither SRC nor DST is one")
     told: list[str] = []
 
     def tell(text: str) -> None:
         told.append(text)
         say(text, style="yellow")
 
-    opened = open_source(source, latency=latency, loop=loop, retry=retry, give_up=give_up, tell=tell)
+    opened = open_source(
+        source, latency=latency, loop=loop, retry=retry, give_up=give_up, insecure=insecure, tell=tell
+    )
     coding = Coding(bitrate, keyframe_interval)
     with (
         closing(opened),
-        LiveStream(opened, source, target, coding, overwrite=overwrite, retry=retry, tell=tell) as live,
+        LiveStream(
+            opened,
+            source,
+            target,
+            coding,
+            overwrite=overwrite,
+            retry=retry,
+            insecure=insecure,
+            tell=tell,
+        ) as live,
     ):
         info = opened.info
         with Performer(

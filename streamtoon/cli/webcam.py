@@ -63,7 +63,7 @@ def webcam(
         str,
         typer.Option(
             metavar="N|NAME|FILE",
-            help="Which camera: its number or name, or a video file that plays in its place.",
+            help="A camera's number or name, or a video file to play in its place.",
             rich_help_panel=CAMERA_PANEL,
         ),
     ] = "0",
@@ -71,7 +71,7 @@ def webcam(
         str | None,
         typer.Option(
             metavar="WxH",
-            help="What to ask the camera for, such as 1280x720.",
+            help="Picture size to ask the camera for, such as 1280x720.",
             rich_help_panel=CAMERA_PANEL,
             show_default=False,
         ),
@@ -82,7 +82,7 @@ def webcam(
             metavar="N",
             min=1,
             max=1000,
-            help="Pictures a second to ask it for.",
+            help="Pictures a second to ask the camera for.",
             rich_help_panel=CAMERA_PANEL,
             show_default=False,
         ),
@@ -106,27 +106,31 @@ def webcam(
     precision: PrecisionOption = "auto",
     record: Annotated[
         Path | None,
-        typer.Option(metavar="OUT", help="Keep the cartoon in this file, too.", rich_help_panel=OUTPUT_PANEL),
+        typer.Option(
+            metavar="OUT",
+            help="Record the cartoon to this file from the start.",
+            rich_help_panel=OUTPUT_PANEL,
+        ),
     ] = None,
     overwrite: OverwriteOption = False,
     virtual_camera: Annotated[
         bool,
         typer.Option(
             "--virtual-camera",
-            help="Be a camera for other programs: meetings, OBS.",
+            help="Send the cartoon to other programs, as a camera they can choose.",
             rich_help_panel=OUTPUT_PANEL,
         ),
     ] = False,
     no_window: Annotated[
-        bool, typer.Option("--no-window", help="Show nothing here.", rich_help_panel=OUTPUT_PANEL)
+        bool, typer.Option("--no-window", help="Open no window; Ctrl-C ends.", rich_help_panel=OUTPUT_PANEL)
     ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Be a cartoon, now: a camera's pictures, drawn as they come.
+    """Draw a camera's pictures as a cartoon, live, in a window.
 
-    In the window, h shows the keys: styles, strength, compare, mirror, snapshot, record. Pictures that
-    would come late are dropped, none waits. A camera that is pulled out is waited for.
+    In the window, h shows the keys (styles, strength, compare, mirror, snapshot, record) and q quits. What
+    cannot be drawn in time is left out. A camera that is pulled out is waited for.
     """
     if no_window and not virtual_camera and record is None:
         raise typer.BadParameter("--no-window needs --virtual-camera or --record: else nothing comes out")
@@ -150,7 +154,7 @@ def webcam(
         camera = stack.enter_context(Camera(device, Wish(wanted, fps), mirror=mirror))
         info = camera.info
         if window is not None:
-            window.wait()
+            window.open(info.width, info.height)
         # What is wrong with the outputs is said before the engine takes its time.
         sent = VirtualCamera(info.width, info.height, info.rate) if virtual_camera else None
         if sent is not None:
@@ -213,6 +217,6 @@ def _ended(summary: Summary) -> str:
     """One line for a person."""
     late = ""
     if summary.latency_ms is not None:
-        late = f", latency {summary.latency_ms:.0f} ms (95 %: {summary.latency_p95_ms:.0f} ms)"
+        late = f", delay {summary.latency_ms:.0f} ms (95 % under {summary.latency_p95_ms:.0f} ms)"
     files = "".join(f"; {name} is saved" for name in summary.files)
     return f"{summary.pictures} pictures in {summary.seconds:.1f} s, {summary.dropped} dropped{late}{files}"

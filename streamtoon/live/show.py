@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from engines.picture import Picture
+from streamtoon.durations import Durations
 from streamtoon.live.camera import Camera
 from streamtoon.live.keeping import Keeper
 from streamtoon.live.performer import Performer
@@ -72,7 +71,7 @@ class Show:
         self._keeper = Keeper(camera.info, recording)
         self._sources: deque[Picture] = deque(maxlen=4)
         self._latest: Picture | None = None
-        self._latencies = array("f")
+        self._latencies = Durations()
         self._compares = self._helps = False
         self._counts = True
         self._told, self._told_until = "press h for help", time.monotonic() + TOLD
@@ -106,25 +105,24 @@ class Show:
             )
         finally:
             self._keeper.stop()
-        ordered = sorted(self._latencies)
+        latencies = self._latencies
         return Summary(
-            pictures=len(ordered),
+            pictures=len(latencies),
             dropped=dropped,
             seconds=round(time.monotonic() - began, 3),
-            latency_ms=round(median(ordered), 1) if ordered else None,
-            latency_p95_ms=round(ordered[int(0.95 * (len(ordered) - 1))], 1) if ordered else None,
+            latency_ms=round(latencies.quantile(0.5), 1) if latencies else None,
+            latency_p95_ms=round(latencies.quantile(0.95), 1) if latencies else None,
             files=tuple(self._keeper.files),
         )
 
     def shown(self, pts: int, at: int) -> None:
         """A picture is on the screen, at that time.monotonic_ns()."""
-        self._latencies.append(self._camera.age(pts, at) / 1000)
+        self._latencies.add(self._camera.age(pts, at) / 1000)
 
     @property
     def latency(self) -> float:
-        """Milliseconds, the median of the latest pictures; 0 before the first."""
-        latest = self._latencies[-30:]
-        return median(latest) if latest else 0.0
+        """Milliseconds, the mean of the latest pictures; 0 before the first."""
+        return self._latencies.recent
 
     # --- in the pipeline's threads ---------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from types import TracebackType
 from typing import Protocol
 
 from engines.picture import Picture
+from streamtoon.durations import Durations
+from streamtoon.errors import InputError
 from streamtoon.live.camera import Camera
 from streamtoon.live.performer import Performer
 from streamtoon.media.devices import Wish, find_device
@@ -25,8 +26,8 @@ from streamtoon.media.source import OnError
 from streamtoon.pipeline import Progress, run
 from streamtoon.report import EngineReport, engine_report
 
-RECENT = 25
-"""Pictures over which the latency that is shown is taken."""
+LATENCY = 0.5
+"""Seconds of an address or a file that may be held back, where nobody says."""
 
 
 class LiveSource(LiveOrigin, Protocol):
@@ -94,16 +95,31 @@ class CameraSource:
 def open_source(
     place: str,
     *,
-    latency: float,
+    latency: float | None,
     loop: bool,
     retry: bool,
     give_up: float | None,
+    insecure: bool,
     tell: Callable[[str], object],
 ) -> LiveSource:
-    """An address, a file that plays in its own time, or a camera. Raises InputError; see NetworkSource."""
-    if not is_address(place) and find_device(place)[0] is not None:
+    """An address, a file that plays in its own time, or a camera. `latency`: None for LATENCY.
+
+    Raises InputError, also for what such a source has no use for; see NetworkSource.
+    """
+    is_far = is_address(place)
+    is_camera = not is_far and find_device(place)[0] is not None
+    if loop and (is_far or is_camera):
+        raise InputError(f"--loop is for files, which have an end; {shown(place)} is none.")
+    if give_up is not None and not is_far:
+        raise InputError(f"--give-up is for addresses, which may be away; {place} is none.")
+    if is_camera:
+        if latency is not None:
+            raise InputError(f"--latency is for addresses and files; {place} is a camera, never held back.")
         return CameraSource(place)
-    return NetworkSource(place, latency=latency, loop=loop, retry=retry, give_up=give_up, tell=tell)
+    latency = LATENCY if latency is None else latency
+    return NetworkSource(
+        place, latency=latency, loop=loop, retry=retry, give_up=give_up, insecure=insecure, tell=tell
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +175,14 @@ class LiveStream:
         *,
         overwrite: bool,
         retry: bool,
+        insecure: bool,
         tell: Callable[[str], object],
     ) -> None:
         self._source, self._place, self._retry, self._tell, self._coding = source, place, retry, tell, coding
         path = None if is_address(place) else Path(place)
-        self._target = Target(target, source=path, overwrite=overwrite)
+        self._target = Target(target, source=path, overwrite=overwrite, insecure=insecure)
         self._sink: NetworkSink | None = None
-        self._latencies = array("f")  # milliseconds
+        self._latencies = Durations()
 
     def run(
         self, performer: Performer, stop: threading.Event, on_status: Callable[[Status], object] | None
@@ -180,7 +197,7 @@ class LiveStream:
             sink.write(item)
             waited = source.waited(item.pts) if isinstance(item, Picture) else None
             if waited is not None:
-                self._latencies.append(1000 * waited)
+                self._latencies.add(1000 * waited)
 
         def watch(progress: Progress) -> None:
             if stop.is_set():
@@ -190,7 +207,7 @@ class LiveStream:
 
         outcome = run(source, performer.start, write, on_progress=watch, unblock=source.stop, newest=True)
         sink.close()
-        ordered = sorted(self._latencies)
+        latencies = self._latencies
         return Summary(
             source=shown(self._place),
             target=self._target.shown,
@@ -202,20 +219,19 @@ class LiveStream:
             lost=sink.lost,
             source_reconnects=source.reconnects,
             target_reconnects=sink.reconnects,
-            latency_ms=round(ordered[len(ordered) // 2], 1) if ordered else None,
-            latency_p95_ms=round(ordered[int(0.95 * len(ordered))], 1) if ordered else None,
+            latency_ms=round(latencies.quantile(0.5), 1) if latencies else None,
+            latency_p95_ms=round(latencies.quantile(0.95), 1) if latencies else None,
             engine=engine_report(performer.facts),
             warnings=tuple(dict.fromkeys((*source.warnings, *sink.warnings))),
         )
 
     def _status(self, progress: Progress, sink: NetworkSink) -> Status:
-        recent = self._latencies[-RECENT:]
         return Status(
             frames=sink.frames,
             fps=progress.fps,
             dropped=progress.dropped + self._source.skipped + sink.lost,
             reconnects=self._source.reconnects + sink.reconnects,
-            latency_ms=sum(recent) / len(recent) if recent else 0.0,
+            latency_ms=self._latencies.recent,
             is_connected=sink.is_connected,
         )
 

@@ -3,8 +3,8 @@
 A process of its own, because PyAV and OpenCV for Linux each bring an XCB library, and whichever of the two
 comes second to the display hangs or crashes in the other's. Nothing here may import PyAV.
 
-In: messages of a JSON object in a line, and for a picture as many bytes as its planes have. Out: lines of
-JSON. Ends when the input does.
+In: messages of a JSON object in a line, and for a picture as many bytes as its planes have; the first says
+the pictures' size. Out: lines of JSON. Ends when the input does, wherever that is.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from streamtoon.live import overlay
 TITLE = "streamtoon"
 WIDEST = 1280
 """Pixels of a window when it opens."""
+_FIRST, _START = "streamtoon starts", 50
+"""The name of the window that takes Qt's start, and the milliseconds it gets."""
 LOOK = 0.005
 """Seconds between two looks at the keys."""
 
@@ -48,12 +50,30 @@ def main() -> None:
     if not cv2.currentUIFramework():
         _say(problem="headless")
         return
-    cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-    cv2.waitKey(1)
+    line = sys.stdin.buffer.readline()
+    if not line.endswith(b"\n"):
+        return
+    size = json.loads(line)
+    _open(size["width"], size["height"])
     _say(ready=True)
     incoming = _Input()
     threading.Thread(target=_read, args=(sys.stdin.buffer, incoming), daemon=True).start()
     _Screen(incoming).run()
+
+
+def _open(width: int, height: int) -> None:
+    """A black window for pictures of that size."""
+    scale = max(1.0, WIDEST // width) if width < WIDEST else WIDEST / width
+    # Qt may lose the events of a busy start; a window whose map event is among them is never painted.
+    # So the start is another's, of one pixel, and ends before the real one is mapped.
+    cv2.namedWindow(_FIRST, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL)
+    cv2.resizeWindow(_FIRST, 1, 1)
+    cv2.waitKey(_START)
+    cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+    cv2.resizeWindow(TITLE, round(width * scale), round(height * scale))
+    cv2.imshow(TITLE, np.zeros((height, width, 3), np.uint8))
+    cv2.waitKey(1)
+    cv2.destroyWindow(_FIRST)
 
 
 class _Screen:
@@ -73,7 +93,7 @@ class _Screen:
             self._in.arrived.clear()
             pictures, self._in.pictures = self._in.pictures, None
             if pictures is not None:
-                self._take(pictures)
+                self._images = [overlay.bgr(picture) for picture in pictures]
             if self._images and (came or self._redraw):
                 self._redraw = False
                 cv2.imshow(TITLE, self._composed())
@@ -84,13 +104,6 @@ class _Screen:
                 _say(key=chr(code & 0xFF))
             if self._is_closed():
                 return
-
-    def _take(self, pictures: list[Picture]) -> None:
-        if not self._images:
-            width, height = pictures[0].width, pictures[0].height
-            scale = max(1.0, WIDEST // width) if width < WIDEST else WIDEST / width
-            cv2.resizeWindow(TITLE, round(width * scale), round(height * scale))
-        self._images = [overlay.bgr(picture) for picture in pictures]
 
     def _composed(self) -> overlay.Bytes:
         state, image = self._in.state, self._images[0].copy()
@@ -112,16 +125,20 @@ class _Screen:
 
 def _read(stream: IO[bytes], incoming: _Input) -> None:
     """Takes everything at once, so that the other side never waits; of pictures, the newest counts."""
-    while line := stream.readline():
-        message = json.loads(line)
-        if "texts" in message:
-            incoming.state = message
-        else:
-            pictures = [_picture(stream, message) for _ in range(message["pictures"])]
-            incoming.skipped += incoming.pictures is not None
-            incoming.pictures = pictures
-        incoming.arrived.set()
-    incoming.ended = True
+    try:
+        while (line := stream.readline()).endswith(b"\n"):
+            message = json.loads(line)
+            if "texts" in message:
+                incoming.state = message
+            else:
+                pictures = [_picture(stream, message) for _ in range(message["pictures"])]
+                incoming.skipped += incoming.pictures is not None
+                incoming.pictures = pictures
+            incoming.arrived.set()
+    except EOFError:  # whoever sent it was killed in the middle of a picture
+        return
+    finally:
+        incoming.ended = True
 
 
 def _picture(stream: IO[bytes], message: dict[str, Any]) -> Picture:
@@ -130,6 +147,8 @@ def _picture(stream: IO[bytes], message: dict[str, Any]) -> Picture:
     planes = []
     for rows, columns in ((height, width), chroma, chroma):
         data = stream.read(rows * columns)
+        if len(data) < rows * columns:
+            raise EOFError
         planes.append(np.frombuffer(data, np.uint8).reshape(rows, columns))
     y, u, v = planes
     colour = Colour(message["matrix"], message["full_range"])

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import IO
 
 from engines.picture import Picture
+from streamtoon import children
 from streamtoon.errors import OutputError
 
 WITHOUT = "`streamtoon serve` shows it in a browser, and --no-window does without"
 SECONDS = 30.0
-"""That a window gets to open, and a second to close."""
+"""That a window gets to open."""
+PATIENCE = 10.0
+"""Seconds in which a window takes what it is sent; one that does not hangs."""
+CLOSING = 3.0
+"""Seconds that it gets to close."""
 Text = tuple[str, float, float]
 """What is written over the picture, and where: 0, left and top, to 1, right and bottom."""
 
 
 class Window:
-    """Opens while other things are done: `wait` says when it is there.
+    """Gets ready while other things are done; `open` opens it.
 
     `on_shown` is called, in a thread of the window's, with a picture's pts and the time.monotonic_ns() at
     which it was on the screen.
@@ -39,11 +43,11 @@ class Window:
         self.skipped = 0
         """Pictures that a newer one took the place of before they were on the screen."""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the window
-        # Qt's warnings about fonts and plug-ins concern nobody here.
-        quiet = {"QT_LOGGING_RULES": "*.warning=false;*.info=false"}
+        self._hangs = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "streamtoon.live.viewer"],
-            env={**os.environ, **quiet},
+            children.command("streamtoon.live.viewer"),
+            # Qt's warnings about fonts and plug-ins concern nobody here.
+            env=children.environment(QT_LOGGING_RULES="*.warning=false;*.info=false"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -51,8 +55,9 @@ class Window:
         self._listener = threading.Thread(target=self._listen, name="streamtoon-window", daemon=True)
         self._listener.start()
 
-    def wait(self) -> None:
-        """Until it is there. Raises OutputError where there can be none, with the ways out."""
+    def open(self, width: int, height: int) -> None:
+        """For pictures of that size. Raises OutputError where there can be none, with the ways out."""
+        self._send({"width": width, "height": height}, [])
         if not self._ready.wait(SECONDS):
             raise OutputError(f"the window does not open: {WITHOUT}.")
         if self._problem == "headless":
@@ -84,9 +89,10 @@ class Window:
         self._send(facts, [plane.tobytes() for plane in planes])
 
     def write(self, texts: Sequence[Text]) -> None:
-        """What stands over the pictures from now on."""
-        if texts != self._texts:
-            self._texts = texts
+        """What stands over the pictures from now on. To be called all the time: ends a window that hangs."""
+        with self._turn():
+            changed, self._texts = texts != self._texts, texts
+        if changed:
             self._send({"texts": texts}, [])
 
     def typed(self) -> list[str]:
@@ -97,12 +103,11 @@ class Window:
         return keys
 
     def close(self) -> None:
-        """Close it. Raises RuntimeError for one that had a fault of its own."""
-        with suppress(OSError), self._lock:
-            assert self._process.stdin is not None, "it is a pipe"
-            self._process.stdin.close()
+        """Close it. Raises OutputError for one that hung, RuntimeError for one with a fault of its own."""
+        with suppress(OSError), self._turn() as pipe:
+            pipe.close()
         try:
-            self._process.wait(SECONDS / 10)
+            self._process.wait(CLOSING)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -110,26 +115,43 @@ class Window:
         if self._ready.is_set() and not self._errors.closed:
             self._told_of_bugs()
         self._errors.close()
+        if self._hangs:
+            raise OutputError(
+                f"the window has not moved for {PATIENCE:.0f} seconds and is closed: {WITHOUT}."
+            )
 
     def _send(self, facts: Mapping[str, object], data: Sequence[bytes]) -> None:
         """A window that is closed takes nothing more, which `is_open` says."""
-        with suppress(OSError, ValueError), self._lock:
+        with suppress(OSError, ValueError), self._turn() as pipe:
+            pipe.write(b"".join([json.dumps(facts).encode(), b"\n", *data]))
+            pipe.flush()
+
+    @contextmanager
+    def _turn(self) -> Iterator[IO[bytes]]:
+        """The viewer's input, for one thread at a time."""
+        if not self._lock.acquire(timeout=PATIENCE):
+            self._hangs = True
+            self._process.kill()  # which wakes the thread that waits in the middle of a picture
+            self._lock.acquire()
+        try:
             assert self._process.stdin is not None, "it is a pipe"
-            self._process.stdin.write(b"".join([json.dumps(facts).encode(), b"\n", *data]))
-            self._process.stdin.flush()
+            yield self._process.stdin
+        finally:
+            self._lock.release()
 
     def _listen(self) -> None:
         assert self._process.stdout is not None, "it is a pipe"
-        for line in self._process.stdout:
-            said = json.loads(line)
-            if "shown" in said:
-                self.skipped = said["skipped"]
-                self._on_shown(said["shown"], said["at"])
-            elif "key" in said:
-                self._keys.append(said["key"])
-            else:
-                self._problem = said.get("problem", "")
-                self._ready.set()
+        with self._process.stdout as lines:
+            for line in lines:
+                said = json.loads(line)
+                if "shown" in said:
+                    self.skipped = said["skipped"]
+                    self._on_shown(said["shown"], said["at"])
+                elif "key" in said:
+                    self._keys.append(said["key"])
+                else:
+                    self._problem = said.get("problem", "")
+                    self._ready.set()
         self._ended.set()
         self._ready.set()
 

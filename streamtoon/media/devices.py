@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from av.container import InputContainer
 from av.device import enumerate_input_devices
 
 from streamtoon.errors import InputError
+from streamtoon.media import network
 
 DEFAULT_SIZE, DEFAULT_RATE = (1280, 720), 30
 """What a camera is asked for where nobody says; it gives what it has."""
@@ -53,8 +53,8 @@ def find_device(device: str) -> tuple[str | None, str]:
     """Which one is meant: (FFmpeg's format, its name there); no format for a file. Raises InputError."""
     system = CAMERAS.get(sys.platform, "v4l2")
     form, colon, name = device.partition(":")
-    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", device):
-        raise InputError(f"{device} is an address: `streamtoon stream` reads those.")
+    if network.is_address(device):
+        raise InputError(f"{network.shown(device)} is an address: `streamtoon stream` reads those.")
     if colon and form in FORMATS:
         return form, name
     if device.isdecimal():

@@ -5,6 +5,7 @@ Passwords, stream keys and tokens stand in addresses: what a person reads, or a 
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 import av
 
 from streamtoon.errors import InputError, OutputError
-from streamtoon.media import allowed
+from streamtoon.media import allowed, network_tls
 from streamtoon.media.network_worker import HangingError
 
 PATIENCE: Final = 10.0
@@ -27,6 +28,8 @@ _ADDRESS = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]+)://")
 _PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443}
 _WEB = "http,https,httpproxy,tcp,tls,crypto"
 """For HTTP and what its playlists name: other servers, never this computer's files."""
+GATED: Final = "http,tcp,crypto"
+"""For what comes through a Gate: no encryption that FFmpeg would not check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class Address:
     port: int | None
     shown: str
     """Without secrets."""
+    is_checked: bool = False
+    """Whether it shows a certificate, which has to be trusted."""
 
     def find(self) -> None:
         """Raises LookupError, a clause for a sentence, where the host has no address of its own."""
@@ -109,13 +114,15 @@ def is_address(text: str) -> bool:
     return bool(_ADDRESS.match(text)) and not text.lower().startswith("file:")
 
 
-def parse(text: str) -> Address:
-    """Raises ValueError, without the address in it, for one that is none."""
+def parse(text: str, *, insecure: bool) -> Address:
+    """With `insecure` any certificate will do. Raises ValueError, without the address in it, for nonsense."""
     parts = urlsplit(text)
     port = parts.port  # read once: raises ValueError for nonsense
     if not parts.hostname and parts.scheme not in ("udp", "rtp"):
         raise ValueError("it names no host")
-    return Address(text, parts.scheme.lower(), parts.hostname or "", port, _shown(parts))
+    scheme = parts.scheme.lower()
+    is_checked = scheme in network_tls.SECURE and not insecure
+    return Address(text, scheme, parts.hostname or "", port, _shown(parts), is_checked)
 
 
 def shown(text: str) -> str:
@@ -139,10 +146,10 @@ def _shown(parts: SplitResult) -> str:
     return f"{parts.scheme}://{place}{path}{'?' if query else ''}{query}"
 
 
-def source_address(text: str) -> tuple[Address, Way]:
+def source_address(text: str, *, insecure: bool = False) -> tuple[Address, Way]:
     """Where pictures come from. Raises InputError for an address that is not understood."""
     try:
-        address = parse(text)
+        address = parse(text, insecure=insecure)
     except ValueError as error:
         raise InputError(f"{shown(text)} is no address: {_clause(error)}.") from error
     way = SOURCES.get(address.scheme)
@@ -152,18 +159,27 @@ def source_address(text: str) -> tuple[Address, Way]:
     return address, way
 
 
-def reason(error: BaseException, scheme: str, patience: float) -> str:
-    """Why a connection failed that had `patience` seconds, a clause for a sentence."""
+def reason(error: BaseException, address: Address | None, patience: float) -> str:
+    """Why a connection, or None for a file, failed that had `patience` seconds, a clause for a sentence."""
     if isinstance(error, _SILENT):
         return f"it gave no answer for {patience:.0f} seconds"
     if isinstance(error, LookupError) and not isinstance(error, av.FFmpegError):
         return str(error)
     if isinstance(error, av.error.ProtocolNotFoundError):
-        return f"the FFmpeg that is at hand here has no {scheme}"
+        return f"the FFmpeg that is at hand here has no {address.scheme if address else 'such protocol'}"
+    if address is not None and address.is_checked and _may_be_distrust(error):
+        refused = network_tls.refusal(address.host, address.port or _PORTS[address.scheme])
+        if refused is not None:
+            return refused
     for kind, clause in _GIVEN.items():
         if isinstance(error, kind):
             return clause
     return _clause(error)
+
+
+def _may_be_distrust(error: BaseException) -> bool:
+    """What FFmpeg says of a certificate, and a Gate's answer."""
+    return getattr(error, "errno", None) == errno.EIO or isinstance(error, av.error.HTTPServerError)
 
 
 def _clause(error: BaseException) -> str:
@@ -172,12 +188,12 @@ def _clause(error: BaseException) -> str:
 
 def input_error(address: Address, error: BaseException) -> InputError:
     """The sentence for a source that cannot be reached."""
-    return InputError(f"{address.shown} cannot be opened: {reason(error, address.scheme, PATIENCE)}.")
+    return InputError(f"{address.shown} cannot be opened: {reason(error, address, PATIENCE)}.")
 
 
-def output_error(shown_name: str, scheme: str, error: BaseException) -> OutputError:
+def output_error(shown_name: str, address: Address | None, error: BaseException) -> OutputError:
     """The sentence for a target that cannot be reached."""
-    return OutputError(f"{shown_name} cannot be written: {reason(error, scheme, STALL)}.")
+    return OutputError(f"{shown_name} cannot be written: {reason(error, address, STALL)}.")
 
 
 class BackOff:

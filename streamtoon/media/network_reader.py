@@ -17,8 +17,10 @@ from av.packet import Packet
 from av.stream import Stream
 
 from streamtoon.errors import InputError
+from streamtoon.media import network_tls
 from streamtoon.media.decode import VideoDecoder
-from streamtoon.media.network import PATIENCE, Address, BackOff, Way, input_error
+from streamtoon.media.network import GATED, PATIENCE, Address, BackOff, Way, input_error
+from streamtoon.media.network_gate import Gate
 from streamtoon.media.opening import MAX_PIXELS, OpenedVideo, main_video, open_video
 
 LEAST: Final = 1.0
@@ -74,21 +76,25 @@ class Lost:
 Event = Connection | Arrived | Lost
 
 
-def connect(address: Address, way: Way, latency: float) -> Connection:
-    """Raises InputError within twice PATIENCE."""
+def connect(address: Address, way: Way, latency: float, gate: Gate | None) -> Connection:
+    """`gate`: what HTTPS goes through. Raises InputError within twice PATIENCE."""
     options = {
         "max_pixels": str(MAX_PIXELS),
-        "protocol_whitelist": way.protocols,
+        "protocol_whitelist": way.protocols if gate is None else GATED,
         "format_whitelist": ",".join(way.formats),
         "analyzeduration": str(round(PROBE * 1e6)),
         "max_delay": str(round(latency * 1e6)),
         **way.options,
     }
+    if gate is not None:
+        options["http_proxy"] = "none"  # the gate is on this computer
+    elif address.is_checked:
+        options |= network_tls.ffmpeg_options()
     began = monotonic()
     try:
         address.find()
         container = av.open(
-            address.text,
+            address.text if gate is None else gate.address(address.text),
             "r",
             format=way.format,
             options=options,
@@ -141,6 +147,7 @@ class Reader:
         self._changed = threading.Condition()
         self._stopped = threading.Event()
         self._back_off = BackOff()
+        self._unwanted: Connection | None = None
         self._skipping = self._begun = False
         self._video, self._streams = -1, 0  # of the connection at hand: its pictures' index, its streams
         self._time: Fraction | None = None  # of the latest packet of pictures
@@ -204,6 +211,10 @@ class Reader:
         """Pictures come: the next loss is a new one."""
         self._back_off.reset()
 
+    def drop(self, connection: Connection) -> None:
+        """Read no more of it: it is Lost, and may be closed, when that comes by `get`."""
+        self._unwanted = connection
+
     def stop(self) -> None:
         """End every wait. May be called from any thread."""
         self._stopped.set()
@@ -255,7 +266,7 @@ class Reader:
         self._skipping, self._begun = True, False  # what comes before a key frame cannot be decoded
         with suppress(InputError):  # silence, for too long
             for packet in connection.decoder.packets(opened.container, streams):
-                if self._stopped.is_set():
+                if self._stopped.is_set() or self._unwanted is connection:
                     return
                 self._take(packet)
 

@@ -18,14 +18,16 @@ from engines.picture import Picture
 from streamtoon.errors import OutputError
 from streamtoon.media.encoders import live_encoder
 from streamtoon.media.network import STALL, BackOff, output_error, reason
-from streamtoon.media.network_targets import Target, taking
+from streamtoon.media.network_targets import WAITING, Target, taking
 from streamtoon.media.network_worker import HangingError, Worker
 from streamtoon.media.packets import Passthrough
 from streamtoon.media.routes import Origin, Route, add_route
 from streamtoon.media.video import VideoEncoder
 
 PROVEN: Final = Fraction(2)
-"""Seconds of pictures after which a connection stands: as much may wait on its way."""
+"""Seconds of pictures after which a connection stands: FFmpeg connects while it is written to."""
+_WAITING = WAITING + 2
+"""Pictures that may wait for a connection: in FFmpeg's thread, in its hand, and before it."""
 _HANGING = STALL + 1
 """Seconds after which a library does not keep to its own limit, which is STALL."""
 _CODED = 0.1
@@ -76,21 +78,21 @@ class NetworkSink:
         self.reconnects = 0
         """Times that a lost connection was made again."""
         self.lost = 0
-        """Pictures that were drawn while there was no connection."""
+        """Pictures that were drawn while nobody took them."""
         self.frames = 0
-        """Pictures that were coded."""
+        """Pictures that were coded and, as far as one can tell, taken."""
         self._target, self._source, self._coding, self._retry = target, source, coding, retry
         self._tell = tell
         self._back_off, self._next_try = BackOff(), 0.0
         self._line: _Line | None = None
-        self._proven = False
-        self._told = ""
+        self._proven = self._is_away = False
+        self._told: set[str] = set()  # since somebody took pictures
         self._connect()
 
     @property
     def is_connected(self) -> bool:
         """Whether somebody takes what is written, as far as one can tell."""
-        return self._line is not None
+        return self._line is not None and not self._is_away
 
     def write(self, item: Picture | Passthrough) -> None:
         """Take one picture or packet of sound. Raises OutputError where none can be written any more."""
@@ -107,9 +109,8 @@ class NetworkSink:
             return
         if isinstance(item, Picture):
             self.frames += 1
-            if self._line.age > PROVEN and self._back_off.attempts + (not self._proven):
-                self._proven = True
-                self._back_off.reset()
+            if not self._line.stands and self._line.age > PROVEN and self._line.pictures > _WAITING:
+                self._stand(self._line)
 
     def close(self) -> None:
         """Write the rest: trailer, playlist, the file's name. Raises OutputError where that cannot be."""
@@ -138,14 +139,21 @@ class NetworkSink:
     # --- how it gets there -----------------------------------------------------------------------
 
     def _connect(self) -> None:
-        again = self._proven
         try:
             self._line = _Line(self._target, self._source, self._coding, self.warnings)
         except (av.FFmpegError, OSError, LookupError) as error:
             self._fail(error)
-            return
-        if again:
-            self.reconnects += 1
+
+    def _stand(self, line: _Line) -> None:
+        """Somebody takes the pictures."""
+        line.stands = True
+        self._back_off.reset()
+        self._told.clear()
+        if self._is_away:
+            self._is_away = False
+            self.reconnects += self._proven
+            self._tell(f"{self._target.shown} is {'back' if self._proven else 'there'}.")
+        self._proven = True
 
     def _fail(self, error: BaseException) -> None:
         """Wait before the next attempt. Raises OutputError where there is to be none."""
@@ -155,6 +163,8 @@ class NetworkSink:
                 line.leave()
             if isinstance(error, av.error.InvalidDataError) and line.waited >= STALL:
                 error = TimeoutError()  # which FFmpeg's RTSP does not tell from nonsense
+            if not line.stands:
+                self.frames, self.lost = self.frames - line.pictures, self.lost + line.pictures
         if not self._target.is_network:
             self._target.discard()
             raise self._error(error) from error
@@ -162,16 +172,19 @@ class NetworkSink:
             raise self._error(error) from error
         wait = self._back_off.next()
         self._next_try = monotonic() + wait
-        said = f"{self._target.shown} is lost: {self._why(error)}. It is connected to again."
-        if self._told != said or line is not None:
-            self._told = said
+        self._is_away = True
+        said = f"{self._error(error)} Waiting for it."
+        if self._proven:
+            said = f"{self._target.shown} is lost: {self._why(error)}. It is connected to again."
+        if said not in self._told:
+            self._told.add(said)
             self._tell(said)
 
     def _error(self, error: BaseException) -> OutputError:
-        return output_error(self._target.shown, self._target.scheme, error)
+        return output_error(self._target.shown, self._target.address, error)
 
     def _why(self, error: BaseException) -> str:
-        return reason(error, self._target.scheme, STALL)
+        return reason(error, self._target.address, STALL)
 
 
 class _Line:
@@ -186,8 +199,10 @@ class _Line:
         self._half = 1 / (2 * info.rate)
         self._first: Fraction | None = None
         self._latest = self._key = Fraction(0)
+        self.pictures, self.stands = 0, False
+        """How many were taken over, and whether somebody takes them, as far as one can tell."""
         self._route: Route | None = None
-        self._container = target.open(coding.interval)
+        self._target, self._container = target, target.open(coding.interval)
         try:
             size = (info.width, info.height)
             self._video = VideoEncoder(self._container, target.kind, choice, info, size, warnings)
@@ -201,7 +216,7 @@ class _Line:
             self._container.start_encoding()
             self._opened = monotonic()
         except BaseException:
-            self._container.close()
+            target.close(self._container)
             raise
         self._worker = Worker("streamtoon-sink")
 
@@ -219,6 +234,7 @@ class _Line:
         """Code and send; sound that comes before the first picture is left out."""
         if isinstance(item, Picture):
             self._worker.do(partial(self._picture, item), _HANGING)
+            self.pictures += 1
         elif self._route is not None and self._first is not None and (item.time or 0) >= self._first:
             self._worker.do(partial(self._route.write, item.packet), _HANGING)
 
@@ -232,7 +248,7 @@ class _Line:
     def leave(self) -> None:
         """Close it as it is. What hangs is left to its thread."""
         try:
-            self._worker.do(self._container.close, _HANGING)
+            self._worker.do(partial(self._target.close, self._container), _HANGING)
         finally:
             self._worker.end()
 
@@ -247,4 +263,4 @@ class _Line:
         self._container.mux(self._video.drain())
         if self._route is not None:
             self._route.finish()
-        self._container.close()
+        self._target.close(self._container)

@@ -22,7 +22,8 @@ from engines.picture import Picture
 from streamtoon.errors import InputError
 from streamtoon.media.containers import add_copy
 from streamtoon.media.convert import Converter
-from streamtoon.media.network import is_address, source_address
+from streamtoon.media.network import PATIENCE, is_address, shown, source_address
+from streamtoon.media.network_gate import Gate
 from streamtoon.media.network_reader import Arrived, Connection, Lost, Reader, connect, open_file
 from streamtoon.media.opening import OpenedVideo
 from streamtoon.media.packets import Passthrough
@@ -47,8 +48,8 @@ class NetworkSource:
 
     `latency` is how many seconds of the source may be held back, to even out a network that delivers in
     bursts. With `loop` a file begins again at its end. With `retry` the first connection is waited for.
-    `tell` is called with sentences on what happens meanwhile. A lost connection is made anew, for `give_up`
-    seconds at most (None: for ever).
+    `tell` is called with sentences on what happens meanwhile. A lost connection is made anew. Both take
+    `give_up` seconds at most (None: for ever). With `insecure` a server may show any certificate.
 
     Raises InputError where there is no picture to be had.
     """
@@ -61,6 +62,7 @@ class NetworkSource:
         loop: bool = False,
         retry: bool = False,
         give_up: float | None = None,
+        insecure: bool = False,
         tell: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.warnings: list[str] = []
@@ -79,13 +81,16 @@ class NetworkSource:
         self._last: Picture | None = None
         self._sound_end: Fraction | None = None
         self._is_over = False
+        self._gate: Gate | None = None
         if is_address(place):
-            address, way = source_address(place)
+            address, way = source_address(place, insecure=insecure)
             self._is_paced, loop = way.is_paced, False
-            open_it = partial(connect, address, way, latency)
+            if address.is_checked and address.scheme == "https":
+                self._gate = Gate(PATIENCE)
+            open_it = partial(connect, address, way, latency, self._gate)
         else:
             self._is_paced, open_it = True, partial(open_file, place)
-        self._is_file = not is_address(place)
+        self._is_file, self._place = not is_address(place), shown(place)
         self._reader = Reader(open_it, waits=self._is_paced, ahead=latency, repeats=loop)
         self._connection: Connection | None = None
         try:
@@ -143,6 +148,8 @@ class NetworkSource:
     def close(self) -> None:
         """Close the connection."""
         self.stop()
+        if self._gate is not None:
+            self._gate.close()
         if self._reader.close() and self._connection is not None:
             self._connection.opened.close()
 
@@ -158,32 +165,42 @@ class NetworkSource:
 
     def _begin(self, retry: bool) -> None:
         """Wait for the first connection and its first picture."""
-        told = ""
+        since, told = monotonic(), ""
         while True:
             event = self._reader.get(_LOOK)
             if isinstance(event, Connection):
                 self._connection = event
                 if self._find_first(event):
                     return
-                event = Lost(None, InputError(f"{event.opened.name} gave no picture that can be decoded."))
-            if isinstance(event, Lost):
-                error = event.error or InputError("the connection was lost.")
-                if not retry:
-                    raise error
-                if told != str(error):
-                    told = str(error)
+                said = f"{event.opened.name} gave no picture that can be decoded."
+                if not retry or self._is_over:
+                    raise InputError(said)
+                if told != said:
+                    told = said
+                    self._tell(f"{said} Waiting for it.")
+                self._reader.drop(event)
+            elif isinstance(event, Lost):
+                if event.error is None:
+                    self._part(event)
+                elif not retry:
+                    raise event.error
+                elif told != str(event.error):
+                    told = str(event.error)
                     self._tell(f"{told} Waiting for it.")
+            if retry and self._give_up is not None and monotonic() - since > self._give_up:
+                told = told or f"{self._place} gives no answer."
+                raise InputError(f"{told} It was waited for, {self._give_up:g} seconds.")
 
     def _find_first(self, connection: Connection) -> bool:
         """Decode the first picture, so that `info` is fact; what was read for it is kept."""
         opened = connection.opened
         self._first: deque[Arrived] = deque()
         until = monotonic() + FIRST
-        while True:
+        while monotonic() < until:
             event = self._reader.get(_LOOK)
-            if isinstance(event, Lost) or monotonic() > until:
-                connection.opened.close()
-                self._connection = None
+            if isinstance(event, Lost):
+                self._is_over = event.is_end
+                self._part(event)
                 return False
             if not isinstance(event, Arrived):
                 continue
@@ -196,6 +213,13 @@ class NetworkSource:
                     opened.stream.codec_context.flush_buffers()
                     connection.decoder.forget_damage()
                     return True
+        return False  # and the Reader still has it
+
+    def _part(self, event: Lost) -> None:
+        """Close a connection, which the Reader no longer has."""
+        if event.connection is not None:
+            event.connection.opened.close()
+            self._connection = None
 
     def _play(self, connection: Connection) -> Iterator[Picture | Passthrough]:
         """One connection, until it is lost."""

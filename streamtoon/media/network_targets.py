@@ -17,9 +17,11 @@ from av.format import ContainerFormat
 from av.format import Flags as FormatFlags
 
 from streamtoon.errors import OutputError
+from streamtoon.media import network_tls
 from streamtoon.media.containers import MPEG_TS, ContainerKind, kind_of
 from streamtoon.media.files import HiddenFile
 from streamtoon.media.network import STALL, Address, is_address, output_error, parse, shown
+from streamtoon.media.network_gate import Gate
 
 WAITING: Final = 2
 """Packets that may wait in FFmpeg's own thread: few, so that a connection that hangs is noticed."""
@@ -77,15 +79,16 @@ TARGETS: Final[dict[str, Line]] = {
 class Target:
     """One place to write to, checked. Raises OutputError with one clear sentence."""
 
-    def __init__(self, place: str, *, source: Path | None, overwrite: bool) -> None:
+    def __init__(self, place: str, *, source: Path | None, overwrite: bool, insecure: bool = False) -> None:
         self.place, self.shown = place, shown(place)
-        self.scheme = ""
-        self._address: Address | None = None
+        self.address: Address | None = None
+        """None for a file or a playlist."""
+        self._gate: Gate | None = None
         self._file: HiddenFile | None = None
         self._options: Mapping[str, str] = {}
         self._folder: TemporaryDirectory[str] | None = None
         if is_address(place):
-            self._check_address()
+            self._check_address(insecure)
         elif Path(place).suffix.lower() == ".m3u8":
             self.kind = _HLS
             _check_playlist(Path(place), overwrite=overwrite)
@@ -96,7 +99,7 @@ class Target:
     @property
     def is_network(self) -> bool:
         """Whether it can be lost, and come back."""
-        return self._address is not None
+        return self.address is not None
 
     def open(self, segment: float) -> OutputContainer:
         """A new output, its streams still to be added; HLS gets a segment every `segment` seconds.
@@ -104,10 +107,14 @@ class Target:
         Raises OutputError, and LookupError, a clause for a sentence, where there is no such host.
         """
         kind, place = self.kind, self.place
-        if self._address is not None:
-            if self._address.host:
-                self._address.find()
-            return av.open(_without_token(self._address), "w", format="fifo", container_options=self._fifo())
+        if self.address is not None:
+            if self.address.host:
+                self.address.find()
+            url = _without_token(self.address)
+            if self.address.is_checked and kind is _WHIP:
+                self._gate = Gate(STALL)
+                url = self._gate.address(url)
+            return av.open(url, "w", format="fifo", container_options=self._fifo())
         if self._file is not None:
             self._file.create()
             return av.open(
@@ -121,6 +128,15 @@ class Target:
             "hls_segment_filename": f"file:{path.with_name(path.stem)}-%05d.ts",
         }
         return av.open(f"file:{place}", "w", format="hls", container_options=options)
+
+    def close(self, container: OutputContainer) -> None:
+        """What `open` gave, with its trailer."""
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            gate.close()  # before: PyAV closes with Python's lock held, and no gate answers without it
+        container.close()
+        if gate is not None:
+            gate.leave()
 
     @property
     def needs_global_header(self) -> bool:
@@ -146,13 +162,12 @@ class Target:
             self._folder.cleanup()
             self._folder = None
 
-    def _check_address(self) -> None:
+    def _check_address(self, insecure: bool) -> None:
         try:
-            self._address = parse(self.place)
+            self.address = parse(self.place, insecure=insecure)
         except ValueError as error:
             raise OutputError(f"{self.shown} is no address: {error}.") from error
-        self.scheme = self._address.scheme
-        line = TARGETS.get(self.scheme)
+        line = TARGETS.get(self.address.scheme)
         if line is None:
             known = ", ".join(TARGETS)
             raise OutputError(
@@ -166,20 +181,22 @@ class Target:
             raise OutputError(
                 f"{self.shown} cannot be written: the FFmpeg at hand has no {self.kind.name}."
             ) from error
-        if self.scheme == "srt":
-            _check_srt(self.shown)
+        if self.address.scheme == "srt":
+            _check_srt(self.address)
+        if self.address.is_checked and self.kind is not _WHIP:
+            self._options = {**line.options, **network_tls.ffmpeg_options()}
 
     def _identity(self) -> dict[str, str]:
         """Who a WHIP server is told that we are."""
-        assert self._address is not None, "WHIP has an address"
+        assert self.address is not None, "WHIP has an address"
         if self._folder is None:
             self._folder = TemporaryDirectory(prefix="streamtoon-")
-        token = _token(self._address)
+        token = _token(self.address)
         return _make_certificate(Path(self._folder.name)) | ({"authorization": token} if token else {})
 
     def _fifo(self) -> dict[str, str]:
         """FFmpeg's asynchronous muxer, since PyAV opens outputs with Python's lock held."""
-        assert self._address is not None, "only what is far away is written asynchronously"
+        assert self.address is not None, "only what is far away is written asynchronously"
         options = dict(self._options)
         if self.kind.format == "whip":
             options |= self._identity()
@@ -246,12 +263,12 @@ def _glob(name: str) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in name)
 
 
-def _check_srt(name: str) -> None:
+def _check_srt(address: Address) -> None:
     """Known only by trying: libavformat's list of protocols cannot be asked for."""
     try:
         av.open("srt://127.0.0.1:1?mode=caller&connect_timeout=1", "r", timeout=1.0).close()
     except av.error.ProtocolNotFoundError as error:
-        raise output_error(name, "srt", error) from error
+        raise output_error(address.shown, address, error) from error
     except (av.FFmpegError, OSError):
         return
 

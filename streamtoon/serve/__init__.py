@@ -4,6 +4,7 @@
 - `door` who may ask for what
 - `rooms` visitors of the page, and the places that are drawn in
 - `session` one visitor's live pictures: a WebRTC connection and who draws
+- `disk` its room, shared out
 - `upload` one visitor's file: received, drawn by the process of `worker`, handed out
 - `routes` the calls that the page makes, on all of these
 - `server` listens, and closes everything

@@ -12,20 +12,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from eval.votes.guard import is_own_name, is_same_origin
+from engines import web_guard
+from engines.web_guard import is_own_name, is_same_origin
 
-HEADERS = {
+HEADERS = web_guard.HEADERS | {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
         "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
-    "Cache-Control": "no-store",
+    "Server": "streamtoon",
 }
 OPEN = ("/healthz",)
 """What is told to everybody: that the server is alive."""
@@ -56,7 +53,7 @@ class Door:
             if not is_own_name(request.headers.get("Host", ""), self._names):
                 raise web.HTTPForbidden(text="This server is not known under that name; --name gives it one.")
             changes = request.method not in ("GET", "HEAD")
-            if changes and not (is_same_origin(request) and request.content_type in BODIES):
+            if changes and not (is_same_origin(request.headers) and request.content_type in BODIES):
                 raise web.HTTPForbidden(text="Only this server's own page may do that.")
             if request.path in OPEN:
                 return await handler(request)
@@ -74,7 +71,6 @@ class Door:
         response.headers.update(HEADERS)
         if self.token is None or self._encrypted:  # elsewhere browsers complain of it
             response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        response.headers["Server"] = "streamtoon"
 
     def _is_known(self, request: web.Request) -> bool:
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from streamtoon.errors import InputError, StreamtoonError
+from streamtoon.serve.disk import Disk
 from streamtoon.serve.drawing import Wish
 from streamtoon.serve.metrics import Metrics
 from streamtoon.serve.session import Session
@@ -48,11 +49,15 @@ class Rooms:
     """For one server. `close` ends everything and leaves no file behind."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self.styles = settings, settings.styles()
+        self.settings, self.cards = settings, settings.styles()
+        first = next(iter(self.cards))
+        self.styles = {name: settings.style if name == first else name for name in self.cards}
+        """What each style's name stands for: itself, or a folder."""
         self.metrics = Metrics()
         self._visitors: dict[str, Visitor] = {}
         self._taken = 0
         self._folder = Path(tempfile.mkdtemp(prefix="streamtoon-serve-"))
+        self._disk = Disk(self._folder)
         self._uploads = 0
 
     @property
@@ -121,8 +126,10 @@ class Rooms:
 
     async def answer(self, visitor: Visitor, offer: str, wish: Wish) -> str:
         """Begins a live session in place of the one before. Raises BusyError and InputError."""
-        if visitor.session is not None:
-            await visitor.session.end()
+        while visitor.session is not None:  # the next one may have begun meanwhile
+            await asyncio.shield(visitor.session.end())
+        if visitor.id not in self._visitors:
+            raise InputError("This page was closed; load it again.")
         self._take()
         session: Session | None = None
 
@@ -137,7 +144,7 @@ class Rooms:
         try:
             answer = await session.answer(offer)
         except BaseException:
-            await session.end()
+            await asyncio.shield(session.end())
             raise
         self.metrics.count("sessions_total")
         return answer
@@ -157,7 +164,7 @@ class Rooms:
         self._take()
         self._uploads += 1
         folder = self._folder / str(self._uploads)
-        upload = Upload(folder, order, self.settings.limits, self.settings.engine)
+        upload = Upload(folder, order, self.settings.limits, self.settings.engine, self._disk)
         visitor.upload = upload
         visitor.job = asyncio.current_task()
         try:
@@ -176,9 +183,8 @@ class Rooms:
             await upload.draw()
             if upload.state == "failed":
                 self.metrics.count("jobs_failed_total")
-        except OSError as error:
-            upload.fail(f"The server could not begin to draw ({error.strerror or error}).")
         finally:
+            self._disk.release(upload.folder)
             self._taken -= 1
             visitor.job = None
             if visitor.upload is not upload:  # whose it was has left, or wants it no more
@@ -193,6 +199,7 @@ class Rooms:
                 visitor.job.cancel()
 
     def _free(self, visitor: Visitor, upload: Upload) -> None:
+        self._disk.release(upload.folder)
         self._taken -= 1
         visitor.job = None
         if visitor.upload is upload:

@@ -8,7 +8,6 @@ from typing import Any
 
 from aiohttp import web
 
-from engines.style import load_style
 from streamtoon import __version__
 from streamtoon.errors import InputError, StreamtoonError
 from streamtoon.serve.door import Door
@@ -32,7 +31,6 @@ class Routes:
     def __init__(self, rooms: Rooms, door: Door) -> None:
         self._rooms, self._door = rooms, door
         self._gallery = Gallery(rooms.styles, rooms.settings.engine)
-        self._styles = [load_style(folder) for folder in rooms.styles.values()]
 
     def app(self) -> web.Application:
         """The application."""
@@ -79,7 +77,7 @@ class Routes:
                 "version": __version__,
                 "styles": [
                     {"name": name, "title": style.title, "description": style.description}
-                    for name, style in zip(self._rooms.styles, self._styles, strict=True)
+                    for name, style in self._rooms.cards.items()
                 ],
                 "strength": settings.strength,
                 "upload": limits.upload,
@@ -120,7 +118,7 @@ class Routes:
         offer = asked.get("sdp")
         if not isinstance(offer, str):
             raise InputError("An offer has a text named sdp.")
-        wish = Wish(self._style(asked.get("style")), _share(asked.get("strength")))
+        wish = Wish(self._style(asked.get("style")), self._strength(asked.get("strength")))
         return web.json_response({"sdp": await self._rooms.answer(visitor, offer, wish)})
 
     async def stop(self, request: web.Request) -> web.Response:
@@ -136,13 +134,13 @@ class Routes:
         if request.content_type != "application/octet-stream":
             raise web.HTTPUnsupportedMediaType(text="A file is sent as application/octet-stream.")
         try:
-            strength = float(query.get("strength", "1"))
+            strength = float(query["strength"]) if "strength" in query else None
         except ValueError as error:
             raise InputError("strength is a number from 0 to 1.") from error
         order = Order(
             clean_name(query.get("name", "")),
             self._style(query.get("style")),
-            _share(strength),
+            self._strength(strength),
             query.get("side_by_side") == "1",
         )
         chunks = request.content.iter_chunked(CHUNK)
@@ -184,6 +182,13 @@ class Routes:
             raise InputError("There is no such style here.")
         return styles[name]
 
+    def _strength(self, value: Any) -> float:
+        if value is None:
+            return self._rooms.settings.strength
+        if not is_share(value):
+            raise InputError("strength is a number from 0 to 1.")
+        return float(value)
+
 
 @web.middleware
 async def _told(request: web.Request, handler: Any) -> web.StreamResponse:
@@ -207,14 +212,6 @@ async def _asked(request: web.Request) -> dict[str, Any]:
     if not isinstance(asked, dict):
         raise InputError("That is no JSON object.")
     return asked
-
-
-def _share(value: Any) -> float:
-    if value is None:
-        return 1.0
-    if not is_share(value):
-        raise InputError("strength is a number from 0 to 1.")
-    return float(value)
 
 
 def _state(visitor: Visitor, status: int = 200) -> web.Response:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
@@ -34,11 +35,7 @@ async def serve(
 
     Raises StyleError for a style, OutputError where it cannot listen.
     """
-    rooms = Rooms(settings)
-    runner = make_runner(rooms, door)
-    sweeper = asyncio.create_task(rooms.sweep())
-    try:
-        await runner.setup()
+    async with opened(settings, door) as (_, runner):
         try:
             await web.TCPSite(runner, host, port, ssl_context=tls).start()
         except OSError as error:
@@ -47,13 +44,26 @@ async def serve(
             ) from error
         ready(runner.addresses[0][1])
         await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def opened(settings: Settings, door: Door) -> AsyncIterator[tuple[Rooms, web.AppRunner]]:
+    """A server that listens nowhere yet. Whatever ends it, it answers nobody any more, and leaves nothing."""
+    rooms = Rooms(settings)
+    try:
+        runner = _runner(rooms, door)
+        sweeper = asyncio.create_task(rooms.sweep())
+        try:
+            await runner.setup()
+            yield rooms, runner
+        finally:
+            sweeper.cancel()
+            await runner.cleanup()  # first: nobody begins anything while the rest is ended
     finally:
-        sweeper.cancel()
         await rooms.close()
-        await runner.cleanup()
 
 
-def make_runner(rooms: Rooms, door: Door) -> web.AppRunner:
+def _runner(rooms: Rooms, door: Door) -> web.AppRunner:
     """Of the page and its calls. Requests that are none are answered, and not logged."""
     log = logging.getLogger("streamtoon.serve.http")
     log.addFilter(_is_ours)

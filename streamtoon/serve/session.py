@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -35,6 +34,7 @@ LONGEST_MESSAGE = 1000
 PATIENCE = 10.0
 """Seconds that an offer may take to be answered."""
 CANDIDATES = 64
+log = logging.getLogger("streamtoon.serve")
 for _codec in (vpx, h264):
     # Bits a second: aiortc's own are made for faces on blurred ground, and ink lines take more.
     vars(_codec).update(DEFAULT_BITRATE=2_000_000, MAX_BITRATE=6_000_000)
@@ -96,6 +96,7 @@ class Session:
         self._channel: RTCDataChannel | None = None
         self._heard = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._answering: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._drawn = asyncio.Event()
         self._said: str | None = None
@@ -119,15 +120,22 @@ class Session:
         peer.on("track", self._on_track)
         peer.on("datachannel", self._on_channel)
         peer.on("connectionstatechange", self._on_state)
+        self._answering = self._loop.create_task(self._negotiate(offer))
         try:
             async with asyncio.timeout(PATIENCE):
-                await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-                peer.addTrack(self._track)
-                await peer.setLocalDescription()
+                await asyncio.shield(self._answering)
         except Exception as error:  # whatever a parser of foreign text stumbles over
+            log.warning("an offer of a connection cannot be answered: %.300r", error)
             raise InputError("That offer of a connection cannot be read; load the page again.") from error
+        if self._ending is not None:
+            raise InputError("This session was ended before it began.")
         self._start(self._watch())
         return peer.localDescription.sdp
+
+    async def _negotiate(self, offer: str) -> None:
+        await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        self._peer.addTrack(self._track)
+        await self._peer.setLocalDescription()
 
     def end(self, said: str | None = None) -> asyncio.Task[None]:
         """Begin to end it; the task is done when everything is freed."""
@@ -140,6 +148,10 @@ class Session:
             self._send({"end": said})
             await asyncio.sleep(0.2)  # the sentence is still on its way
         self._drawing.end()
+        if self._answering is not None:  # a peer that is closed while it opens its sockets forgets them
+            with suppress(Exception):  # `answer` has told it
+                async with asyncio.timeout(PATIENCE):
+                    await asyncio.shield(self._answering)
         for task in self._tasks:
             task.cancel()
         self._track.stop()
@@ -252,8 +264,9 @@ def read_wish(message: str | bytes, styles: dict[str, str]) -> tuple[str | None,
 
 def _check(offer: str) -> None:
     """Holds it to one video and one channel: whatever else it asked for would be made."""
-    kinds = re.findall(r"^m=(\S*)", offer, re.MULTILINE)
+    lines = offer.splitlines()  # as aiortc does, which knows more line ends than the standard (RFC 8866)
+    kinds = [line[2:].split(" ")[0] for line in lines if line.startswith("m=")]
     if sorted(kinds) not in (["video"], ["application", "video"]):
         raise InputError("An offer has one video, and at most one data channel.")
-    if len(re.findall(r"^a=candidate", offer, re.MULTILINE)) > CANDIDATES:
+    if sum(line.startswith("a=candidate") for line in lines) > CANDIDATES:
         raise InputError(f"An offer names at most {CANDIDATES} ways to its sender.")

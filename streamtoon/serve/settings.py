@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-from engines.style import load_style, own_names, shipped_names
+from engines.errors import StyleError
+from engines.style import Style, load_style, own_names, shipped_names
 from streamtoon.errors import InputError
 
 MEGABYTE = 1_000_000
+log = logging.getLogger("streamtoon.serve")
 LONG_SIDE = 16384
 """Pixels that no picture's side may exceed, as in files."""
 
@@ -62,11 +65,24 @@ class Settings:
     stun: str | None = None
     """HOST:PORT of a STUN server; None asks nobody."""
 
-    def styles(self) -> dict[str, str]:
-        """What visitors may choose: name to name or folder, the first one to begin with."""
-        first = load_style(self.style).name
-        names = {first: self.style}
-        return names | {name: name for name in (*shipped_names(), *own_names()) if name != first}
+    def styles(self) -> dict[str, Style]:
+        """What visitors may choose, by name: the first one to begin with, those that ship, the user's own.
+
+        One of the user's own that cannot be used is left out, and the log says why. Raises StyleError for any
+        other.
+        """
+        first = load_style(self.style)
+        found = {first.name: first}
+        for name in shipped_names():
+            if name not in found:
+                found[name] = load_style(name)
+        for name in own_names():
+            if name not in found:
+                try:
+                    found[name] = load_style(name)
+                except StyleError as error:
+                    log.warning("the style %s is left out: %s", name, error)
+        return found
 
 
 def is_share(value: Any) -> bool:

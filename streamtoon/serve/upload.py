@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -16,18 +18,26 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-import streamtoon
+from streamtoon import children
 from streamtoon.errors import InputError, OutputError
 from streamtoon.folder import VIDEO_SUFFIXES
 from streamtoon.images import FORMATS
+from streamtoon.serve.disk import Disk
 from streamtoon.serve.settings import MEGABYTE, Limits
 
 State = Literal["receiving", "drawing", "done", "failed"]
 PATIENCE = 30.0
 """Seconds without a byte after which a sender is given up."""
-SPARE = 200 * MEGABYTE
-"""Bytes that the disk keeps."""
+SLOWEST = 50_000
+"""Bytes a second that a sender has to keep up over the whole, `PATIENCE` aside: each holds a place."""
+ROOM = 4
+"""Times the largest upload that a file which is drawn may take, where the disk has so much."""
+WORKER = children.command("streamtoon.serve.worker")
+"""What draws."""
 LONGEST_NAME = 100
+TAIL = 4000
+"""Bytes of what a worker that failed said last, for the log."""
+log = logging.getLogger("streamtoon.serve")
 _LINE = 1 << 20
 """Bytes of the longest line that the worker may say."""
 
@@ -65,10 +75,13 @@ class Order:
 class Upload:
     """A file in `folder`, which is its own."""
 
-    def __init__(self, folder: Path, order: Order, limits: Limits, engine: dict[str, str]) -> None:
-        self.order = order
+    def __init__(
+        self, folder: Path, order: Order, limits: Limits, engine: dict[str, str], disk: Disk
+    ) -> None:
+        self.order, self.folder = order, folder
         self.state: State = "receiving"
-        self._folder, self._limits, self._engine = folder, limits, engine
+        self._limits, self._engine, self._disk, self._room = limits, engine, disk, 0
+        self._removed = False
         self._source = folder / f"upload{order.suffix}"
         self.result = folder / f"cartoon{Path(order.result).suffix}"
         """Where it lies once it is done."""
@@ -83,13 +96,15 @@ class Upload:
         """Writes what is sent; bytes of it. Raises InputError and OutputError."""
         if expected is not None:
             self._limits.demand_upload(expected)
-        self._demand_room(expected or self._limits.upload * MEGABYTE)
-        size = 0
+        largest = self._limits.upload * MEGABYTE
+        self._room = self._disk.reserve(self.folder, expected or largest, ROOM * largest)
+        size, loop = 0, asyncio.get_running_loop()
+        began = loop.time()
         try:
-            self._folder.mkdir(mode=0o700)
+            self.folder.mkdir(mode=0o700)
             with self._source.open("wb") as file:
                 while True:
-                    async with asyncio.timeout(PATIENCE):
+                    async with asyncio.timeout_at(min(loop.time(), began + size / SLOWEST) + PATIENCE):
                         chunk = await anext(chunks, b"")
                     if not chunk:
                         break
@@ -97,7 +112,7 @@ class Upload:
                     self._limits.demand_upload(size)
                     file.write(chunk)
         except TimeoutError as error:
-            raise InputError("The file stopped coming half-way; send it again.") from error
+            raise InputError("The file came too slowly, or stopped half-way; send it again.") from error
         except OSError as error:
             raise OutputError(f"The server cannot keep the file ({error.strerror or error}).") from error
         if not size:
@@ -108,7 +123,13 @@ class Upload:
         """Until it is done or failed; never raises but when cancelled."""
         self.state = "drawing"
         began = time.monotonic()
-        said = await self._work()
+        try:
+            said = await self._work()
+        except OSError as error:
+            said = {"error": f"The server could not begin to draw ({error.strerror or error})."}
+        except Exception:
+            log.exception("a file could not be drawn")
+            said = {"error": "The server could not draw the file; what went wrong is in its log."}
         if said.get("done") and self.result.is_file():
             self.state = "done"
             facts = {"seconds": round(time.monotonic() - began, 1), "bytes": self.result.stat().st_size}
@@ -124,12 +145,9 @@ class Upload:
 
     def remove(self) -> None:
         """Ends the process and takes everything away."""
+        self._removed = True
         self.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def fail(self, said: str) -> None:
-        """It came to nothing, for that reason."""
-        self.state, self._facts = "failed", {"error": said}
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     async def _work(self) -> dict[str, Any]:
         """The worker's last word."""
@@ -137,19 +155,27 @@ class Upload:
             "source": str(self._source),
             "target": str(self.result),
             "limits": asdict(self._limits),
+            "room": self._room,
             "engine": {key: value for key, value in self._engine.items() if key != "backend"}
             | {"engine": self._engine.get("backend", "auto")},
             **asdict(self.order),
         }
-        home = str(Path(streamtoon.__path__[0]).parent)
-        # -P: nothing is imported from the working directory.
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "streamtoon.serve.worker",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL, cwd=self._folder, limit=_LINE,
-            env={**os.environ, "PYTHONPATH": home}, start_new_session=True,
-        )  # fmt: skip
-        process = self._process
+        with tempfile.TemporaryFile(dir=self.folder) as errors:
+            self._process = await asyncio.create_subprocess_exec(
+                *WORKER,
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                stderr=errors, cwd=self.folder, limit=_LINE,
+                env=children.environment(), start_new_session=True,
+            )  # fmt: skip
+            last = await self._heard(self._process, request)
+            if not last and not self._removed:
+                errors.seek(max(0, errors.seek(0, os.SEEK_END) - TAIL))
+                text = errors.read().decode(errors="replace").strip()
+                log.error("a worker ended with code %s\n%s", self._process.returncode, text)
+        return last
+
+    async def _heard(self, process: asyncio.subprocess.Process, request: dict[str, Any]) -> dict[str, Any]:
+        """What a worker says last about a request; nothing where it ends without a word."""
         assert process.stdin is not None and process.stdout is not None, "both are pipes"
         last: dict[str, Any] = {}
         try:
@@ -157,7 +183,7 @@ class Upload:
                 process.stdin.write(json.dumps(request).encode() + b"\n")
                 await process.stdin.drain()
             while line := await process.stdout.readline():
-                with suppress(json.JSONDecodeError):
+                with suppress(ValueError):  # a library's own words
                     last = json.loads(line)
                     if not ("done" in last or "error" in last):
                         self._facts = last
@@ -172,10 +198,6 @@ class Upload:
         if sys.platform != "win32" and code == -signal.SIGXCPU:
             return "The file takes more work than a visitor's file may take."
         return "The file cannot be drawn: the program that tried it was ended by it."
-
-    def _demand_room(self, size: int) -> None:
-        if shutil.disk_usage(self._folder.parent).free < 3 * size + SPARE:
-            raise OutputError("The server's disk is too full for this file; try again later.")
 
 
 def clean_name(name: str) -> str:

@@ -14,11 +14,14 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamtoon.errors import InputError, StreamtoonError
 from streamtoon.pipeline import Progress
-from streamtoon.serve.settings import MEGABYTE, Limits, clock
+from streamtoon.serve.settings import Limits, clock
+
+if TYPE_CHECKING:
+    from streamtoon.report import Report
 
 MEMORY = 8 << 30
 """Bytes of its own that the process may have (RLIMIT_DATA: RLIMIT_AS would count what a GPU's driver only
@@ -27,9 +30,9 @@ EFFORT = 120
 """Seconds of all cores together that a second of video may take, opening the engine aside."""
 OPENING = 300
 """Seconds of all cores together for that."""
-ROOM = 4
-"""Times the largest upload that what is written may take."""
 FILES = 256
+SLACK = 1.0
+"""Seconds that a length may be wrong by: sound may last longer than pictures."""
 STEP = 0.25
 """Seconds between two lines of progress."""
 
@@ -42,7 +45,7 @@ def main() -> None:
     request = json.loads(line)
     threading.Thread(target=_end_with_the_server, daemon=True).start()
     limits = Limits(**request["limits"])
-    _limit(limits)
+    _limit(limits, request["room"])
     try:
         said = _draw(request, limits)
     except StreamtoonError as error:
@@ -62,7 +65,7 @@ def _draw(request: dict[str, Any], limits: Limits) -> dict[str, Any]:
             _check_photo(source, limits)
             photo = cartoonizer.image(source, target)
             return {"done": True, "width": photo.output.width, "height": photo.output.height, "warnings": []}
-        end = _end_of(source, limits)
+        _check_video(source, limits)
         told = 0.0
 
         def tell(progress: Progress) -> None:
@@ -80,24 +83,31 @@ def _draw(request: dict[str, Any], limits: Limits) -> dict[str, Any]:
 
         beside = bool(request["side_by_side"])
         report = cartoonizer.video(
-            source, target, end=end, side_by_side=beside, resume=False, on_progress=tell
+            source, target, end=limits.duration, side_by_side=beside, resume=False, on_progress=tell
         )
-    size, said = report.output, list(report.warnings)
-    if end is not None:
-        said.append(f"The file does not say how long it is: at most its first {clock(end)} were drawn.")
+    size, said = report.output, [*report.warnings, *_length(report, limits)]
     return {"done": True, "width": size.width, "height": size.height, "warnings": said}
 
 
-def _end_of(source: Path, limits: Limits) -> float | None:
-    """Seconds after which to stop: None where the video is known to end early enough."""
+def _check_video(source: Path, limits: Limits) -> None:
+    """By its header, which may lie: drawing ends at the longest duration all the same."""
     from streamtoon.media import probe
 
     info = probe(source)
     limits.demand_pixels(info.width, info.height)
-    if info.duration is None:
-        return limits.duration
-    limits.demand_duration(float(info.duration))
-    return None
+    if info.duration is not None:
+        limits.demand_duration(float(info.duration))
+
+
+def _length(report: Report, limits: Limits) -> list[str]:
+    """What a visitor should know of a video whose length is another than it says."""
+    said, drawn = report.input.duration, report.output.duration
+    if said is None or (drawn is not None and drawn > said + SLACK):
+        most = clock(limits.duration)
+        return [f"The file does not say rightly how long it is: at most its first {most} were drawn."]
+    if drawn is not None and drawn < min(said, limits.duration) - max(SLACK, said / 100):
+        return [f"The file ends early: it declares {said:.1f} s and holds {drawn:.1f} s."]
+    return []
 
 
 def _check_photo(source: Path, limits: Limits) -> None:
@@ -114,19 +124,18 @@ def _check_photo(source: Path, limits: Limits) -> None:
     limits.demand_pixels(*size)
 
 
-def _limit(limits: Limits) -> None:
-    """Where the system has such limits."""
+def _limit(limits: Limits, room: int) -> None:
+    """Where the system has such limits; `room` is the bytes of a file that is written."""
     if sys.platform == "win32":
         return
     import resource
 
     effort = OPENING + int(EFFORT * limits.duration)
-    size = ROOM * limits.upload * MEGABYTE
     for what, most in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_DATA, MEMORY),
         (resource.RLIMIT_CPU, effort),
-        (resource.RLIMIT_FSIZE, size),
+        (resource.RLIMIT_FSIZE, room),
         (resource.RLIMIT_NOFILE, FILES),
     ):
         with suppress(ValueError, OSError):  # less is allowed already

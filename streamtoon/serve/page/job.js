@@ -34,8 +34,7 @@ class Job {
     this.#show("busy", "Sending", 0);
     say("Sending the file");
     try {
-      await this.#send(style, strength);
-      if (run !== this.#run) return;
+      if (!await this.#send(run, style, strength)) return;
       say("Drawing the file");
       const file = await this.#drawn(run);
       if (run !== this.#run) return;
@@ -65,8 +64,10 @@ class Job {
     await server.visit("discard", {}).catch(() => {});
   }
 
-  async #send(style, strength) {
+  // Whether it is sent, and still wanted.
+  async #send(run, style, strength) {
     await server.visit("discard", {}); // what an earlier run has left
+    if (run !== this.#run) return false;
     const what = { name: this.file.name, style, strength, side_by_side: $("beside").checked ? 1 : 0 };
     await new Promise((done, failed) => {
       const sending = this.#sending = new XMLHttpRequest(); // fetch does not tell how far it is
@@ -78,6 +79,7 @@ class Job {
       sending.onabort = () => failed(new Error("Cancelled."));
       sending.send(this.file);
     });
+    return run === this.#run;
   }
 
   async #drawn(run) {

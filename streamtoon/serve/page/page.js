@@ -98,7 +98,7 @@ async function startCamera() {
   mirror(track.getSettings().facingMode !== "environment");
   $("camera-settings").hidden = false;
   await listCameras(track);
-  await run(track, track.getSettings());
+  await run(mine, track, track.getSettings());
 }
 
 async function listCameras(track) {
@@ -140,11 +140,11 @@ async function startFile(file) {
     next(paint);
   };
   paint();
-  await run(track, canvas);
+  await run(mine, track, canvas);
 }
 
-async function run(track, size) {
-  const mine = begun;
+async function run(mine, track, size) {
+  if (mine !== begun) { track.stop(); return; }
   shape(size.width, size.height);
   split(0);
   show("video", "video");

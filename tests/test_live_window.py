@@ -1,0 +1,103 @@
+"""The window's process, when what it talks to is gone or it hangs itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from x_display import LIMIT, opencv_with_windows, until, x_server
+
+from engines.picture import Picture
+from streamtoon import children
+from streamtoon.errors import OutputError
+from streamtoon.live import window as live_window
+from streamtoon.live.window import Window
+
+WIDTH, HEIGHT = 640, 360
+
+
+@pytest.fixture
+def _display(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with x_server((800, 600)) as (number, _):
+        monkeypatch.setenv("DISPLAY", f":{number}")
+        monkeypatch.setenv("PYTHONPATH", opencv_with_windows())
+        yield
+
+
+def _picture(number: int) -> Picture:
+    chroma = (HEIGHT // 2, WIDTH // 2)
+    y, u, v = (np.full(shape, 128, np.uint8) for shape in ((HEIGHT, WIDTH), chroma, chroma))
+    return Picture(y, u, v, number, Fraction(1, 1_000_000))
+
+
+_FACTS = {"pictures": 1, "width": WIDTH, "height": HEIGHT, "pts": 0, "matrix": "bt709", "full_range": False}
+
+
+@pytest.mark.usefixtures("_display")
+@pytest.mark.parametrize(
+    "last",
+    [
+        b"",
+        b'{"texts": [',
+        json.dumps(_FACTS).encode() + b"\n",
+        json.dumps(_FACTS).encode() + b"\n" + bytes(WIDTH * HEIGHT + 5),
+    ],
+)
+def test_the_viewer_ends_wherever_its_input_does(last: bytes) -> None:
+    size = json.dumps({"width": WIDTH, "height": HEIGHT}).encode() + b"\n"
+    done = subprocess.run(
+        children.command("streamtoon.live.viewer"),
+        env=children.environment(QT_LOGGING_RULES="*.warning=false;*.info=false"),
+        input=size + last,
+        capture_output=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert b"ready" in done.stdout
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("_display")
+def test_a_viewer_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[int] = []
+    window = Window(lambda pts, at: shown.append(pts))
+    try:
+        window.open(WIDTH, HEIGHT)
+        window.show([_picture(0)])
+        until(lambda: shown, "nothing is shown")
+        monkeypatch.setattr(live_window, "PATIENCE", 1.0)
+        os.kill(window._process.pid, signal.SIGSTOP)
+
+        def show() -> None:
+            for number in range(1, 100):
+                window.show([_picture(number)])
+
+        shows = threading.Thread(target=show, daemon=True)
+        shows.start()
+        until(lambda: window.write([]) or not window.is_open, "it is waited for")
+        shows.join(LIMIT)
+        assert not shows.is_alive()
+    finally:
+        with pytest.raises(OutputError, match="has not moved"):
+            window.close()
+
+
+@pytest.mark.usefixtures("_display")
+def test_closing_does_not_wait_for_a_viewer_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    window = Window(lambda pts, at: None)
+    window.open(WIDTH, HEIGHT)
+    monkeypatch.setattr(live_window, "CLOSING", 1.0)
+    os.kill(window._process.pid, signal.SIGSTOP)
+    closes = threading.Thread(target=window.close, daemon=True)
+    closes.start()
+    closes.join(LIMIT)
+    assert not closes.is_alive()
+    assert window._process.poll() == -signal.SIGKILL
