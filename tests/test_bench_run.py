@@ -208,6 +208,8 @@ def test_a_whole_run(clip: Path, style_folder: Path, peers: Path, tmp_path: Path
     assert any("broken.onnx" in note for note in found["notes"])
     assert any("fixed takes 8x8 only" in note for note in found["notes"])
     assert [one["frames"] for one in found["lengths"]][1] > found["lengths"][0]["frames"]
+    assert [look["quality"] for look in found["looks"]] == ["full", "fast"]
+    assert 1 < found["looks"][0]["photos"] <= 24
     page = (tmp_path / "report.html").read_text()
     assert "Length against memory" in page and "shaken openvino fp32 fast" in page
 
@@ -219,6 +221,7 @@ def test_a_whole_run(clip: Path, style_folder: Path, peers: Path, tmp_path: Path
     assert done.exit_code == 1, done.output
     assert "4 of 4 figures fell by more than 10 %" in done.stdout
     assert "ours / theirs" in done.stdout
+    assert "What speed costs" not in done.stdout
 
 
 # --- what a person sees --------------------------------------------------------------------------------
