@@ -213,9 +213,9 @@ def test_a_whole_run(clip: Path, style_folder: Path, peers: Path, tmp_path: Path
     page = (tmp_path / "report.html").read_text()
     assert "Length against memory" in page and "shaken openvino fp32 fast" in page
 
-    # The same again, against a run that was ten times as fast.
+    # The same again, against a run that was a hundred times as fast: a busy machine must not come near that.
     for row in found["results"]:
-        row["fps"], row["file_fps"] = 10 * row["fps"], 10 * row["file_fps"]
+        row["fps"], row["file_fps"] = 100 * row["fps"], 100 * row["file_fps"]
     (tmp_path / "old.json").write_text(json.dumps(found))
     done = run(*arguments, "--against", tmp_path / "old.json", "--quiet")
     assert done.exit_code == 1, done.output
