@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image as PillowImage
 
@@ -14,6 +15,7 @@ from engines.errors import StreamtoonError
 from engines.picture_files import Image, list_pictures, read_picture
 from eval.results import Skipped
 
+Item = TypeVar("Item")
 WORKERS = 4
 """Threads that look files through; reading and unpacking leave Python to the others."""
 GREY = ("1", "L", "I", "I;16", "I;16B", "I;16L", "F")
@@ -55,6 +57,12 @@ def find_pictures(folder: Path) -> Pictures:
         raise StreamtoonError(f"{folder}: none of its {len(skipped)} pictures can be scored ({reasons})")
     smallest = min(look for look in looks if isinstance(look, int))
     return Pictures(folder, tuple(used), tuple(skipped), smallest)
+
+
+def evenly(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` of them, from all over, in their order."""
+    count = min(count, len(items))
+    return [items[(2 * at + 1) * len(items) // (2 * count)] for at in range(count)]
 
 
 def demand_different(folders: Mapping[str, Path]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engines.picture_files import read_picture
 from eval.candidates import Candidate
-from eval.pictures import Pictures
+from eval.pictures import Pictures, evenly
 from eval.report.model import PictureRow
 
 ROWS = 10
@@ -14,8 +14,7 @@ ROWS = 10
 
 def picture_rows(candidates: Sequence[Candidate], photos: Pictures) -> list[PictureRow]:
     """Photographs from all over the set, evenly, each with the result of every candidate."""
-    count = min(ROWS, len(photos))
-    paths = [photos.paths[(2 * at + 1) * len(photos) // (2 * count)] for at in range(count)]
+    paths = evenly(photos.paths, ROWS)
     results = {candidate.name: candidate.pictures(paths) for candidate in candidates}
     return [
         PictureRow(

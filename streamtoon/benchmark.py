@@ -13,19 +13,17 @@ from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
-from engines.colour import yuv_to_rgb
 from engines.engine import Engine, open_engine
 from engines.errors import EngineError, StreamtoonError
 from engines.picture import Picture
 from engines.style import Style
-from engines.working_size import fit
 from eval.bench.gauges import Gauges
 from eval.bench.peers import open_peers
 from eval.bench.process import run_measured
 from eval.bench.results import Bench, LengthRow, Row
 from eval.bench.session import Case, FileRun, Session
 from streamtoon import children
-from streamtoon.benchmark_clips import Clip, SizedClip, default_clip
+from streamtoon.benchmark_clips import Clip, SizedClip, default_clip, rgb_of
 from streamtoon.benchmark_plan import Plan, Wish
 from streamtoon.errors import InputError
 from streamtoon.machine import examine
@@ -136,7 +134,7 @@ class _AtSize:
     def measure(self, tell: Progress | None) -> list[Row]:
         """The rows, in the order of the plan."""
         pictures = self._film.pictures(*self.session.picture, DIFFERENT)
-        self.session.show([_rgb(picture) for picture in pictures])
+        self.session.show([rgb_of(picture) for picture in pictures])
         wishes = list(product(self._plan.styles, self._plan.engines, self._plan.qualities))
         groups = [wishes[n : n + MOST_OPEN] for n in range(0, len(wishes), MOST_OPEN)]
         for n, group in enumerate(groups):
@@ -226,12 +224,6 @@ class _AtSize:
 
 def _draw_next(engine: Engine, pictures: Iterator[Picture]) -> object:
     return engine(next(pictures))
-
-
-def _rgb(picture: Picture) -> Any:
-    """H x W x 3, chroma spread over luma."""
-    planes = [fit(plane, picture.height, picture.width) for plane in (picture.u, picture.v)]
-    return yuv_to_rgb(picture.y, planes[0], planes[1], picture.colour)
 
 
 def _part(

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from engines.colour import yuv_to_rgb
 from engines.picture import Picture, Plane
+from engines.picture_files import Image
 from engines.style import SHIPPED
 from engines.working_size import fit
+from streamtoon.errors import InputError
 from streamtoon.media import Passthrough, Sink, Source, probe
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "tour.mp4"
@@ -65,6 +68,23 @@ class Clip:
         items.close()
         return found
 
+    def from_all_over(self, count: int) -> dict[str, Image]:
+        """At most so many pictures by name, at their own size, upright, no two neighbours alike."""
+        info = probe(self.path)
+        parts = [(info.duration or 0.0) * (2 * n + 1) / (2 * count) for n in range(count)]
+        found: dict[str, Image] = {}
+        last: Plane | None = None
+        for start in parts:
+            try:
+                picture = _first(self.path, start)
+            except InputError:  # the sound goes on alone, or a photo's time is over
+                break
+            if last is None or not np.array_equal(last, picture.y):
+                found[f"{self.path.name} at {start:.1f} s"] = rgb_of(picture)
+            last = picture.y
+        found = found or {self.path.name: rgb_of(_first(self.path, None))}
+        return {name: np.rot90(image, info.rotation // 90) for name, image in found.items()}
+
     def write(self, folder: Path, width: int, height: int, frames: int) -> SizedClip:
         """A file of that many pictures, with the clip's sound as far as it goes."""
         suffix = self.path.suffix if self.path.suffix.lower() == ".mp4" else ".mkv"
@@ -102,6 +122,17 @@ class Clip:
                         yield item
                 shift += end - (begin or 0)
             passes += 1
+
+
+def rgb_of(picture: Picture) -> Image:
+    """H x W x 3, chroma spread over luma."""
+    planes = [fit(plane, picture.height, picture.width) for plane in (picture.u, picture.v)]
+    return yuv_to_rgb(picture.y, planes[0], planes[1], picture.colour)
+
+
+def _first(path: Path, start: float | None) -> Picture:
+    with Source(path, start=start) as source:
+        return next(source.pictures())
 
 
 def _length(picture: Picture, rate: Fraction) -> Fraction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -13,22 +14,26 @@ from markupsafe import Markup
 
 from engines.picture_files import write_whole
 from eval.bench.against import Moved
+from eval.bench.looks import LONGEST, StyleLooks
 from eval.bench.plots import length_plot, rate_plot, scaling_plot
-from eval.bench.results import Bench, Row
+from eval.bench.results import Bench, Look, Row
+from eval.report.embed import embed
 
 STAGES = {"decode": "Decode", "run": "Draw", "encode": "Encode"}
 
 
-def write_report(path: Path, bench: Bench, moved: Sequence[Moved] = ()) -> None:
+def write_report(
+    path: Path, bench: Bench, moved: Sequence[Moved] = (), looks: Sequence[StyleLooks] = ()
+) -> None:
     """The report as one file that asks nothing of any network; it appears when it is whole.
 
     Raises StreamtoonError when it cannot be written.
     """
     # A style's folder may be named with bytes that are no text.
-    write_whole(path, render(bench, moved).encode("utf-8", "replace"))
+    write_whole(path, render(bench, moved, looks).encode("utf-8", "replace"))
 
 
-def render(bench: Bench, moved: Sequence[Moved] = ()) -> str:
+def render(bench: Bench, moved: Sequence[Moved] = (), looks: Sequence[StyleLooks] = ()) -> str:
     """The page itself."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -50,9 +55,42 @@ def render(bench: Bench, moved: Sequence[Moved] = ()) -> str:
         scaling=scaling_plot(bench),
         length=length_plot(bench.lengths),
         moved=moved,
+        looks=[_shown(one, bench) for one in looks],
+        longest=LONGEST,
         peer_names=list(dict.fromkeys(peer.name for peer in bench.peers)),
         facts=_facts(bench),
     )
+
+
+def _shown(looks: StyleLooks, bench: Bench) -> dict[str, Any]:
+    """A style's looks as the page has them: a row of pictures for each quality, the source before them."""
+    several = len({(look.engine, look.device) for look in looks.looks}) > 1
+    each = Counter(look.quality for look in looks.looks)
+    return {
+        "style": looks.style,
+        "photos": looks.looks[0].photos,
+        "ways": [
+            (
+                look,
+                f"{look.quality} {look.precision}{f', {look.engine} {look.device}' if several else ''}",
+                _rates(look, bench),
+            )
+            for look in looks.looks
+        ],
+        "pictures": [*zip(embed(looks.pictures), looks.ssim, strict=True)],
+        "columns": 1 + max(each.values()),
+        "rows": len(each),
+    }
+
+
+def _rates(look: Look, bench: Bench) -> dict[str, float]:
+    """Pictures a second from file to file, by size; empty where that way was not timed."""
+    way = (look.style, look.engine, look.device, look.quality, look.precision)
+    return {
+        row.size: row.file_fps
+        for row in bench.results
+        if (row.style, row.engine, row.device, row.chosen, row.precision) == way
+    }
 
 
 def answer(bench: Bench, best: Sequence[Row]) -> str:

@@ -132,6 +132,30 @@ class LengthRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Similarity:
+    """SSIM over all photographs: 1 where nothing differs."""
+
+    mean: float
+    least: float
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How near a way of drawing comes to the reference: the style's own network, `full`, in fp32."""
+
+    style: str
+    engine: str
+    device: str
+    quality: str
+    """What it came to, never auto."""
+    precision: str
+    ssim: Similarity
+    """Of BT.601 luma."""
+    photos: int
+    """How many were compared."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
     """One run."""
 
@@ -144,6 +168,8 @@ class Bench:
     results: Sequence[Row]
     peers: Sequence[PeerRow]
     lengths: Sequence[LengthRow] = ()
+    looks: Sequence[Look] = ()
+    """Style after style, the reference first; empty where it was not asked for."""
     matrix_tmacs: dict[str, float] = field(default_factory=dict)
     """Measured rate of the matrix units, 10^12 multiply-accumulates a second, by device and precision."""
     memory_gbs: float | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,8 +22,11 @@ from streamtoon.cli.common import (
 from streamtoon.cli.score_shared import ReportOption, demand_report, needing_eval, tell_report
 
 if TYPE_CHECKING:
+    from engines.picture_files import Image
     from eval.bench.against import Earlier, Moved
+    from eval.bench.looks import StyleLooks
     from eval.bench.results import Bench
+    from streamtoon.benchmark_plan import Plan
 
 BESIDE_PANEL = "Beside"
 
@@ -31,6 +34,7 @@ EXAMPLES = """\b
 [bold]Examples[/bold]
 streamtoon bench
 streamtoon bench --sizes 360p,720p,1080p,4k --report bench.html
+streamtoon bench --photos holiday/ --report bench.html
 streamtoon bench --engines openvino:int8,openvino:bf16,onnxruntime --quality fast
 streamtoon bench --peers generators/ --json > today.json
 streamtoon bench --against yesterday.json --threshold 15
@@ -101,6 +105,15 @@ def bench(
             show_default=False,
         ),
     ] = None,
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Photos that nothing was trained on, to show what speed costs; else pictures of the clip.",
+            rich_help_panel=BESIDE_PANEL,
+            show_default=False,
+        ),
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option(
@@ -128,7 +141,8 @@ def bench(
 ) -> None:
     """Time styles on this machine: one picture, whole files, and how near that comes to the machine's limit.
 
-    Each file is converted by a process of its own, in turns with all others, and medians are shown.
+    Each file is converted by a process of its own, in turns with all others, and medians are shown. With
+    --report, --json or --photos, each way to draw is also compared with the style at full size in fp32.
     """
     if report:
         demand_report(report)
@@ -139,20 +153,22 @@ def bench(
 
     wanted = plan(*(split_list(words) for words in (styles, engines, sizes, quality)))
     earlier = read_earlier(against) if against else None
+    pictures = _photographs(photos, clip) if report or as_json or photos else {}
     machine = machine_facts()
     times = True
     if earlier:
         names = sorted(path.stem for path in peers.glob("*.onnx")) if peers else []
         times = demand_comparable(earlier, machine, names)
-    with _counting(quiet) as tell:
+    with _counting("bench", quiet) as tell:
         found = benchmark(
             wanted, machine, clip=clip, seconds=seconds, peers=peers, lengths=bool(report), tell=tell
         )
+    found, looks = _looked(wanted, found, pictures, quiet)
     moved = compare(earlier, found, threshold / 100, times=times) if earlier else []
     if report:
         from eval.bench.report import write_report
 
-        write_report(report, found, moved)
+        write_report(report, found, moved, looks)
     _show(found, earlier, moved, threshold, as_json=as_json, times=times)
     if not as_json:
         tell_report(report)
@@ -167,12 +183,36 @@ def split_list(words: str) -> list[str]:
     return [word.strip() for word in words.split(",") if word.strip()]
 
 
+def _photographs(folder: Path | None, clip: Path | None) -> dict[str, Image]:
+    """What is drawn to be looked at, by name."""
+    from eval.bench.looks import COMPARED, photographs, read_photos
+    from streamtoon.benchmark_clips import Clip, default_clip
+
+    if folder:
+        return read_photos(folder)
+    return photographs(Clip(clip or default_clip()).from_all_over(COMPARED))
+
+
+def _looked(
+    wanted: Plan, found: Bench, pictures: dict[str, Image], quiet: bool
+) -> tuple[Bench, list[StyleLooks]]:
+    """The benchmark with how its styles look, and what a report shows of it."""
+    if not pictures:
+        return found, []
+    from eval.bench.looks import look_at
+
+    with _counting("looks", quiet) as tell:
+        looks, notes = look_at(wanted.styles, found.results, pictures, tell)
+    every = [look for one in looks for look in one.looks]
+    return replace(found, looks=every, notes=[*found.notes, *notes]), looks
+
+
 @contextmanager
-def _counting(quiet: bool) -> Iterator[Callable[[float, str], object] | None]:
+def _counting(name: str, quiet: bool) -> Iterator[Callable[[float, str], object] | None]:
     """A progress bar in percent."""
     from streamtoon.cli.counting import counting
 
-    with counting("bench", "%", quiet=quiet) as count:
+    with counting(name, "%", quiet=quiet) as count:
         yield (lambda share, doing: count(int(100 * share), 100, doing)) if count else None
 
 

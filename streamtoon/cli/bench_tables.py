@@ -21,6 +21,8 @@ def tables(bench: Bench) -> list[Table]:
     found = [_speed(bench), _costs(bench)]
     if bench.peers:
         found.append(_peers(bench))
+    if bench.looks:
+        found.append(_looks(bench))
     return found
 
 
@@ -92,6 +94,19 @@ def _peers(bench: Bench) -> Table:
             f"{peer.ratio:.3g}",
         )
     return _captioned(table, "ours: the file fps of the fastest row at that size")
+
+
+def _looks(bench: Bench) -> Table:
+    table = _table("What speed costs", ("style", "engine", "quality"))
+    for heading in ("SSIM", "least"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for look in bench.looks:
+        device = "" if look.device == "cpu" else f" {look.device}"
+        engine = f"{look.engine}{device} {look.precision}"
+        ssim = (f"{look.ssim.mean:.4f}", f"{look.ssim.least:.4f}")
+        table.add_row(printable(look.style), engine, look.quality, *ssim)
+    said = f"SSIM: of luma, beside each style's first line; over {bench.looks[0].photos} pictures"
+    return _captioned(table, said)
 
 
 def moved_table(moved: Sequence[Moved]) -> Table:
