@@ -55,12 +55,10 @@ def uneven_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def uneven_cartoon(uneven_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a run that nobody stops makes of it, in short parts and a process of its own."""
-    from killed_job import start
+    from killed_job import finish
 
     target = tmp_path_factory.mktemp("whole") / "whole.mp4"
-    with start(uneven_clip, target) as process:
-        pass
-    assert process.returncode == 0
+    finish(uneven_clip, target)
     return target
 
 

@@ -1,7 +1,7 @@
 """A conversion to be killed, or to run into a full disk: a few times in a test, many by hand.
 
-python tests/killed_job.py run IN OUT           convert in short parts; say "drawing" when it has begun
-python tests/killed_job.py kill 200             kill that many, resume each, compare
+python tests/killed_job.py run IN OUT [AFTER]   convert in short parts; say when so many pictures are drawn
+python tests/killed_job.py kill 200             kill that many at work, resume each, compare
 python tests/killed_job.py fill 50              that many to which the disk became full (as root, on Linux)
 """
 
@@ -11,10 +11,10 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,65 +24,76 @@ import av
 
 SHORTEST, LONGEST = 12, 24
 """Pictures of a part, so that a short job has many."""
+PICTURES = 300
+"""Of a job that is killed by hand."""
+BETWEEN = 0.1
+"""Seconds between two calls for progress, and about those that joining takes."""
 STYLE, QUALITY = "comic", "lite"
 FULL = 3
 """How a job ends whose disk is full."""
 
 
-def run(source: Path, target: Path) -> None:
-    """Convert `source`; a line when the first picture is drawn."""
+def run(source: Path, target: Path, after: int) -> None:
+    """Convert `source`; a line when `after` pictures are drawn, and one with how many were there before."""
     from streamtoon.cartoonizer import Cartoonizer
     from streamtoon.errors import OutputError
     from streamtoon.media import parts
+    from streamtoon.pipeline import Progress
 
     parts.SHORTEST, parts.LONGEST = SHORTEST, LONGEST
     told = False
 
-    def tell(progress: object) -> None:
+    def tell(progress: Progress) -> None:
         nonlocal told
-        if not told:
+        if progress.frames >= after and not told:
             told = True
-            sys.stdout.write("drawing\n")
+            sys.stdout.write("drawn\n")
             sys.stdout.flush()
 
     with Cartoonizer(STYLE, quality=QUALITY) as cartoonizer:
         try:
-            cartoonizer.video(source, target, overwrite=True, on_progress=tell)
+            report = cartoonizer.video(source, target, overwrite=True, on_progress=tell)
         except OutputError as error:
             sys.stderr.write(f"{error}\n")
             sys.exit(FULL if re.search("disk is full|no space left", str(error)) else 1)
+    sys.stdout.write(f"{report.kept}\n")
 
 
-def start(source: Path, target: Path) -> subprocess.Popen[str]:
-    """The process, just now drawing its first pictures or beyond."""
+def start(source: Path, target: Path, after: int = 0) -> subprocess.Popen[str]:
+    """The process."""
     root = Path(__file__).parent.parent
-    command = [sys.executable, __file__, "run", str(source), str(target)]
+    command = [sys.executable, __file__, "run", str(source), str(target), str(after)]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    process.stdout.readline()
-    return process
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
-def finish(source: Path, target: Path) -> None:
-    """Run it again to its end, where it was killed before that."""
+def to_its_end(source: Path, target: Path) -> tuple[int, str]:
+    """The code that it ends with, and what it says."""
+    process = start(source, target)
+    said, _ = process.communicate()
+    return process.returncode, said
+
+
+def finish(source: Path, target: Path) -> int | None:
+    """Run it to its end; how many pictures were there before. None where nothing was left to do."""
     if target.exists() and not Path(f"{target}.unfinished").exists():
-        return
-    with start(source, target) as process:
-        pass
-    assert process.returncode == 0, f"{target} is not resumed"
+        return None
+    code, said = to_its_end(source, target)
+    assert code == 0, f"{target} is not finished"
+    return int(said.split()[-1])
 
 
-def kill_once(source: Path, target: Path, after: float) -> bool:
-    """Begin, kill -9 after so many seconds of drawing; whether it was still at work."""
-    with start(source, target) as process:
+def kill_once(source: Path, target: Path, after: int, more: float) -> bool:
+    """Begin, kill -9 so many seconds after so many pictures; whether it was still at work."""
+    with start(source, target, after) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
         try:
-            process.wait(after)
+            process.wait(more)
         except subprocess.TimeoutExpired:
             process.kill()
-            return True
-    assert process.returncode == 0
-    return False
+    assert process.returncode in (0, -signal.SIGKILL)
+    return process.returncode != 0
 
 
 @contextmanager
@@ -113,10 +124,9 @@ def fill_once(source: Path, folder: Path, kilobytes: int) -> tuple[str, Path]:
     result, full = folder.with_suffix(".result.mp4"), ""
     with small_disk(folder, kilobytes) as resize:
         target = folder / "out.mp4"
-        with start(source, target) as process:
-            pass
+        code, _ = to_its_end(source, target)
         left = sorted(path.name for path in folder.iterdir())
-        if process.returncode == FULL:
+        if code == FULL:
             assert left in ([], ["out.mp4.unfinished"])
             full = "the first part"
             resize(1 << 17)
@@ -127,7 +137,7 @@ def fill_once(source: Path, folder: Path, kilobytes: int) -> tuple[str, Path]:
                     assert work.parts
             finish(source, target)
         else:
-            assert process.returncode == 0, f"ended with {process.returncode}"
+            assert code == 0, f"ended with {code}"
         assert [path.name for path in folder.iterdir()] == ["out.mp4"]
         shutil.copy(target, result)
     return full, result
@@ -148,48 +158,66 @@ def contents(path: Path) -> list[tuple[str, int | None, bytes]]:
 def main() -> None:
     """What the command line asks for."""
     if sys.argv[1] == "run":
-        run(*map(Path, sys.argv[2:4]))
+        source, target, *after = sys.argv[2:]
+        run(Path(source), Path(target), int(*after))
         return
     from media_clips import make_clip
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        clip = make_clip(folder / "in.mp4", pts=[512 * n for n in range(300)])
+        clip = make_clip(folder / "in.mp4", pts=[512 * n for n in range(PICTURES)])
         whole = folder / "whole.mp4"
-        with start(clip, whole):
-            began = time.perf_counter()
-        length = time.perf_counter() - began
-        {"kill": kill_many, "fill": fill_many}[sys.argv[1]](int(sys.argv[2]), clip, whole, length)
+        finish(clip, whole)
+        {"kill": kill_many, "fill": fill_many}[sys.argv[1]](int(sys.argv[2]), clip, whole)
 
 
-def kill_many(wanted: int, clip: Path, whole: Path, length: float) -> None:
-    """Kill jobs of `length` seconds until so many were at work; each has to become `whole` all the same."""
+def kill_many(wanted: int, clip: Path, whole: Path) -> None:
+    """Kill jobs until so many were at work; each has to become `whole` all the same.
+
+    Nearly one in six is killed when all is drawn, and it is joining.
+    """
     expected, dice = contents(whole), random.Random(1)
-    killed = jobs = 0
-    while killed < wanted:
+    seen, jobs = Counter[str](), 0
+    while seen.total() < wanted:
         target = whole.with_name(f"{jobs}.mp4")
-        killed += kill_once(clip, target, dice.uniform(0, 1.2 * length))
-        finish(clip, target)
+        after = min(PICTURES, dice.randrange(PICTURES * 6 // 5))
+        killed = kill_once(clip, target, after, dice.uniform(0, BETWEEN))
+        kept = finish(clip, target)
         assert contents(target) == expected, f"job {jobs} differs"
         left = [*whole.parent.glob("*.unfinished*"), *whole.parent.glob(".*")]
         assert not left, f"{left} is left"
         target.unlink()
+        seen.update([_place(kept)] if killed else [])
         jobs += 1
-        sys.stderr.write(f"\r{killed} killed of {jobs} jobs, all equal")
+        sys.stderr.write(
+            f"\r{seen.total()} of {jobs} jobs were killed ({_counts(seen)}), all equal in the end"
+        )
     sys.stderr.write("\n")
 
 
-def fill_many(wanted: int, clip: Path, whole: Path, length: float) -> None:
+def _place(kept: int | None) -> str:
+    """At what a job was that had kept so much."""
+    if kept is None:
+        return "after the last"
+    return {0: "in the first part", PICTURES: "in the file of all parts"}.get(kept, "in a later part")
+
+
+def _counts(seen: Counter[str]) -> str:
+    return ", ".join(f"{count} {place}" for place, count in sorted(seen.items()))
+
+
+def fill_many(wanted: int, clip: Path, whole: Path) -> None:
     """Run jobs onto disks of chance sizes until so many became full; all have to become `whole`."""
     expected, dice = contents(whole), random.Random(1)
     need, seen, jobs = 2 * whole.stat().st_size // 1024, Counter[str](), 0
     while seen.total() < wanted:
         full, result = fill_once(clip, whole.parent / "disk", dice.randrange(64, need + 64))
         assert contents(result) == expected, f"job {jobs} differs"
-        seen.update([full] if full else [])
+        seen.update([f"in {full}"] if full else [])
         jobs += 1
-        counts = ", ".join(f"{count} in {place}" for place, count in sorted(seen.items()))
-        sys.stderr.write(f"\r{seen.total()} of {jobs} disks became full ({counts}), all equal in the end")
+        sys.stderr.write(
+            f"\r{seen.total()} of {jobs} disks became full ({_counts(seen)}), all equal in the end"
+        )
     sys.stderr.write("\n")
 
 

@@ -8,11 +8,13 @@ Ends with code 1, and a sentence for each bound that does not hold.
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,9 +23,15 @@ from statistics import median
 import av
 import numpy as np
 
+from streamtoon.media.work import Work
+
 TARGET = "out.mp4"
-EVERY = 0.25
+RATE = 25
+"""Pictures a second of the video."""
+EVERY = 0.05
 """Seconds between two looks."""
+ENOUGH = 12
+"""Looks while pictures are drawn, of which a third is four."""
 SLOPE = 6.0
 """MB for each hour of video that memory may grow by while pictures are drawn."""
 NOISE = 4.0
@@ -31,32 +39,49 @@ NOISE = 4.0
 JOINING = 60.0
 """MB for each hour of video that joining may take beside: FFmpeg's tables of what it reads and writes."""
 START = 0.2
-"""Of the time of drawing, which does not count: caches fill."""
+"""Of the pictures, which do not count: caches fill."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """One look at a process."""
 
-    seconds: float
     megabytes: float
     files: int
     threads: int
+    kept: int
+    """Pictures in the parts that are kept: 0 before the first of them."""
     joining: bool
-    """Whether all pictures are drawn, and the output is being written, or there."""
+    """Whether the last part is kept, and the output is being written, or there."""
 
 
-def look(process: int, began: float, folder: Path) -> Look | None:
-    """None once it has ended."""
+def look(process: int, target: Path) -> Look | None:
+    """None once it has ended, and where it writes to what is looked at."""
     facts = Path(f"/proc/{process}")
     try:
         pages = int((facts / "statm").read_text().split()[1])
         files, threads = (sum(1 for _ in (facts / name).iterdir()) for name in ("fd", "task"))
     except OSError:
         return None
-    megabytes = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-    joining = any(folder.glob(".*.part")) or (folder / TARGET).exists()
-    return Look(time.perf_counter() - began, megabytes, files, threads, joining)
+    done = pictures(target)
+    return done and Look(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, files, threads, *done)
+
+
+def pictures(target: Path) -> tuple[int, bool] | None:
+    """How many are kept, and whether the video's last is among them; None where that is being written.
+
+    `immutable` reads past the lock by which the process keeps the file to itself.
+    """
+    place = Work.place(target)
+    if target.exists() or not place.exists():
+        return 0, target.exists()
+    asked = "SELECT coalesce(sum(pictures), 0), count(*) > count(next_pts) FROM parts"
+    try:
+        with closing(sqlite3.connect(f"{place.as_uri()}?immutable=1", uri=True)) as file:
+            kept, complete = file.execute(asked).fetchone()
+    except sqlite3.Error:
+        return None
+    return kept, bool(complete)
 
 
 def ends(path: Path) -> dict[str, float]:
@@ -65,41 +90,44 @@ def ends(path: Path) -> dict[str, float]:
     with av.open(str(path)) as container:
         for packet in container.demux():
             if packet.size and packet.pts is not None:
-                end = (packet.pts + packet.duration) * packet.time_base
+                end = (packet.pts + (packet.duration or 0)) * packet.time_base
                 last[packet.stream.type] = max(last.get(packet.stream.type, end), end)
     return {kind: float(end) for kind, end in last.items()}
 
 
-def slope(looks: Sequence[Look], hours: float) -> float:
-    """MB for each hour of video by least squares; `hours` went by between the first look and the last."""
-    times = np.array([each.seconds for each in looks])
-    video = (times - times[0]) / (times[-1] - times[0]) * hours
-    return float(np.polyfit(video, [each.megabytes for each in looks], 1)[0])
+def slope(looks: Sequence[Look]) -> float:
+    """MB for each hour of video by least squares."""
+    hours = [each.kept / RATE / 3600 for each in looks]
+    return float(np.polyfit(hours, [each.megabytes for each in looks], 1)[0])
 
 
 def steady(looks: Sequence[Look]) -> list[Look]:
-    """Those of drawing, without its start."""
-    drawing = [each for each in looks if not each.joining]
-    began, ended = drawing[0].seconds, drawing[-1].seconds
-    return [each for each in drawing if each.seconds >= began + START * (ended - began)]
+    """Those between the first part that is kept and the last, without their start."""
+    drawing = [each for each in looks if each.kept and not each.joining]
+    if not drawing:
+        return []
+    first, last = drawing[0].kept, drawing[-1].kept
+    return [each for each in drawing if each.kept >= first + START * (last - first)]
 
 
 def complaints(
-    looks: Sequence[Look], hours: float, before: dict[str, float], after: dict[str, float], frame: float
+    looks: Sequence[Look], before: dict[str, float], after: dict[str, float], frame: float
 ) -> list[str]:
-    """A sentence for each bound that does not hold. `hours` of video were drawn; `frame` is in seconds."""
+    """A sentence for each bound that does not hold. `frame` is in seconds."""
     drawn = steady(looks)
-    here = hours * (1 - START)
+    if len(drawn) < ENOUGH or drawn[0].kept == drawn[-1].kept:
+        return [f"{len(drawn)} looks at drawing are too few to judge by: take a longer video"]
     said = []
-    if (found := slope(drawn, here)) * here > max(SLOPE * here, NOISE):
+    hours = (drawn[-1].kept - drawn[0].kept) / RATE / 3600
+    if (found := slope(drawn)) * hours > max(SLOPE * hours, NOISE):
         said.append(f"memory grows by {found:.1f} MB for each hour of video, more than {SLOPE:g}")
     joining = [each.megabytes for each in looks if each.joining]
     beside = max(joining, default=0.0) - max(each.megabytes for each in drawn)
-    if beside > JOINING * hours + NOISE:
+    if beside > JOINING * max(before.values()) / 3600 + NOISE:
         said.append(f"joining takes {beside:.0f} MB more, above {JOINING:g} for each hour of video")
     third = len(drawn) // 3
     for name in ("files", "threads"):
-        # Medians: a file that is opened for a moment, as when joining begins, is no growth.
+        # Medians: a file that is open for a moment is no growth.
         early, late = (
             median(getattr(each, name) for each in part) for part in (drawn[:third], drawn[-third:])
         )
@@ -117,7 +145,7 @@ def watch(folder: Path, seconds: float, style: str) -> list[str]:
     """Make the source, convert it, say what was seen; gives the `complaints`."""
     from media_clips import make_clip
 
-    clip = make_clip(folder / "clip.mp4", size=(192, 108), pts=[512 * n for n in range(250)])
+    clip = make_clip(folder / "clip.mp4", size=(192, 108), pts=[12800 // RATE * n for n in range(250)])
     source, target = folder / "in.mp4", folder / TARGET
     loop = ["ffmpeg", "-v", "error", "-stream_loop", "-1", "-i", str(clip), "-t", str(seconds), "-c", "copy"]
     subprocess.run([*loop, str(source)], check=True)
@@ -130,24 +158,34 @@ def watch(folder: Path, seconds: float, style: str) -> list[str]:
     )
     looks: list[Look] = []
     while process.poll() is None:
-        if seen := look(process.pid, began, folder):
+        if seen := look(process.pid, target):
             looks.append(seen)
         time.sleep(EVERY)
     assert process.returncode == 0, "the conversion failed"
-    took, hours = time.perf_counter() - began, seconds / 3600
-    before, after, drawn = ends(source), ends(target), steady(looks)
-    most = max(each.megabytes for each in looks)
-    files, threads = ([getattr(each, name) for each in drawn] for name in ("files", "threads"))
+    took = time.perf_counter() - began
+    before, after = ends(source), ends(target)
+    sys.stdout.write(f"{seconds:.0f} s of video in {took:.0f} s\n{summary(looks)}")
     sys.stdout.write(
-        f"{seconds:.0f} s of video in {took:.0f} s\n"
-        f"memory {drawn[0].megabytes:.0f} MB at first, {drawn[-1].megabytes:.0f} when all is drawn, "
-        f"{most:.0f} at most, while joining; "
-        f"{slope(drawn, hours * (1 - START)):+.1f} MB for each hour of video while drawing\n"
-        f"open files {min(files)} to {max(files)}, threads {min(threads)} to {max(threads)}\n"
         f"pictures end at {after['video']:.3f} s ({before['video']:.3f} in the source), "
         f"sound at {after['audio']:.3f} ({before['audio']:.3f})\n"
     )
-    return complaints(looks, hours, before, after, frame=1 / 25)
+    return complaints(looks, before, after, frame=1 / RATE)
+
+
+def summary(looks: Sequence[Look]) -> str:
+    """What was seen, in lines."""
+    drawn, joining = steady(looks), [each.megabytes for each in looks if each.joining]
+    if not drawn:
+        return "no look at drawing\n"
+    first, last = drawn[0], drawn[-1]
+    files, threads = ([getattr(each, name) for each in drawn] for name in ("files", "threads"))
+    grown = f", {slope(drawn):+.1f} MB for each hour of video" if first.kept < last.kept else ""
+    return (
+        f"memory {first.megabytes:.1f} MB at {first.kept} pictures, {last.megabytes:.1f} at {last.kept}"
+        f"{grown}; {max(joining, default=0):.1f} at most while joining\n"
+        f"open files {min(files)} to {max(files)}, threads {min(threads)} to {max(threads)}, "
+        f"{len(drawn)} looks\n"
+    )
 
 
 def main() -> None:

@@ -251,12 +251,12 @@ def test_a_folder_without_videos_is_an_error(style_folder: Path, tmp_path: Path)
 
 def _interrupted(process: subprocess.Popen[bytes], folder: Path, number: int) -> bytes:
     """Waits for the half-written file, sends the signal, and gives what was said."""
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 120
     while not list(folder.glob(".*")) and process.poll() is None and time.monotonic() < give_up:
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     return err
 
 
@@ -308,7 +308,7 @@ def test_ctrl_c_works_while_standard_input_is_silent(
     process.stdin.flush()
     time.sleep(4)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 130
+    assert process.wait(timeout=60) == 130
     process.communicate()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv"]
 

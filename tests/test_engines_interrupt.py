@@ -23,9 +23,9 @@ def open_one():
     return runner
 ORDER
 main = threading.main_thread().ident
-threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
 try:
-    time.sleep(10)
+    threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
+    time.sleep(60)
 except KeyboardInterrupt:
     sys.exit(42)
 """
@@ -56,6 +56,6 @@ def test_an_interrupt_after_engines_have_gone(style_folder: Path, order: str) ->
         text=True,
         cwd=Path(__file__).parent.parent,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 42, f"{done.returncode} {done.stderr}"

@@ -147,7 +147,7 @@ def test_what_is_asked_for_by_many_is_drawn_once() -> None:
         return source.y, source.u, source.v
 
     def ask(drawing: Drawing) -> Planes:
-        together.wait(10)
+        together.wait(60)
         return drawing.planes()
 
     with ThreadPoolExecutor(4) as threads:

@@ -70,18 +70,21 @@ def test_the_source_beside_the_cartoon_goes_on(uneven_clip: Path, tmp_path: Path
         assert (cartoon.info.width, cartoon.info.height) == (2 * source.info.width, source.info.height)
 
 
-@pytest.mark.parametrize("rate", [25, 2000])
+@pytest.mark.parametrize("rate", [2, 2000])
 def test_quality_auto_stays_what_it_was_found_to_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: int
 ) -> None:
-    """The first run measures; the next takes what drew the parts, however fast the machine is by then."""
-    pts = [12800 * n // 25 if rate == 25 else 6 * n for n in range(60)]
+    """The first run measures; the next takes what drew the parts, however fast the machine is by then.
+
+    No machine is so busy that it does not hold the one rate.
+    """
+    pts = [12800 // rate * n for n in range(60)]
     clip = make_clip(tmp_path / "in.mp4", pts=pts, rate=Fraction(rate), time_base=Fraction(1, 12800))
     target = tmp_path / "out.mp4"
     kept = stop(clip, target, quality="auto")
     with Work(target) as work:
         found = json.loads(work.facts()["engine"])["quality"]
-    assert (found == "full") == (rate == 25)
+    assert (found == "full") == (rate == 2)
     monkeypatch.setattr("engines.quality._seconds_per_picture", lambda *_: pytest.fail("measured again"))
     report = convert(clip, target, quality="auto")
     assert (report.kept, report.engine.quality) == (kept, found)

@@ -39,7 +39,7 @@ def test_signals(long_clip: Path, tmp_path: Path, numbers: list[signal.Signals],
     for number in numbers:
         process.send_signal(number)
         threading.Event().wait(0.2)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == code, said
     assert "stopping when the part at hand is finished" in said
     assert "the same command goes on from there" in said
