@@ -29,11 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.backends import Runner, open_runner
-from engines.backends.base import Precision
+from engines.backends.base import DrawsPlanes, Precision
 from engines.colour import rgb_to_yuv, yuv_to_rgb
 from engines.errors import EngineError, OutOfMemoryError
 from engines.guided_filter import Scratch, apply_coefficients, fast_coefficients, keep_lines
 from engines.memory import memory_told
+from engines.on_device import OnDevice, filter_eps, filter_radius, planes_task
 from engines.picture import Colour, Picture
 from engines.quality import choose_quality
 from engines.reuse import Drawing, LastPicture, Planes
@@ -100,7 +101,9 @@ class Engine:
     ) -> None:
         """`style` is the one whose network draws: with quality `lite`, the style's lite form."""
         self.facts = facts
-        self.at_a_time = next(iter(first.values())).at_a_time
+        runner = next(iter(first.values()))
+        self._device = OnDevice(runner) if isinstance(runner, DrawsPlanes) else None
+        self.at_a_time = runner.at_a_time if self._device is None else self._device.at_a_time
         self.reused = 0
         self._style = style
         self._detail = detail
@@ -132,12 +135,21 @@ class Engine:
             return lambda: picture
         drawing = self._last.drawing_of(picture) if strength == self._last_strength else None
         if drawing is None:
-            drawing = Drawing(partial(self._draw, picture, strength))
+            drawing = Drawing(self._job(picture, strength))
             self._last.remember(picture, drawing)
             self._last_strength = strength
         else:
             self.reused += 1
         return partial(_with_planes, picture, drawing)
+
+    def _job(self, picture: Picture, strength: float) -> Callable[[], Planes]:
+        """A device begins at once; the host's work is the job itself."""
+        if self._device is None:
+            return partial(self._draw, picture, strength)
+        size, style = self._working_size(picture.height, picture.width), self._style
+        radius, eps = filter_radius(style, size), filter_eps(style, picture.colour)
+        task = planes_task(picture, size, radius=radius, eps=eps, lines=style.lines)
+        return self._device.start(picture, task, strength)
 
     def _draw(self, picture: Picture, strength: float) -> Planes:
         height, width = picture.height, picture.width
@@ -165,6 +177,8 @@ class Engine:
 
     def close(self) -> None:
         """Frees the models; a second call does nothing."""
+        if self._device is not None:
+            self._device.close()
         while self._runners:
             self._runners.popitem()[1].close()
         self._last.forget()
@@ -188,9 +202,8 @@ class Engine:
         with memory_told(f"a picture of {size.width}x{size.height} in style {self._style.name}"):
             drawing = size.crop(self._runner(size)(size.pad(image)))
         drawn_y, drawn_u, drawn_v = rgb_to_yuv(drawing, colour)
-        # eps is a fraction of the range squared, and limited range spans 219 code values.
-        eps = self._style.eps * (1.0 if colour.full_range else (219 / 255) ** 2)
-        a, b = fast_coefficients(guide, drawn_y, self._radius(size), eps, scratch)
+        radius, eps = filter_radius(self._style, size), filter_eps(self._style, colour)
+        a, b = fast_coefficients(guide, drawn_y, radius, eps, scratch)
         if self._style.lines:
             b = keep_lines(a, b, guide, drawn_y, self._style.lines, scratch)
         return apply_coefficients(a, b, y, scratch), fit(drawn_u, *u.shape), fit(drawn_v, *v.shape)
@@ -198,15 +211,6 @@ class Engine:
     def _working_size(self, height: int, width: int) -> WorkingSize:
         scale = working_scale(self.facts.quality, self._detail, self._style.working_height, height, width)
         return WorkingSize.of(height, width, scale, self._style.size_multiple)
-
-    def _radius(self, size: WorkingSize) -> int:
-        """The style's own where it works at full size, and as much smaller as the working size is.
-
-        Windows then cover the same part of the picture, and `fast` looks like `full`.
-        """
-        full = working_scale("full", None, self._style.working_height, size.height, size.width)
-        share = size.small_height / (size.height * full)
-        return max(min(1, self._style.radius), round(self._style.radius * share))
 
     def _runner(self, size: WorkingSize) -> Runner:
         """The runner for that size, moved to the end of the ones kept."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -43,11 +44,7 @@ def export_onnx(generator: nn.Module, file: Path) -> None:
     multiple = int(getattr(generator, "size_multiple", 1))
     example = torch.zeros(1, 3, 16 * multiple, 24 * multiple)
     free = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
-    # It tells of operators that it knows and torchvision, which is not needed here, would bring.
-    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        # torch warns about its own internals here (FutureWarning, DeprecationWarning): nothing of ours.
-        warnings.simplefilter("ignore")
+    with quiet_exporter():
         program = torch.onnx.export(
             twin,
             (example,),
@@ -60,20 +57,36 @@ def export_onnx(generator: nn.Module, file: Path) -> None:
         )
     assert program is not None
     model = program.model_proto
-    _tidy(model)
+    drop_notes(model)
+    _name_sizes(model)
     onnx.checker.check_model(model, full_check=True)
     data = model.SerializeToString()
     _check_against_torch(copy.deepcopy(generator).cpu().float().eval(), data, multiple)
     replace_file(file, lambda part: part.write_bytes(data))
 
 
-def _tidy(model: onnx.ModelProto) -> None:
-    """Drops the exporter's notes (file names, stack traces of this machine) and names the free sizes."""
+@contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Within this block torch's exporter does not speak of its own affairs."""
+    # It tells of operators that it knows and torchvision, which is not needed here, would bring.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # torch warns about its own internals here (FutureWarning, DeprecationWarning): nothing of ours.
+        warnings.simplefilter("ignore")
+        yield
+
+
+def drop_notes(model: onnx.ModelProto) -> None:
+    """Takes the exporter's notes out: file names, stack traces of this machine."""
     graph = model.graph
     for holder in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
         del holder.metadata_props[:]
         holder.doc_string = ""
     del graph.value_info[:]
+
+
+def _name_sizes(model: onnx.ModelProto) -> None:
+    graph = model.graph
     for value in (graph.input[0], graph.output[0]):
         for at, name in ((2, "height"), (3, "width")):
             value.type.tensor_type.shape.dim[at].dim_param = name

@@ -11,12 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def _window_sums(x: Tensor, radius: int) -> Tensor:
-    """Sums over (2 radius + 1)^2 windows cut at the border, N x C x H x W, as two one-dimensional sums."""
+def _means(x: Tensor, radius: int) -> Tensor:
+    """Means over (2 radius + 1)^2 windows cut at the border, N x C x H x W, as two one-dimensional means."""
     size = 2 * radius + 1
-    # divisor_override=1 makes a sum of the average; padding adds zeros, which a sum does not notice.
-    rows = F.avg_pool2d(x, (size, 1), stride=1, padding=(radius, 0), divisor_override=1)
-    return F.avg_pool2d(rows, (1, size), stride=1, padding=(0, radius), divisor_override=1)
+    rows = F.avg_pool2d(x, (size, 1), stride=1, padding=(radius, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, size), stride=1, padding=(0, radius), count_include_pad=False)
 
 
 def coefficients(guide: Tensor, source: Tensor, radius: int, eps: float) -> tuple[Tensor, Tensor]:
@@ -31,17 +30,14 @@ def coefficients(guide: Tensor, source: Tensor, radius: int, eps: float) -> tupl
         raise ValueError(f"guide {tuple(guide.shape)} and source {tuple(source.shape)} do not fit")
     if torch.float16 in (guide.dtype, source.dtype) or torch.bfloat16 in (guide.dtype, source.dtype):
         raise ValueError(f"expected float32 or float64, got {guide.dtype} and {source.dtype}")
-    counts = _window_sums(torch.ones_like(guide[:1]), radius)
-
-    def mean(x: Tensor) -> Tensor:
-        return _window_sums(x, radius) / counts
-
-    mean_i, mean_p = mean(guide), mean(source)
-    covariance = mean(guide * source) - mean_i * mean_p
-    variance = mean(guide * guide) - mean_i * mean_i
-    a = covariance / (variance + eps)
+    channels = source.shape[1]
+    # One pass over all of them: on a GPU, starting a kernel costs more than what these small ones do.
+    products = torch.cat((guide, guide * guide, source, guide * source), 1)
+    mean_i, mean_ii, mean_p, mean_ip = torch.split(_means(products, radius), [1, 1, channels, channels], 1)
+    a = (mean_ip - mean_i * mean_p) / (mean_ii - mean_i * mean_i + eps)
     b = mean_p - a * mean_i
-    return mean(a), mean(b)
+    mean_a, mean_b = torch.split(_means(torch.cat((a, b), 1), radius), channels, 1)
+    return mean_a, mean_b
 
 
 def guided_filter(guide: Tensor, source: Tensor, radius: int, eps: float) -> Tensor:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from streamtoon.media import MediaInfo
     from streamtoon.media.sink import Written
 
-EngineName = Literal["auto", "openvino", "onnxruntime", "torch"]
-Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+EngineName = Literal["auto", "openvino", "onnxruntime", "torch", "tensorrt"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8", "fp8"]
 Quality = Literal["auto", "full", "fast", "lite"]
 
 

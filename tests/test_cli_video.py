@@ -126,7 +126,7 @@ def test_a_time_is_seconds_or_a_clock(text: str, seconds: float) -> None:
         ["--from", "1:60"],
         ["--from", "-1"],
         ["--from", "2", "--to", "1"],
-        ["--engine", "tensorrt"],
+        ["--engine", "tensorflow"],
         ["--quality", "best"],
         ["--detail", "0.1"],
         ["--strength", "2"],

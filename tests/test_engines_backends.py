@@ -28,7 +28,7 @@ OFFERED = [
     for row in available()
     for device, precisions in row.devices.items()
     for precision in precisions
-    if precision != "int8"
+    if precision not in ("int8", "fp8")
 ]
 
 
@@ -106,8 +106,10 @@ def test_every_backend_rounds_and_clips_alike(style: Style) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_auto_precision_is_named(backend: str, style: Style) -> None:
-    _, runner = open_runner(style, backend=backend, device="auto", precision="auto", height=32, width=32)
     row = next(row for row in available() if row.name == backend)
+    if backend == "tensorrt" and not row.present:
+        pytest.skip(row.problem)
+    _, runner = open_runner(style, backend=backend, device="auto", precision="auto", height=32, width=32)
     offered = row.devices[runner.device]
     assert style.int8_graph is None
     assert runner.precision == next(precision for precision in offered if precision != "int8")
@@ -164,7 +166,7 @@ def test_auto_takes_the_first_that_can(style: Style) -> None:
     "choice, sentence",
     [
         ({"backend": "abacus"}, "unknown backend 'abacus': known are auto, openvino, onnxruntime, torch"),
-        ({"precision": "fp8"}, "unknown precision 'fp8': known are auto, fp32"),
+        ({"precision": "fp4"}, "unknown precision 'fp4': known are auto, fp32"),
         (
             {"backend": "onnxruntime", "precision": "bf16"},
             "does not offer bf16 on cpu here: available are fp32",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import importlib
 import importlib.metadata
 import importlib.util
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
@@ -18,7 +18,17 @@ from engines.errors import EngineError
 from engines.memory import memory_told
 from engines.style import Style
 
-__all__ = ["BACKENDS", "Backend", "BackendRow", "Image", "Precision", "Runner", "available", "open_runner"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "BackendRow",
+    "Image",
+    "Precision",
+    "Runner",
+    "available",
+    "load_backend",
+    "open_runner",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +39,7 @@ class Backend:
     module: str
     """Has `version()`, `devices()` and the runner."""
     runner: str
-    """The runner's class in `module`."""
+    """The runner's class in `module`, or what makes one."""
     requires: tuple[str, ...]
     """Import names of the packages it needs."""
     install: str
@@ -56,13 +66,20 @@ BACKENDS: dict[str, Backend] = {
         Backend(
             "torch",
             "engines.backends.torch",
-            "TorchRunner",
+            "open_torch",
             ("torch", "safetensors"),
             "pip install 'streamtoon[torch]'",
         ),
+        Backend(
+            "tensorrt",
+            "engines.backends.tensorrt.runner",
+            "TensorRtRunner",
+            ("tensorrt", "torch", "onnx", "onnxruntime", "onnxscript", "ml_dtypes", "safetensors"),
+            "pip install 'streamtoon[tensorrt]'",
+        ),
     )
 }
-"""In the order in which `auto` prefers them on a CPU."""
+"""In the order in which `auto` prefers them on a CPU; TensorRT is never taken there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +151,7 @@ def _choose(device: str, precision: str, graph_alone: bool) -> str:
     ]
     if not present:
         raise EngineError(f"no backend is installed: {BACKENDS['openvino'].install}")
-    if device in ("auto", "cuda") and "torch" in present and _torch_uses_cuda():
-        present = ["torch", *(name for name in present if name != "torch")]
+    present = _gpu_first(present, device)
     if device == "auto" and precision == "auto":
         return present[0]
     seen = []
@@ -143,11 +159,30 @@ def _choose(device: str, precision: str, graph_alone: bool) -> str:
         devices: dict[str, Device] = _load(BACKENDS[name]).devices()
         offers = "; ".join(f"{found.name} {' '.join(found.precisions)}" for found in devices.values())
         seen.append(f"{name} ({offers})")
-        fits = devices.values() if device == "auto" else [devices[device]] if device in devices else []
+        fits = list(devices.values())
+        if device != "auto":  # of several devices, all have to be here
+            fits = [devices[part] for part in device.split(",") if part in devices]
+            fits = fits[:1] if len(fits) == len(device.split(",")) else []
         if any(precision in ("auto", *found.precisions) for found in fits):
             return name
     wanted = " ".join(word for word in (device, precision) if word != "auto")
     raise EngineError(f"nothing installed here offers {wanted}: available are {', '.join(seen)}")
+
+
+def _gpu_first(present: list[str], device: str) -> list[str]:
+    """Those of NVIDIA's GPUs before all others where one is to be used; TensorRT nowhere else."""
+    gpus = []
+    if (device == "auto" or device.startswith("cuda")) and "torch" in present and _torch_uses_cuda():
+        gpus = ["torch"]
+        if "tensorrt" in present:
+            with suppress(EngineError):  # too old, or the driver is: torch says the same where it matters
+                gpus = ["tensorrt", "torch"] if load_backend("tensorrt").devices() else gpus
+    return [*gpus, *(name for name in present if name not in (*gpus, "tensorrt"))]
+
+
+def load_backend(name: str) -> ModuleType:
+    """A backend's code. Raises EngineError, with the install line, where that is missing."""
+    return _load(BACKENDS[name])
 
 
 def _missing(backend: Backend) -> list[str]:
@@ -156,7 +191,8 @@ def _missing(backend: Backend) -> list[str]:
 
 def _is_installed(package: str) -> bool:
     try:
-        return importlib.util.find_spec(package) is not None
+        spec = importlib.util.find_spec(package)
+        return spec is not None and spec.origin is not None  # types alone are a folder without a module
     except (ImportError, ValueError):  # an import hook's word, or a blocked entry in sys.modules
         return False
 
@@ -175,7 +211,7 @@ def _load(backend: Backend) -> ModuleType:
 
 def _torch_uses_cuda() -> bool:
     """Whether torch finds a GPU; torch, which takes seconds to import, is asked only where it could."""
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+    with suppress(importlib.metadata.PackageNotFoundError):
         if importlib.metadata.version("torch").endswith("+cpu"):
             return False
     try:

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from engines.backends.base import Device, Image, Precision, pick_device, pick_precision
-from engines.errors import StyleError
+from engines.errors import EngineError, StyleError
 from engines.generators import create
 from engines.style import Style
 
-_TYPE = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def version() -> str:
@@ -22,14 +22,30 @@ def version() -> str:
 
 
 def devices() -> dict[str, Device]:
-    """CUDA first where there is one, then the CPU."""
+    """CUDA first where there is one, then each GPU where there are several, then the CPU."""
     found = {}
     if torch.cuda.is_available():
-        found["cuda"] = Device("cuda", ("fp16", "fp32", "bf16"))
+        names = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
+        for name in ("cuda", *(names if len(names) > 1 else ())):
+            found[name] = Device(name, ("fp16", "fp32", "bf16"))
     features = torch.cpu.get_capabilities()
     native = bool(features.get("avx512_bf16") or features.get("amx_tile"))
     found["cpu"] = Device("cpu", ("bf16", "fp32") if native else ("fp32", "bf16"))
     return found
+
+
+def open_torch(
+    style: Style, device: str, precision: str, height: int, width: int, throughput: bool = False
+) -> TorchRunner:
+    """The runner on that device, or on several GPUs: `device` may be "cuda:0,cuda:1"."""
+    chosen = [pick_device("torch", devices(), name).name for name in device.split(",")]
+    if all(name.startswith("cuda") for name in chosen):
+        from engines.backends.torch_cuda import open_cuda  # which is made of this module
+
+        return open_cuda(style, chosen, precision, height, width, throughput)
+    if len(chosen) > 1:
+        raise EngineError(f"torch draws on several GPUs, but not on {device}: name one device, or GPUs alone")
+    return TorchRunner(style, chosen[0], precision, height, width, throughput)
 
 
 def load_network(style: Style) -> nn.Module:
@@ -52,21 +68,21 @@ class TorchRunner:
         self, style: Style, device: str, precision: str, height: int, width: int, throughput: bool = False
     ) -> None:
         here = pick_device("torch", devices(), device)
-        self.device = here.name
+        self.device = self._place = here.name
         self.precision: Precision = pick_precision("torch", here, precision, has_int8=False)
         network = load_network(style)
-        self._dtype = _TYPE[self.precision]
+        self._dtype = TYPES[self.precision]
         # oneDNN and cuDNN compute reduced precisions channels-last without reordering every layer's input.
         self._format = torch.contiguous_format if self.precision == "fp32" else torch.channels_last
-        network = network.to(self.device, self._dtype)
+        network = network.to(here.name, self._dtype)
         self._network = network.to(memory_format=self._format)  # type: ignore[call-overload]  # a gap in its types
 
     @torch.inference_mode()
     def __call__(self, image: Image) -> Image:
         """Height x width x 3 in and out."""
-        values = torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None]
+        values = torch.from_numpy(image).to(self._place).permute(2, 0, 1)[None]
         picture = ((values.float() - 127.5) / 127.5).to(self._dtype, memory_format=self._format)
-        with _honest_fp32(self.device):
+        with honest_fp32(self._place):
             cartoon = self._network(picture).float()
         out = (cartoon * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
         result: Image = out[0].permute(1, 2, 0).contiguous().cpu().numpy()
@@ -77,9 +93,9 @@ class TorchRunner:
         del self._network
 
 
-def _honest_fp32(device: str) -> contextlib.AbstractContextManager[object]:
+def honest_fp32(device: str) -> contextlib.AbstractContextManager[object]:
     """By default cuDNN's convolutions of fp32 tensors keep ten bits of mantissa (TF32)."""
-    if device != "cuda":
+    if not device.startswith("cuda"):
         return contextlib.nullcontext()
     flags: contextlib.AbstractContextManager[object] = torch.backends.cudnn.flags(
         enabled=True, benchmark=True, deterministic=False, allow_tf32=False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from eval.bench.results import Limit
 
-BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
+BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "fp8": 1}
 """Of one weight."""
 
 

@@ -17,9 +17,11 @@ from typer.core import TyperGroup
 
 from streamtoon.cli.bench import EXAMPLES as BENCH_EXAMPLES
 from streamtoon.cli.bench import bench
+from streamtoon.cli.building import building_told
 from streamtoon.cli.common import interrupted, say_error
 from streamtoon.cli.dataset import dataset
 from streamtoon.cli.doctor import doctor
+from streamtoon.cli.engine import engine
 from streamtoon.cli.image import EXAMPLES as IMAGE_EXAMPLES
 from streamtoon.cli.image import image
 from streamtoon.cli.score import score
@@ -55,12 +57,14 @@ class _Group(TyperGroup):
             "score",
             "vote",
             "bench",
+            "engine",
             "doctor",
         ]
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with building_told():
+                return super().invoke(ctx)
         except StreamtoonError as error:
             if isinstance(error.__cause__, BrokenPipeError):
                 _hush()
@@ -105,6 +109,7 @@ app.command(epilog=TRAIN_EXAMPLES)(train)
 app.add_typer(score, name="score")
 app.command(epilog=VOTE_EXAMPLES)(vote)
 app.command(epilog=BENCH_EXAMPLES)(bench)
+app.add_typer(engine, name="engine")
 app.command()(doctor)
 
 

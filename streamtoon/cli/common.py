@@ -73,19 +73,19 @@ QualityOption = Annotated[
     ),
 ]
 EngineOption = Annotated[
-    Literal["auto", "openvino", "onnxruntime", "torch"],
+    Literal["auto", "openvino", "onnxruntime", "torch", "tensorrt"],
     typer.Option(help="What runs the style.", rich_help_panel=ENGINE_PANEL),
 ]
 DeviceOption = Annotated[
     str,
     typer.Option(
         metavar="auto|cpu|cuda|...",
-        help="Where it runs, in the engine's words.",
+        help="Where it runs, in the engine's words; several GPUs as cuda:0,cuda:1.",
         rich_help_panel=ENGINE_PANEL,
     ),
 ]
 PrecisionOption = Annotated[
-    Literal["auto", "fp32", "bf16", "fp16", "int8"],
+    Literal["auto", "fp32", "bf16", "fp16", "int8", "fp8"],
     typer.Option(help="Arithmetic of the style.", rich_help_panel=ENGINE_PANEL),
 ]
 OnErrorOption = Annotated[

@@ -1,0 +1,46 @@
+"""TensorRT 10.12 and later, and 11: what differs between the two, and its messages.
+
+TensorRT 11 took the builder's precision flags away: every network is as its graph is typed. TensorRT 10.12
+does the same when asked to, so one graph serves both; only the asking differs.
+"""
+
+from __future__ import annotations
+
+import tensorrt as trt
+
+from engines.backends.tensorrt.versions import INSTALL, demand_version, major_minor
+from engines.errors import EngineError
+
+
+def version() -> str:
+    """The package's version; raises EngineError where what is there is no TensorRT, or one not known here."""
+    found = getattr(trt, "__version__", None)
+    if found is None:  # types without the library, or a folder that happens to have the name
+        raise EngineError(f"a package named tensorrt is here, but not the library: {INSTALL}")
+    demand_version(str(found))
+    return str(found)
+
+
+def new_network(builder: trt.Builder) -> trt.INetworkDefinition:
+    """An empty network whose types are those of the graph that will be read into it."""
+    if major_minor(version()) >= (11, 0):
+        return builder.create_network()
+    return builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+
+
+class Messages(trt.ILogger):
+    """What TensorRT says, kept for the sentence of an error instead of printed."""
+
+    def __init__(self) -> None:
+        trt.ILogger.__init__(self)  # the base is a C++ class, and wants this very call
+        self.errors: list[str] = []
+
+    def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
+        """Called by TensorRT, in any thread."""
+        if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+            self.errors.append(" ".join(msg.split()))
+
+    def last(self) -> str:
+        """The last error, short enough for a sentence."""
+        text = self.errors[-1] if self.errors else "it does not say why"
+        return text if len(text) <= 200 else f"...{text[-200:]}"

@@ -1,0 +1,158 @@
+"""Which plan is wanted, what it is tried on, and whether a wrong one is found out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+from engines.agreement import demand_agreement, psnr, reference  # noqa: E402
+from engines.backends.tensorrt import wanted  # noqa: E402
+from engines.engine import open_engine  # noqa: E402
+from engines.errors import EngineError  # noqa: E402
+from engines.on_device import OnDevice  # noqa: E402
+from engines.photographs import as_planes, photographs  # noqa: E402
+from engines.picture import Colour, Picture  # noqa: E402
+from engines.plan_cache import PlanEntry, PlanKey  # noqa: E402
+from engines.reuse import Planes  # noqa: E402
+from engines.style import Style, load_style  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def style(style_folder: Path) -> Style:
+    return load_style(style_folder)
+
+
+def _grey(width: int, height: int, colour: Colour) -> Picture:
+    chroma = np.full((-(-height // 2), -(-width // 2)), 128, np.uint8)
+    return Picture(np.full((height, width), 128, np.uint8), chroma, chroma, 0, Fraction(1, 25), colour=colour)
+
+
+@pytest.mark.parametrize("quality", ["full", "fast"])
+@pytest.mark.parametrize("width, height", [(640, 360), (321, 179), (90, 700)])
+@pytest.mark.parametrize("colour", [Colour(), Colour("bt601", full_range=True)])
+def test_what_is_built_ahead_is_what_the_engine_asks_for(
+    style: Style, quality: str, width: int, height: int, colour: Colour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(OnDevice, "start", lambda self, picture, task, strength: asked.append(task))
+    with open_engine(
+        style, backend="torch", device="cpu", precision="fp32", quality=quality, width=width, height=height
+    ) as engine:  # type: ignore[arg-type]
+        engine._device = OnDevice.__new__(OnDevice)
+        engine._job(_grey(width, height, colour))
+        engine._device = None
+    built = wanted.wanted_for(style, width, height, quality=quality, colour=colour)  # type: ignore[arg-type]
+    assert built.task == asked[0]
+
+
+def test_pictures_a_batch_are_fewer_where_they_are_large(style: Style) -> None:
+    sizes = {(640, 360): 4, (1280, 720): 4, (1920, 1080): 1, (3840, 2160): 1, (1280, 1440): 2}
+    for (width, height), batch in sizes.items():
+        assert wanted.wanted_for(style, width, height).batch == batch
+        assert wanted.wanted_for(style, width, height, live=True).batch == 1
+
+
+def test_a_style_without_lite_cannot_be_built_in_lite(style: Style) -> None:
+    with pytest.raises(EngineError, match="no lite network: take quality full or fast"):
+        wanted.wanted_for(style, 64, 64, quality="lite")
+
+
+def test_the_graphs_fingerprint_hangs_on_all_that_makes_it(style: Style) -> None:
+    first = wanted.wanted_for(style, 64, 64)
+    prints = {wanted.made_of(first)}
+    assert prints == {wanted.made_of(wanted.wanted_for(style, 64, 64))}
+    others = [
+        wanted.wanted_for(style, 64, 66),
+        wanted.wanted_for(style, 64, 64, live=True),
+        wanted.wanted_for(style, 64, 64, colour=Colour("bt2020")),
+        wanted.wanted_for(style, 64, 64, quality="fast"),
+        dataclasses.replace(
+            first, style=dataclasses.replace(style, sha256=style.sha256 | {"weights.safetensors": "0"})
+        ),
+    ]
+    prints |= {wanted.made_of(other) for other in others}
+    assert len(prints) == 1 + len(others)
+
+
+def _entry(facts: dict[str, str | int | float], precision: str = "fp16") -> PlanEntry:
+    key = PlanKey("0", "0", precision, "onnx", "0", "11.0", "12.8", "G", "9.0", "575")
+    return PlanEntry(key, facts, 1, "0", datetime.now(UTC), datetime.now(UTC))
+
+
+def test_a_kept_plan_tells_what_it_draws(style: Style) -> None:
+    built = wanted.wanted_for(style, 65, 33)
+    facts: dict[str, str | int | float] = {
+        "folder": str(style.folder),
+        "task": json.dumps(dataclasses.asdict(built.task)),
+        "batch": built.batch,
+        "level": 3,
+        "workspace": 4096,
+    }
+    assert wanted.wanted_of(_entry(facts), 0) == built
+    lite = facts | {"folder": str(load_style("comic").folder / "lite")}
+    assert wanted.wanted_of(_entry(lite), 0).style == load_style("comic").lite
+    for wrong in ({"task": "{}"}, {"task": "["}, {"folder": "nowhere"}, {"batch": "x"}, {"level": 9}):
+        with pytest.raises(EngineError, match=r"cannot be told|level is 9"):
+            wanted.wanted_of(_entry({**facts, **wrong}), 0)
+    with pytest.raises(EngineError, match="cannot be told"):
+        wanted.wanted_of(_entry(facts, "fp4"), 0)
+
+
+def test_photographs_are_there_and_are_no_drawings() -> None:
+    found = photographs()
+    assert len(found) == 6
+    for image in found:
+        assert image.dtype == np.uint8
+        assert image.shape[1] / image.shape[0] == pytest.approx(16 / 9, rel=0.01)
+        assert image.std() > 25
+    assert len({image.tobytes() for image in found}) == 6
+
+
+def test_psnr_by_hand() -> None:
+    dice = np.random.default_rng(0)
+    ours, theirs = (
+        [dice.integers(0, 256, shape).astype(np.uint8) for shape in ((8, 6), (4, 3), (4, 3))] for _ in "ab"
+    )
+    a, b = (np.concatenate([plane.ravel() for plane in planes]).astype(float) for planes in (ours, theirs))
+    expected = 10 * np.log10(255**2 / ((a - b) ** 2).mean())
+    assert psnr(tuple(ours), tuple(theirs)) == pytest.approx(expected)  # type: ignore[arg-type]
+    assert psnr(tuple(ours), tuple(ours)) == float("inf")  # type: ignore[arg-type]
+
+
+def test_an_engine_that_draws_otherwise_is_found_out(style: Style) -> None:
+    task = wanted.wanted_for(style, 96, 54).task
+
+    def right(pictures: list[Planes]) -> list[Planes]:
+        return reference(style, task, pictures)
+
+    def swapped(pictures: list[Planes]) -> list[Planes]:
+        return right(pictures)[::-1]
+
+    def no_filter(pictures: list[Planes]) -> list[Planes]:
+        return pictures
+
+    def cropped(pictures: list[Planes]) -> list[Planes]:
+        return [(y[:-1], u, v) for y, u, v in pictures]
+
+    assert demand_agreement(right, style, task, 4, "fp16") == float("inf")
+    for wrong in (swapped, no_filter):
+        with pytest.raises(EngineError, match=r"draws otherwise than style shaken \(.* dB, needed are 45\)"):
+            demand_agreement(wrong, style, task, 4, "fp16")
+    with pytest.raises(EngineError, match="planes of other sizes"):
+        demand_agreement(cropped, style, task, 1, "fp16")
+
+
+def test_a_photograph_as_planes_has_the_tasks_shapes(style: Style) -> None:
+    task = wanted.wanted_for(style, 65, 33).task
+    y, u, v = as_planes(photographs()[0], task)
+    assert (y.shape, u.shape, v.shape) == ((33, 65), (17, 33), (17, 33))
+    assert 16 <= y.min() < y.max() <= 235

@@ -1,0 +1,161 @@
+"""torch on NVIDIA's GPUs. The tests marked `gpu` run where there is one."""
+
+from __future__ import annotations
+
+import gc
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnxscript")
+
+from planes_pictures import drawn, photographs, picture, psnr, task_for  # noqa: E402
+
+from engines.backends import open_runner  # noqa: E402
+from engines.engine import open_engine  # noqa: E402
+from engines.errors import EngineError  # noqa: E402
+from engines.half import planes_network  # noqa: E402
+from engines.picture import Picture  # noqa: E402
+from engines.style import load_style  # noqa: E402
+
+GPUS = torch.cuda.device_count() if torch.cuda.is_available() else 0
+gpu = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not GPUS, reason="needs an NVIDIA GPU and torch for CUDA: neither was found"),
+]
+
+
+def needs(*marks: Any) -> Any:
+    """All of them on one test."""
+
+    def marked(test: Any) -> Any:
+        for mark in marks:
+            test = mark(test)
+        return test
+
+    return marked
+
+
+def film(height: int, width: int, length: int) -> list[Picture]:
+    """Photographs, each a little brighter than the last time."""
+    photos = list(photographs(height, width).values())
+    return [picture(photos[n % len(photos)] // 2 + n % 100, pts=n) for n in range(length)]
+
+
+def open_planes(style: str, height: int, width: int, device: str = "cuda", **asked: Any) -> Any:
+    read = load_style(style)
+    asked = {"precision": "fp16", "throughput": True} | asked
+    _, runner = open_runner(read, backend="torch", device=device, height=height, width=width, **asked)
+    return runner.open_planes(task_for(read, height, width))  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(bool(GPUS), reason="there is a GPU here")
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:0,cuda:1", "cpu,cuda:0"])
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_a_gpu_that_is_not_here_is_one_sentence(device: str, backend: str) -> None:
+    with pytest.raises(EngineError, match=r"cuda.*available are .*cpu"):
+        open_engine("comic", backend=backend, device=device, width=64, height=48)
+
+
+@pytest.mark.parametrize("device", ["cpu,cpu"])
+def test_several_devices_are_gpus(device: str) -> None:
+    with pytest.raises(EngineError, match="name one device, or GPUs alone"):
+        open_engine("comic", backend="torch", device=device, width=64, height=48)
+
+
+@needs(*gpu)
+@pytest.mark.parametrize("style", ["comic", "scroll"])
+@pytest.mark.parametrize("precision, least", [("fp16", 45), ("fp32", 60), ("bf16", 30)])
+def test_the_gpu_draws_what_the_cpu_draws(style: str, precision: str, least: float) -> None:
+    read = load_style(style)
+    network = planes_network(read, task_for(read, 270, 480), half=False)
+    planes = open_planes(style, 270, 480, precision=precision)
+    for strength in (1.0, 0.5):
+        for source in film(270, 480, 4):
+            sample = (source.y, source.u, source.v)
+            wanted = [plane[0, 0] for plane in drawn(network, sample, strength=strength)]
+            assert psnr(planes.start(sample, strength)(), wanted) >= least
+    planes.close()
+
+
+@needs(*gpu)
+@pytest.mark.parametrize("device", ["cuda", ",".join(f"cuda:{n}" for n in range(GPUS))])
+def test_pictures_keep_their_order(device: str) -> None:
+    with open_engine("comic", backend="torch", device="cuda", width=480, height=270) as alone:
+        sources = film(270, 480, 101)
+        wanted = [alone(source) for source in sources]
+    asked: dict[str, Any] = {"backend": "torch", "device": device, "throughput": True}
+    with open_engine("comic", width=480, height=270, **asked) as engine:
+        assert engine.facts.device == device
+        with ThreadPoolExecutor(engine.at_a_time) as threads:
+            cartoons = [job.result(60) for job in [threads.submit(engine.start(s)) for s in sources]]
+    assert [cartoon.pts for cartoon in cartoons] == list(range(101))
+    for cartoon, expected in zip(cartoons, wanted, strict=True):
+        ours, theirs = ([one.y, one.u, one.v] for one in (cartoon, expected))
+        assert psnr(ours, theirs) >= 45  # other kernels for other batches
+
+
+@needs(*gpu)
+def test_memory_stays_as_it_is() -> None:
+    planes = open_planes("comic", 720, 1280)
+    sources = [(s.y, s.u, s.v) for s in film(720, 1280, 8)]
+
+    def play(rounds: int) -> None:
+        jobs: list[Any] = []
+        for n in range(rounds):
+            jobs.append(planes.start(sources[n % 8], 1.0))
+            if len(jobs) == planes.at_a_time:
+                jobs.pop(0)()
+        for job in jobs:
+            job()
+
+    play(100)
+    gc.collect()
+    device, host = torch.cuda.memory_reserved(), torch.cuda.host_memory_stats()["allocated_bytes.current"]
+    play(400)
+    gc.collect()
+    assert torch.cuda.memory_reserved() == device
+    assert torch.cuda.host_memory_stats()["allocated_bytes.current"] == host
+    planes.close()
+
+
+@needs(*gpu)
+def test_copies_hide_behind_the_graph() -> None:
+    """Several under way take little more than the graph itself does; one after the other, they add up."""
+    planes = open_planes("comic", 720, 1280)
+    sources = [(s.y, s.u, s.v) for s in film(720, 1280, 8)]
+    graph = planes._graphs[0].seconds()
+    for _ in range(2):  # the first time, pinned memory is taken
+        began, jobs = time.perf_counter(), []
+        for n in range(200):
+            jobs.append(planes.start(sources[n % 8], 1.0))
+            if len(jobs) == planes.at_a_time:
+                jobs.pop(0)()
+        for job in jobs:
+            job()
+        took = (time.perf_counter() - began) / 200
+    # The host's own copy of a picture, 1.4 MB, is in it: 0.5 ms is generous.
+    assert took <= 1.3 * graph + 0.0005
+    planes.close()
+
+
+@needs(*gpu)
+def test_want_of_memory_is_a_smaller_batch_and_then_one_sentence() -> None:
+    free, total = torch.cuda.mem_get_info()
+    torch.cuda.set_per_process_memory_fraction(0.004)  # of 80 GB: 320 MB
+    try:
+        with pytest.raises(EngineError, match="there is not enough memory for"):
+            open_planes("comic", 4320, 7680)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+        torch.cuda.empty_cache()
+    assert free <= total
+    planes = open_planes("comic", 64, 64)
+    assert isinstance(
+        planes.start(tuple(np.full(s, 9, np.uint8) for s in ((64, 64), (32, 32), (32, 32))), 1.0)(), tuple
+    )
+    planes.close()
