@@ -42,7 +42,7 @@ def _luma(path: Path) -> np.ndarray:
     ("settings", "said"),
     [
         ({"engine": "abacus"}, "engine is 'abacus', expected one of auto, openvino"),
-        ({"precision": "fp8"}, "precision is 'fp8', expected one of auto, fp32"),
+        ({"precision": "fp4"}, "precision is 'fp4', expected one of auto, fp32"),
         ({"quality": "best"}, "quality is 'best', expected one of auto, full, fast"),
         ({"detail": 0.1}, r"detail is 0.1, expected 0.25 to 1"),
         ({"detail": float("nan")}, "detail is nan"),

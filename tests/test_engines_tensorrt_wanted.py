@@ -48,7 +48,7 @@ def test_what_is_built_ahead_is_what_the_engine_asks_for(
         style, backend="torch", device="cpu", precision="fp32", quality=quality, width=width, height=height
     ) as engine:  # type: ignore[arg-type]
         engine._device = OnDevice.__new__(OnDevice)
-        engine._job(_grey(width, height, colour))
+        engine._job(_grey(width, height, colour), 1.0)
         engine._device = None
     built = wanted.wanted_for(style, width, height, quality=quality, colour=colour)  # type: ignore[arg-type]
     assert built.task == asked[0]
