@@ -42,6 +42,7 @@ def _grey(width: int, height: int, colour: Colour) -> Picture:
 def test_what_is_built_ahead_is_what_the_engine_asks_for(
     style: Style, quality: str, width: int, height: int, colour: Colour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("tensorrt", reason="TensorRT is not installed")
     asked = []
     monkeypatch.setattr(OnDevice, "start", lambda self, picture, task, strength: asked.append(task))
     with open_engine(
