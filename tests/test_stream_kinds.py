@@ -50,9 +50,9 @@ def web_server(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def check(path: Path | str, clip: Path, flashes: int) -> None:
+def check(path: Path | str, clip: Path, flashes: int, untimed: int = 0) -> None:
     got = received(path)
-    assert got.rises
+    assert got.rises(untimed)
     assert got.keys[0]
     assert set(got.sound) <= set(received(clip).sound)
     assert len(set(got.sound)) > 4
@@ -105,7 +105,7 @@ def test_rtsp_out(clip: Path, tmp_path: Path) -> None:
         with stream(clip, url) as running:
             running.ended()
             server.wait(10)
-    check(there, clip, 2)
+    check(there, clip, 2, untimed=1)  # FFmpeg's RTSP listener gives nobody's first picture a time
 
 
 def test_udp_both_ways(clip: Path, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_udp_both_ways(clip: Path, tmp_path: Path) -> None:
         summary = running.stop()
     assert summary["source_reconnects"] == summary["target_reconnects"] == 0
     got = received(target)
-    assert got.rises
+    assert got.rises()
     assert len(got.offsets) >= 2
     assert max(map(abs, got.offsets)) <= SYNC
 
@@ -148,7 +148,7 @@ def test_hls_in_and_out(clip: Path, tmp_path: Path) -> None:
     joined = tmp_path / "joined.ts"
     joined.write_bytes(b"".join((here / n).read_bytes() for n in text.splitlines() if n.endswith(".ts")))
     got = received(joined)
-    assert got.rises
+    assert got.rises()
     assert len(got.offsets) >= 2
     assert max(map(abs, got.offsets)) <= SYNC
 
@@ -164,7 +164,7 @@ def test_sound_that_the_target_cannot_hold_is_encoded_anew(clip: Path, tmp_path:
     joined = tmp_path / "joined.ts"
     joined.write_bytes(b"".join(file.read_bytes() for file in sorted(tmp_path.glob("out-*.ts"))))
     got = received(joined)
-    assert got.rises
+    assert got.rises()
     assert len(got.offsets) >= 2
     assert max(map(abs, got.offsets)) <= SYNC
 
@@ -178,6 +178,6 @@ def test_an_engine_slower_than_the_source_drops_pictures_and_keeps_the_sound(tmp
     assert summary["pictures_out"] == summary["pictures_in"] - summary["dropped"]
     assert summary["seconds"] < 12, "nothing is kept waiting"
     got = received(target)
-    assert got.rises
+    assert got.rises()
     assert len(got.times) == summary["pictures_out"]
     assert max(got.dts["audio"]) == pytest.approx(2, abs=0.1)

@@ -36,7 +36,7 @@ def test_a_camera_that_goes_away_and_comes_back(clip: Path, tmp_path: Path) -> N
     assert summary["source"] == f"rtsp://***@127.0.0.1:{port}/live"
     assert "secret" not in summary["stderr"]
     got = received(target)
-    assert got.rises
+    assert got.rises()
     assert max(np.diff(got.times)) < 2, "the last picture stays while the source is away"
     assert set(got.sound) <= set(received(clip).sound)
     assert len(got.offsets) >= 2

@@ -139,9 +139,14 @@ class Upload:
         self._source.unlink(missing_ok=True)
 
     def stop(self) -> None:
-        """Ends the process at once."""
-        if self._process is not None and self._process.returncode is None:
+        """Ends the process, and what it may have started, at once."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        if sys.platform == "win32":
             self._process.kill()
+        else:  # kill() polls first, and may so take the exit code away from the loop, which waits for it
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def remove(self) -> None:
         """Ends the process and takes everything away."""
