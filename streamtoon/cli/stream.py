@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -28,6 +27,7 @@ from streamtoon.cli.common import (
     say,
     say_warnings,
 )
+from streamtoon.cli.live import begins, late, lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from streamtoon.live.stream import Status, Summary
 
 NETWORK_PANEL = "Network"
-LINE_EVERY = 5.0
-"""Seconds between two lines where standard error is no terminal."""
 
 # Backspace: keep the line breaks of this paragraph.
 EXAMPLES = """\b
@@ -192,12 +190,8 @@ def stream(
             strength=strength,
             stabilize=stabilize,
         ) as performer:
-            facts = performer.facts
             if not quiet:
-                say(
-                    f"{info.width}x{info.height} at {float(info.rate):.3g} fps, {facts.style} by "
-                    f"{facts.backend} {facts.precision} on {facts.device}, {facts.quality}; Ctrl-C ends"
-                )
+                say(f"{begins(info, performer.facts)}; Ctrl-C ends")
             with ended_by_signal() as ended, _shown(quiet=quiet) as show:
                 summary = live.run(performer, ended, show)
     say_warnings(tuple(text for text in summary.warnings if text not in told))
@@ -217,19 +211,7 @@ def _shown(*, quiet: bool) -> Iterator[Callable[[Status], object] | None]:
         with screen.status("connecting", spinner="dots") as line:
             yield lambda status: line.update(_line(status))
     else:
-        yield _lines()
-
-
-def _lines() -> Callable[[Status], object]:
-    latest = time.monotonic()
-
-    def show(status: Status) -> None:
-        nonlocal latest
-        if time.monotonic() - latest >= LINE_EVERY:
-            latest = time.monotonic()
-            say(_line(status))
-
-    return show
+        yield lines(_line)
 
 
 def _line(status: Status) -> str:
@@ -242,12 +224,9 @@ def _line(status: Status) -> str:
 
 def _ended(summary: Summary) -> str:
     """One line for a person."""
-    late = ""
-    if summary.latency_ms is not None:
-        late = f", latency {summary.latency_ms:.0f} ms (95 %: {summary.latency_p95_ms:.0f} ms)"
     reconnects = summary.source_reconnects + summary.target_reconnects
     missing = summary.dropped + summary.skipped + summary.lost
     return printable(
         f"{summary.target}: {summary.pictures_out} pictures in {summary.seconds:.1f} s, {missing} dropped, "
-        f"{reconnects} reconnects{late}"
+        f"{reconnects} reconnects{late(summary.latency_ms, summary.latency_p95_ms)}"
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,18 +27,15 @@ from streamtoon.cli.common import (
     say,
     say_warnings,
 )
+from streamtoon.cli.live import begins, late, lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from streamtoon.live.camera import Camera
     from streamtoon.live.performer import Performer
     from streamtoon.live.show import Show, Summary
     from streamtoon.pipeline import Progress
 
 CAMERA_PANEL = "Camera"
-LINE_EVERY = 5.0
-"""Seconds between two lines where there is no window."""
 
 # Backspace: keep the line breaks of this paragraph.
 EXAMPLES = """\b
@@ -182,7 +179,7 @@ def webcam(
         show = Show(camera, performer, names, window=window, virtual_camera=sent, recording=recording)
         shows.append(show)
         with ended_by_signal() as ended:
-            told = None if quiet or window is not None else _lines(show)
+            told = None if quiet or window is not None else lines(partial(_line, show))
             summary = show.run(ended, told)
         if recording is not None:
             say_warnings(tuple(recording.warnings))
@@ -193,30 +190,18 @@ def webcam(
 
 
 def _begins(camera: Camera, performer: Performer, virtual_camera: str | None) -> str:
-    info, facts = camera.info, performer.facts
     to = f", as the camera {virtual_camera}" if virtual_camera else ""
-    return (
-        f"{camera.name}: {info.width}x{info.height} at {float(info.rate):.3g} fps, {facts.style} by "
-        f"{facts.backend} {facts.precision} on {facts.device}, {facts.quality}{to}; Ctrl-C ends"
-    )
+    return f"{camera.name}: {begins(camera.info, performer.facts)}{to}; Ctrl-C ends"
 
 
-def _lines(show: Show) -> Callable[[Progress], object]:
-    latest = time.monotonic()
-
-    def tell(progress: Progress) -> None:
-        nonlocal latest
-        if time.monotonic() - latest >= LINE_EVERY:
-            latest = time.monotonic()
-            say(f"{progress.fps:.1f} fps, {show.latency:.0f} ms, {progress.dropped} dropped")
-
-    return tell
+def _line(show: Show, progress: Progress) -> str:
+    return f"{progress.fps:.1f} fps, {show.latency:.0f} ms, {progress.dropped} dropped"
 
 
 def _ended(summary: Summary) -> str:
     """One line for a person."""
-    late = ""
-    if summary.latency_ms is not None:
-        late = f", delay {summary.latency_ms:.0f} ms (95 % under {summary.latency_p95_ms:.0f} ms)"
     files = "".join(f"; {name} is saved" for name in summary.files)
-    return f"{summary.pictures} pictures in {summary.seconds:.1f} s, {summary.dropped} dropped{late}{files}"
+    return (
+        f"{summary.pictures} pictures in {summary.seconds:.1f} s, {summary.dropped} dropped"
+        f"{late(summary.latency_ms, summary.latency_p95_ms)}{files}"
+    )
