@@ -24,7 +24,7 @@ from eval.bench.results import Bench, LengthRow, Row
 from eval.bench.session import Case, FileRun, Session
 from streamtoon import children
 from streamtoon.benchmark_clips import Clip, SizedClip, default_clip, rgb_of
-from streamtoon.benchmark_plan import Plan, Wish
+from streamtoon.benchmark_plan import EngineChoice, Plan
 from streamtoon.errors import InputError
 from streamtoon.machine import examine
 
@@ -135,8 +135,8 @@ class _AtSize:
         """The rows, in the order of the plan."""
         pictures = self._film.pictures(*self.session.picture, DIFFERENT)
         self.session.show([rgb_of(picture) for picture in pictures])
-        wishes = list(product(self._plan.styles, self._plan.engines, self._plan.qualities))
-        groups = [wishes[n : n + MOST_OPEN] for n in range(0, len(wishes), MOST_OPEN)]
+        choices = list(product(self._plan.styles, self._plan.engines, self._plan.qualities))
+        groups = [choices[n : n + MOST_OPEN] for n in range(0, len(choices), MOST_OPEN)]
         for n, group in enumerate(groups):
             with ExitStack() as stack:
                 cases = list(self._open(stack, group, pictures))
@@ -168,17 +168,20 @@ class _AtSize:
         return found
 
     def _open(
-        self, stack: ExitStack, wishes: Sequence[tuple[Style, Wish, str]], pictures: Sequence[Picture]
+        self,
+        stack: ExitStack,
+        choices: Sequence[tuple[Style, EngineChoice, str]],
+        pictures: Sequence[Picture],
     ) -> Iterator[Case]:
         """Each engine once: what was asked for in two ways may come to the same."""
         known = {case.name for case in self._cases}
         width, height = self.session.picture
         rate = self._film.rate
-        for style, wish, quality in wishes:
+        for style, choice, quality in choices:
             options: dict[str, Any] = {"quality": quality, "rate": rate, "width": width, "height": height}
             try:
                 engine = open_engine(
-                    style, backend=wish.backend, device=wish.device, precision=wish.precision, **options
+                    style, backend=choice.backend, device=choice.device, precision=choice.precision, **options
                 )
             except StreamtoonError as error:
                 self._notes.append(f"{style.name} {quality} is left out: {str(error).rstrip('.')}")

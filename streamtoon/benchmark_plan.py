@@ -19,7 +19,7 @@ QUALITIES: tuple[str, ...] = get_args(Quality)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class EngineChoice:
     """An engine as asked for; "auto" leaves it to the machine."""
 
     backend: str = "auto"
@@ -32,7 +32,7 @@ class Plan:
     """What to measure. Made by `plan`, which checks it."""
 
     styles: tuple[Style, ...]
-    engines: tuple[Wish, ...]
+    engines: tuple[EngineChoice, ...]
     sizes: dict[str, tuple[int, int]]
     """Name -> width and height."""
     qualities: tuple[str, ...]
@@ -50,7 +50,7 @@ def plan(
             raise EngineError(f"unknown quality {quality!r}: known are {', '.join(QUALITIES)}")
     return Plan(
         tuple(load_style(name) for name in styles or (DEFAULT_STYLE,)),
-        tuple(dict.fromkeys(_wish(words) for words in engines)) or (Wish(),),
+        tuple(dict.fromkeys(_choice(words) for words in engines)) or (EngineChoice(),),
         {name.lower(): size_of(name) for name in sizes or ("720p",)},
         tuple(dict.fromkeys(qualities)) or tuple(name for name in QUALITIES if name != "auto"),
     )
@@ -69,7 +69,7 @@ def size_of(name: str) -> tuple[int, int]:
     return size
 
 
-def _wish(words: str) -> Wish:
+def _choice(words: str) -> EngineChoice:
     """Out of "openvino", "openvino:int8" or "torch:cuda:fp16". Raises EngineError."""
     backend, *rest = words.split(":")
     if backend not in ("auto", *BACKENDS):
@@ -78,4 +78,4 @@ def _wish(words: str) -> Wish:
     devices = [word for word in rest if word not in (*precisions, "auto")]
     if len(precisions) > 1 or len(devices) > 1 or "" in rest:
         raise EngineError(f"engine {words!r} is unclear: write NAME, NAME:PRECISION or NAME:DEVICE:PRECISION")
-    return Wish(backend, *(devices or ["auto"]), *(precisions or ["auto"]))
+    return EngineChoice(backend, *(devices or ["auto"]), *(precisions or ["auto"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,16 +14,6 @@ import pytest
 def _ctrl_c() -> None:
     """What a shell starts in the background inherits an ignored SIGINT, and would wait for it for ever."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture(autouse=True)
-def _ordinary_priority() -> Iterator[None]:
-    """As root a library may take real-time priority, which children inherit: a browser that spins with it
-    stops the whole machine.
-    """
-    yield
-    if hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -24,10 +24,10 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError
 from av import CodecContext, Packet, VideoFrame
 
-from streamtoon.serve.door import Door
-from streamtoon.serve.rooms import Rooms
+from streamtoon.serve.access import Access
 from streamtoon.serve.server import opened
 from streamtoon.serve.settings import Settings
+from streamtoon.serve.visitors import Visitors
 
 BINARY = {"Content-Type": "application/octet-stream"}
 
@@ -123,7 +123,7 @@ class Page:
         state: dict[str, Any] = await (await self._http.get(f"{self._address}/visit/{self.id}")).json()
         return state
 
-    async def go_live(self, track: VideoStreamTrack, **wish: object) -> str:
+    async def go_live(self, track: VideoStreamTrack, **look: object) -> str:
         """What the server says where it refuses; empty where it does not."""
         self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.peer.on("track", self._on_track)
@@ -132,7 +132,7 @@ class Page:
         self._channel.on("message", lambda text: self.messages.append(json.loads(text)))
         self._channel.on("open", self.opened.set)
         await self.peer.setLocalDescription()
-        answer = await self.post(f"visit/{self.id}/offer", {"sdp": self.peer.localDescription.sdp, **wish})
+        answer = await self.post(f"visit/{self.id}/offer", {"sdp": self.peer.localDescription.sdp, **look})
         if answer.status != 200:
             await self.peer.close()
             return await answer.text()
@@ -177,14 +177,14 @@ class Page:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, door: Door | None = None
-) -> AsyncIterator[tuple[str, aiohttp.ClientSession, Rooms]]:
-    """A server on this machine, in this process: its address, a client without a memory, its rooms."""
-    async with opened(settings, door or Door("127.0.0.1")) as (rooms, runner):
+    settings: Settings, access: Access | None = None
+) -> AsyncIterator[tuple[str, aiohttp.ClientSession, Visitors]]:
+    """A server on this machine, in this process: its address, a client without a memory, its visitors."""
+    async with opened(settings, access or Access("127.0.0.1")) as (visitors, runner):
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         address = f"http://127.0.0.1:{runner.addresses[0][1]}"
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
-            yield address, http, rooms
+            yield address, http, visitors
 
 
 async def until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:

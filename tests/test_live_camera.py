@@ -14,7 +14,7 @@ from x_display import LIMIT, until, x_server
 from engines.picture import Picture
 from streamtoon.errors import InputError
 from streamtoon.live.camera import Camera
-from streamtoon.media.devices import Wish
+from streamtoon.media.devices import CaptureRequest
 
 
 def _places(pictures: list[Picture], clip: Path) -> list[int]:
@@ -32,7 +32,7 @@ def test_a_file_plays_in_its_own_time_and_ends(tmp_path: Path) -> None:
     # 120 ms apart, then 40, then 240.
     pts = [0, 1536, 2048, 5120, 5632]
     clip = make_clip(tmp_path / "in.mp4", pts=pts, audio=None)
-    with Camera(str(clip), Wish()) as camera:
+    with Camera(str(clip), CaptureRequest()) as camera:
         time.sleep(0.3)  # nothing of it may pass while nobody looks
         began = camera.now()
         found = [(picture, camera.now()) for picture in camera]
@@ -50,7 +50,7 @@ def test_a_file_plays_in_its_own_time_and_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mirror", [False, True])
 def test_a_phones_video_is_upright_and_a_mirror_mirrors(tmp_path: Path, mirror: bool) -> None:
     clip = make_clip(tmp_path / "in.mp4", size=(64, 48), pts=[0], audio=None, rotation=90)
-    with Camera(str(clip), Wish(), mirror=mirror) as camera:
+    with Camera(str(clip), CaptureRequest(), mirror=mirror) as camera:
         assert (camera.info.width, camera.info.height) == (48, 64)
         assert camera.info.display_matrix is None
         picture = next(iter(camera))
@@ -62,7 +62,7 @@ def test_a_phones_video_is_upright_and_a_mirror_mirrors(tmp_path: Path, mirror: 
 
 
 def test_mirror_changes_between_two_pictures() -> None:
-    with Camera("lavfi:smptebars=size=96x64:rate=50", Wish()) as camera:
+    with Camera("lavfi:smptebars=size=96x64:rate=50", CaptureRequest()) as camera:
         pictures = iter(camera)
         before = next(pictures).y
         camera.mirror = True
@@ -70,7 +70,7 @@ def test_mirror_changes_between_two_pictures() -> None:
 
 
 def test_a_device_gives_what_is_new_and_says_when_it_came() -> None:
-    with Camera("lavfi:testsrc2=size=160x90:rate=50", Wish()) as camera:
+    with Camera("lavfi:testsrc2=size=160x90:rate=50", CaptureRequest()) as camera:
         assert (camera.info.width, camera.info.height) == (160, 90)
         assert camera.info.time_base == Fraction(1, 1_000_000)
         # An engine opens meanwhile.
@@ -92,7 +92,7 @@ def test_a_device_gives_what_is_new_and_says_when_it_came() -> None:
 def test_a_camera_that_is_pulled_out_is_waited_for() -> None:
     with (
         x_server((160, 120)) as (display, first),
-        Camera(f"x11grab::{display}", Wish(rate=20)) as camera,
+        Camera(f"x11grab::{display}", CaptureRequest(rate=20)) as camera,
     ):
         pictures = iter(camera)
         before = next(pictures)
@@ -113,7 +113,7 @@ def test_a_camera_that_is_pulled_out_is_waited_for() -> None:
 
 def test_stop_ends_a_wait_for_a_camera_that_is_gone() -> None:
     with x_server((160, 120)) as (display, server):
-        with Camera(f"x11grab::{display}", Wish()) as camera:
+        with Camera(f"x11grab::{display}", CaptureRequest()) as camera:
             pictures = iter(camera)
             next(pictures)
             server.kill()
@@ -128,7 +128,7 @@ def test_a_file_that_is_damaged_ends(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mkv", audio=None)
     whole = clip.read_bytes()
     clip.write_bytes(whole[: len(whole) * 2 // 3])
-    with Camera(str(clip), Wish()) as camera:
+    with Camera(str(clip), CaptureRequest()) as camera:
         assert 1 < len(list(camera)) + camera.dropped < 25
 
 
@@ -148,10 +148,10 @@ def test_a_file_that_is_damaged_ends(tmp_path: Path) -> None:
 )
 def test_what_is_no_camera_is_one_sentence(device: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        Camera(device, Wish())
+        Camera(device, CaptureRequest())
 
 
 def test_a_files_size_and_rate_are_its_own(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", audio=None)
     with pytest.raises(InputError, match="leave --size and --fps out"):
-        Camera(str(clip), Wish((64, 48)))
+        Camera(str(clip), CaptureRequest((64, 48)))

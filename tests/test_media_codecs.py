@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,22 @@ def test_codecs_encode_every_picture(
     assert after.video.codec == expected
     assert len(after.times) == 6
     assert capfd.readouterr() == ("", "")  # encoders with a log of their own are kept quiet
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are looked at as Linux shows them")
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
+def test_no_encoder_takes_the_machine_for_itself(tmp_path: Path, clip: Path, codec: str) -> None:
+    """SVT-AV1 would, as root: a real-time thread that spins leaves nothing to anybody else."""
+    threads = {0}
+    with Source(clip) as source, Sink(tmp_path / "out.mp4", source, codec=codec) as sink:
+        for picture in source:
+            sink.write(picture)
+            threads |= {int(task.name) for task in Path("/proc/self/task").iterdir()}
+        assert {os.sched_getscheduler(thread) for thread in threads if _runs(thread)} == {os.SCHED_OTHER}
+
+
+def _runs(thread: int) -> bool:
+    return Path(f"/proc/self/task/{thread or os.getpid()}").exists()
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ from streamtoon.cli.serve import serve as serve_command
 from streamtoon.errors import OutputError, StreamtoonError
 from streamtoon.serve import metrics
 from streamtoon.serve import upload as upload_module
+from streamtoon.serve.access import Access
 from streamtoon.serve.disk import SPARE, Disk
-from streamtoon.serve.door import Door
-from streamtoon.serve.drawing import Wish
+from streamtoon.serve.drawing import Look
 from streamtoon.serve.server import serve
 from streamtoon.serve.settings import Limits, Settings
 
@@ -94,13 +94,13 @@ def test_a_sender_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
             await asyncio.sleep(0.1)
 
     async def talk() -> None:
-        async with serving(Settings("comic", engine=ENGINE)) as (address, http, rooms):
+        async with serving(Settings("comic", engine=ENGINE)) as (address, http, visitors):
             page = Page(http, address)
             await page.open()
             async with asyncio.timeout(60):
                 status, said = await send_file(page, drip(), name="clip.mp4")
             assert (status, said) == (400, "The file came too slowly, or stopped half-way; send it again.")
-            assert rooms.taken == 0 and list(rooms._folder.iterdir()) == []
+            assert visitors.taken == 0 and list(visitors._folder.iterdir()) == []
 
     asyncio.run(talk())
 
@@ -144,13 +144,13 @@ def test_a_worker_that_fails_frees_its_place_and_is_in_the_log(
     monkeypatch.setattr(upload_module, "WORKER", worker)
 
     async def talk() -> None:
-        async with serving(Settings("comic", engine=ENGINE)) as (address, http, rooms):
+        async with serving(Settings("comic", engine=ENGINE)) as (address, http, visitors):
             page = Page(http, address)
             await page.open()
             assert (await send_file(page, b"x", name="clip.mp4"))[0] == 202
             async with asyncio.timeout(60):
                 assert (await ended(page))["state"] == "failed"
-            await until(lambda: rooms.taken == 0, "the free place")
+            await until(lambda: visitors.taken == 0, "the free place")
             async with http.get(f"{address}/metrics") as answer:
                 assert "streamtoon_jobs_failed_total 1\n" in await answer.text()
 
@@ -160,28 +160,28 @@ def test_a_worker_that_fails_frees_its_place_and_is_in_the_log(
 
 def test_two_offers_at_once_leave_one_session_and_whoever_left_gets_none() -> None:
     async def talk() -> None:
-        async with serving(Settings("comic", engine=ENGINE)) as (address, http, rooms):
+        async with serving(Settings("comic", engine=ENGINE)) as (address, http, visitors):
             page = Page(http, address)
             await page.open()
             assert await page.go_live(Moving(64, 48)) == ""
-            visitor = rooms.find(page.id)
+            visitor = visitors.find(page.id)
             assert visitor is not None and page.peer is not None
             offer = page.peer.localDescription.sdp
             open_files = len(list(Path("/proc/self/fd").iterdir()))
 
             def again() -> asyncio.Task[str]:
-                return asyncio.create_task(rooms.answer(visitor, offer, Wish("comic", 1.0)))
+                return asyncio.create_task(visitors.answer(visitor, offer, Look("comic", 1.0)))
 
             waiting = [again() for _ in range(3)]
             await asyncio.wait(waiting)
-            assert rooms.taken == 1 and visitor.session is not None
+            assert visitors.taken == 1 and visitor.session is not None
             assert [one for one in waiting if one.exception() is None] != []
             late = again()
             await asyncio.sleep(0)
-            rooms.leave(visitor)
+            visitors.leave(visitor)
             with pytest.raises(StreamtoonError, match="closed"):
                 await late
-            await until(lambda: rooms.taken == 0, "the free place")
+            await until(lambda: visitors.taken == 0, "the free place")
             await page.close()
             await until(lambda: len(list(Path("/proc/self/fd").iterdir())) < open_files, "closed sockets")
 
@@ -245,27 +245,27 @@ def test_a_server_that_cannot_begin_leaves_no_folder(
         ("none-such", "::1", "none-such"),
     ):
         with pytest.raises(StreamtoonError, match=said):
-            asyncio.run(serve(Settings(style), Door("127.0.0.1"), host, 0, tls=None, ready=print))
+            asyncio.run(serve(Settings(style), Access("127.0.0.1"), host, 0, tls=None, ready=print))
     assert list(place.iterdir()) == []
 
 
 def test_strength_is_the_servers_where_a_call_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float] = []
 
-    async def answer(self: Any, visitor: Any, offer: str, wish: Wish) -> str:
-        asked.append(wish.strength)
+    async def answer(self: Any, visitor: Any, offer: str, look: Look) -> str:
+        asked.append(look.strength)
         return ""
 
-    monkeypatch.setattr("streamtoon.serve.rooms.Rooms.answer", answer)
+    monkeypatch.setattr("streamtoon.serve.visitors.Visitors.answer", answer)
 
     async def talk() -> None:
-        async with serving(Settings("comic", strength=0.3, engine=ENGINE)) as (address, http, rooms):
+        async with serving(Settings("comic", strength=0.3, engine=ENGINE)) as (address, http, visitors):
             page = Page(http, address)
             await page.open()
             for body in ({"sdp": ""}, {"sdp": "", "strength": 0.5}, {"sdp": "", "strength": 0}):
                 assert (await page.post(f"visit/{page.id}/offer", body)).status == 200
             assert (await send_file(page, b"x", name="clip.mp4"))[0] == 202
-            asked.append(rooms.find(page.id).upload.order.strength)  # type: ignore[union-attr]
+            asked.append(visitors.find(page.id).upload.request.strength)  # type: ignore[union-attr]
 
     asyncio.run(talk())
     assert asked == [0.3, 0.5, 0.0, 0.3]

@@ -23,7 +23,7 @@ from fuzzing import mutated
 from serve_client import Moving, Page, serving, until
 
 from streamtoon.errors import InputError
-from streamtoon.serve.session import read_wish
+from streamtoon.serve.session import read_look
 from streamtoon.serve.settings import Limits, Settings
 
 CASES = int(os.environ.get("STREAMTOON_FUZZ_CASES", "0"))
@@ -86,7 +86,7 @@ async def _raw(host: str, port: int, data: bytes) -> bytes:
 
 def test_damaged_requests_are_answered_or_dropped(quiet: None) -> None:
     async def talk() -> None:
-        async with serving(SETTINGS) as (address, http, rooms):
+        async with serving(SETTINGS) as (address, http, visitors):
             page = Page(http, address)
             await page.open()
             host, port = address.removeprefix("http://").split(":")
@@ -109,7 +109,7 @@ def test_damaged_requests_are_answered_or_dropped(quiet: None) -> None:
             await asyncio.gather(*(one(seed) for seed in range(CASES or 2000)))
             assert {b"200", b"400", b"403", b"404", b"410"} <= statuses
             assert (await page.state())["live"] is False
-            await until(lambda: rooms.taken == 0, "all places free")
+            await until(lambda: visitors.taken == 0, "all places free")
 
     asyncio.run(talk())
 
@@ -135,7 +135,7 @@ def test_json_that_makes_no_sense_is_refused(quiet: None) -> None:
 
     async def talk() -> None:
         dice = random.Random(9)
-        async with serving(SETTINGS) as (address, http, rooms):
+        async with serving(SETTINGS) as (address, http, visitors):
             page = Page(http, address)
             await page.open()
             headers = {"Origin": address, "Content-Type": "application/json"}
@@ -150,7 +150,7 @@ def test_json_that_makes_no_sense_is_refused(quiet: None) -> None:
                 ) as answer:
                     assert answer.status in (400, 413), data
                     assert len(await answer.text()) < 200
-            assert rooms.taken == 0
+            assert visitors.taken == 0
 
     asyncio.run(talk())
 
@@ -168,7 +168,7 @@ async def _offer() -> str:
 def test_damaged_offers_are_refused_or_begin_a_session_that_ends(quiet: None) -> None:
     async def talk() -> None:
         offer = (await _offer()).encode()
-        async with serving(SETTINGS) as (address, http, rooms):
+        async with serving(SETTINGS) as (address, http, visitors):
             page = Page(http, address)
             await page.open()
             answered = 0
@@ -179,7 +179,7 @@ def test_damaged_offers_are_refused_or_begin_a_session_that_ends(quiet: None) ->
                 answered += answer.status == 200
                 assert len(await answer.text()) < 200 or answer.status == 200
                 await (await page.post(f"visit/{page.id}/stop")).read()
-                await until(lambda: rooms.taken == 0, "the free place", 60)
+                await until(lambda: visitors.taken == 0, "the free place", 60)
             assert answered > 10
 
     asyncio.run(talk())
@@ -195,14 +195,14 @@ def test_an_offer_of_more_than_its_share_is_refused_whatever_ends_its_lines(end:
                 f"a=candidate:{n} 1 udp 1 127.0.0.1 {9000 + n} typ host{end}" for n in range(65)
             ),
         }
-        async with serving(SETTINGS) as (address, http, rooms):
+        async with serving(SETTINGS) as (address, http, visitors):
             page = Page(http, address)
             await page.open()
             for said, lines in more.items():
                 answer = await page.post(f"visit/{page.id}/offer", {"sdp": offer + f"a=x{end}" + lines})
                 assert answer.status == 400
                 assert said in await answer.text()
-                assert rooms.taken == 0
+                assert visitors.taken == 0
 
     asyncio.run(talk())
 
@@ -215,7 +215,7 @@ def test_damaged_messages_are_wishes_or_refused() -> None:
         data = mutated(good.encode(), seed, WORDS)
         message: str | bytes = data if dice.random() < 0.2 else data.decode("utf-8", "surrogateescape")
         try:
-            style, strength = read_wish(message, STYLES)
+            style, strength = read_look(message, STYLES)
         except InputError:
             continue
         taken += 1

@@ -15,7 +15,7 @@ pytest.importorskip("aiohttp")
 from serve_client import Moving, Page, serving, until
 
 from engines.style import shipped_names
-from streamtoon.serve.door import Door
+from streamtoon.serve.access import Access
 from streamtoon.serve.settings import Limits, Settings
 
 SETTINGS = Settings(
@@ -53,7 +53,7 @@ def test_only_the_servers_own_page_can_change_anything(headers: dict[str, str], 
 
 def test_a_foreign_name_for_this_machine_reads_nothing_unless_it_was_given_to_the_server() -> None:
     async def talk() -> None:
-        async with serving(SETTINGS, Door("127.0.0.1", ["Toon.Example"])) as (address, http, _):
+        async with serving(SETTINGS, Access("127.0.0.1", ["Toon.Example"])) as (address, http, _):
             for host, status in {
                 "elsewhere.example": 403,
                 "127.0.0.1.elsewhere.example": 403,
@@ -69,14 +69,14 @@ def test_a_foreign_name_for_this_machine_reads_nothing_unless_it_was_given_to_th
 
 
 def test_elsewhere_than_on_this_machine_nothing_is_had_without_the_token() -> None:
-    assert Door("127.0.0.1").token is Door("::1").token is Door("localhost").token is None
-    door = Door("0.0.0.0", encrypted=True)
-    assert door.token is not None and len(door.token) >= 32
-    assert Door("0.0.0.0").token != door.token
-    wrong = door.token[:-1] + ("a" if door.token[-1] != "a" else "b")
+    assert Access("127.0.0.1").token is Access("::1").token is Access("localhost").token is None
+    access = Access("0.0.0.0", encrypted=True)
+    assert access.token is not None and len(access.token) >= 32
+    assert Access("0.0.0.0").token != access.token
+    wrong = access.token[:-1] + ("a" if access.token[-1] != "a" else "b")
 
     async def talk() -> None:
-        async with serving(SETTINGS, door) as (address, http, rooms):
+        async with serving(SETTINGS, access) as (address, http, visitors):
             own = {"Origin": address}
             for path in (
                 "/",
@@ -90,16 +90,16 @@ def test_elsewhere_than_on_this_machine_nothing_is_had_without_the_token() -> No
                 async with http.get(address + path) as answer:
                     assert answer.status == 401, path
                     assert answer.cookies == {}
-            for token in (wrong, "", "é", door.token + "a"):
+            for token in (wrong, "", "é", access.token + "a"):
                 headers = own | {"Authorization": f"Bearer {token}"}
                 async with http.post(f"{address}/visit", json={}, headers=headers) as answer:
                     assert answer.status == 401
             # The token counts in the page's own address and nowhere else: there are no tokens in logs.
-            async with http.get(f"{address}/facts?token={door.token}") as answer:
+            async with http.get(f"{address}/facts?token={access.token}") as answer:
                 assert answer.status == 401
             async with http.get(f"{address}/healthz") as answer:
                 assert await answer.text() == "ok\n"
-            async with http.get(f"{address}/?token={door.token}") as answer:
+            async with http.get(f"{address}/?token={access.token}") as answer:
                 assert answer.status == 200
                 (cookie,) = answer.cookies.values()
                 said = answer.headers["Set-Cookie"]
@@ -111,10 +111,10 @@ def test_elsewhere_than_on_this_machine_nothing_is_had_without_the_token() -> No
                 f"{address}/visit", json={}, headers=known | {"Origin": "http://x"}
             ) as answer:
                 assert answer.status == 403
-            bearer = {"Authorization": f"Bearer {door.token}"}
+            bearer = {"Authorization": f"Bearer {access.token}"}
             async with http.get(f"{address}/metrics", headers=bearer) as answer:
                 assert answer.status == 200
-            assert rooms.gauges()["visitors"][1] == 1
+            assert visitors.gauges()["visitors"][1] == 1
 
     asyncio.run(talk())
 
@@ -189,7 +189,7 @@ def _metrics(text: str) -> dict[str, float]:
 
 def test_metrics_are_prometheus_own_format_and_count_what_happened() -> None:
     async def talk() -> None:
-        async with serving(SETTINGS) as (address, http, rooms):
+        async with serving(SETTINGS) as (address, http, visitors):
 
             async def read() -> dict[str, float]:
                 async with http.get(f"{address}/metrics") as answer:
@@ -208,7 +208,7 @@ def test_metrics_are_prometheus_own_format_and_count_what_happened() -> None:
             assert now["streamtoon_visitors"] == 1
             assert now["streamtoon_memory_bytes"] > 50e6
             await page.close()
-            await until(lambda: rooms.taken == 0, "the end")
+            await until(lambda: visitors.taken == 0, "the end")
             after = await read()
             assert after["streamtoon_sessions"] == 0
             pictures = after["streamtoon_pictures_total"]
@@ -222,13 +222,13 @@ def test_metrics_are_prometheus_own_format_and_count_what_happened() -> None:
 
 
 def test_the_silent_are_shown_out_and_the_eldest_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    from streamtoon.serve import rooms as module
+    from streamtoon.serve import visitors as module
 
     monkeypatch.setattr(module, "VISITORS", 3)
     monkeypatch.setattr(module, "SWEEP", 0.05)
 
     async def talk() -> None:
-        async with serving(SETTINGS) as (address, http, rooms):
+        async with serving(SETTINGS) as (address, http, visitors):
             pages = [Page(http, address) for _ in range(4)]
             for page in pages:
                 await page.open()
@@ -237,6 +237,6 @@ def test_the_silent_are_shown_out_and_the_eldest_make_room(monkeypatch: pytest.M
             assert "load it again" in await answers[0].text()
             assert json.loads(await answers[1].text()) == {"live": False, "said": None, "file": None}
             monkeypatch.setattr(module, "SILENCE", 0.2)
-            await until(lambda: rooms.gauges()["visitors"][1] == 0, "the end of the silent", 10)
+            await until(lambda: visitors.gauges()["visitors"][1] == 0, "the end of the silent", 10)
 
     asyncio.run(talk())

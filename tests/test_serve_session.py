@@ -16,8 +16,8 @@ pytest.importorskip("aiohttp")
 from serve_client import Moving, Page, Still, serving, until
 
 from engines.engine import open_engine
-from streamtoon.serve import rooms as rooms_module
 from streamtoon.serve import session as session_module
+from streamtoon.serve import visitors as rooms_module
 from streamtoon.serve.settings import Limits, Settings
 
 LITE = {"backend": "auto", "device": "cpu", "precision": "fp32", "quality": "fast"}
@@ -58,7 +58,7 @@ def test_what_comes_back_is_the_cartoon_of_what_was_sent_in_the_style_and_streng
     pictures = {"photo": photo, "comic": _cartoon(photo, "comic"), "scroll": _cartoon(photo, "scroll")}
 
     async def talk() -> None:
-        async with serving(Settings("comic", engine=LITE)) as (address, http, rooms):
+        async with serving(Settings("comic", engine=LITE)) as (address, http, visitors):
             page = Page(http, address)
             await page.open()
             assert await page.go_live(Still(photo), style="comic", strength=1.0) == ""
@@ -80,7 +80,7 @@ def test_what_comes_back_is_the_cartoon_of_what_was_sent_in_the_style_and_streng
             assert told["fps"] > 0 and told["ms"] > 0 and told["dropped"] >= 0
             assert "fast" in told["engine"]
             await page.close()
-            await until(lambda: rooms.taken == 0, "the free place")
+            await until(lambda: visitors.taken == 0, "the free place")
 
     asyncio.run(talk())
 
@@ -88,7 +88,7 @@ def test_what_comes_back_is_the_cartoon_of_what_was_sent_in_the_style_and_streng
 def test_a_full_house_says_so_and_a_page_that_closes_makes_room() -> None:
     async def talk() -> None:
         settings = Settings("comic", engine=LITE, limits=Limits(sessions=1))
-        async with serving(settings) as (address, http, rooms):
+        async with serving(settings) as (address, http, visitors):
             first, second = Page(http, address), Page(http, address)
             await first.open()
             await second.open()
@@ -96,17 +96,17 @@ def test_a_full_house_says_so_and_a_page_that_closes_makes_room() -> None:
             await first.frames_above(2)
             assert "all places are taken" in await second.go_live(Moving(160, 96))
             await first.close()
-            await until(lambda: rooms.taken == 0, "the free place")
+            await until(lambda: visitors.taken == 0, "the free place")
             assert await second.go_live(Moving(160, 96)) == ""
             await second.frames_above(2)
             # Beginning again takes the place of what was there.
             old = second.peer
             assert await second.go_live(Moving(160, 96)) == ""
-            assert rooms.taken == 1
+            assert visitors.taken == 1
             assert old is not None
             await old.close()
             await (await second.post(f"visit/{second.id}/leave")).read()
-            await until(lambda: rooms.taken == 0, "the free place")
+            await until(lambda: visitors.taken == 0, "the free place")
             await second.close()
 
     asyncio.run(talk())
@@ -116,14 +116,14 @@ def test_a_page_that_dies_without_a_word_frees_its_place(monkeypatch: pytest.Mon
     monkeypatch.setattr(session_module, "SILENCE", 2.0)
 
     async def talk() -> None:
-        async with serving(Settings("comic", engine=LITE)) as (address, http, rooms):
+        async with serving(Settings("comic", engine=LITE)) as (address, http, visitors):
             dying, living = Page(http, address), Page(http, address)
             for page in (dying, living):
                 await page.open()
                 assert await page.go_live(Moving(160, 96)) == ""
                 await page.frames_above(2)
             await dying.vanish()
-            await until(lambda: rooms.taken == 1, "the free place", 60)
+            await until(lambda: visitors.taken == 1, "the free place", 60)
             await living.frames_above(living.frames + 10)
             said = (await dying.state())["said"]
             assert "No picture came" in said and "UDP" in said
@@ -135,13 +135,13 @@ def test_a_page_that_dies_without_a_word_frees_its_place(monkeypatch: pytest.Mon
 def test_pictures_beyond_the_limit_end_the_session_with_a_sentence() -> None:
     async def talk() -> None:
         settings = Settings("comic", engine=LITE, limits=Limits(pixels=0.02))
-        async with serving(settings) as (address, http, rooms):
+        async with serving(settings) as (address, http, visitors):
             page = Page(http, address)
             await page.open()
             assert await page.go_live(Moving(320, 180)) == ""
             said = await until(lambda: [one["end"] for one in page.messages if "end" in one], "the sentence")
             assert said == ["The pictures are 320x180: this server takes at most 0.02 million pixels."]
-            await until(lambda: rooms.taken == 0, "the free place")
+            await until(lambda: visitors.taken == 0, "the free place")
             assert (await page.state())["said"] == said[0]
             await page.close()
 
@@ -152,14 +152,14 @@ def test_the_server_closes_in_mid_session(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(rooms_module, "GOODBYE", 20.0)
 
     async def talk() -> None:
-        async with serving(Settings("comic", engine=LITE)) as (address, http, rooms):
+        async with serving(Settings("comic", engine=LITE)) as (address, http, visitors):
             pages = [Page(http, address) for _ in range(3)]
             for page in pages:
                 await page.open()
                 assert await page.go_live(Moving(160, 96)) == ""
             await pages[0].frames_above(2)
-            await rooms.close()
-            assert rooms.taken == 0
+            await visitors.close()
+            assert visitors.taken == 0
             await asyncio.gather(*(page.close() for page in pages))
 
     asyncio.run(talk())

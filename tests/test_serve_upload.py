@@ -23,7 +23,7 @@ from serve_client import Page, ended, send_file, serving, until
 
 from streamtoon.cartoonizer import Cartoonizer
 from streamtoon.serve.settings import Limits, Settings
-from streamtoon.serve.upload import Order, clean_name
+from streamtoon.serve.upload import UploadRequest, clean_name
 
 FFMPEG = shutil.which("ffmpeg")
 pytestmark = pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is missing")
@@ -62,7 +62,7 @@ def test_a_file_comes_back_as_the_command_would_have_drawn_it(tmp_path: Path) ->
         own.video(clip, tmp_path / "own.mp4", side_by_side=True)
 
     async def talk() -> None:
-        async with serving(Settings("comic", engine=ENGINE)) as (address, http, rooms):
+        async with serving(Settings("comic", engine=ENGINE)) as (address, http, visitors):
             page = Page(http, address)
             await page.open()
             status, _ = await send_file(
@@ -79,9 +79,9 @@ def test_a_file_comes_back_as_the_command_would_have_drawn_it(tmp_path: Path) ->
                 )
                 assert answer.headers["Content-Type"] == "video/mp4"
                 (tmp_path / "got.mp4").write_bytes(await answer.read())
-            folder = rooms._folder
+            folder = visitors._folder
             assert [path.name for path in folder.rglob("*.*")] == ["cartoon.mp4"]  # what was sent is gone
-            assert rooms.taken == 0
+            assert visitors.taken == 0
             # A photo after it takes its place.
             photo = (ROOT / "samples" / "photos" / "lake.jpg").read_bytes()
             assert (await send_file(page, photo, name="lake.jpg"))[0] == 202
@@ -106,7 +106,7 @@ def test_what_is_over_a_limit_or_no_video_is_refused_in_a_sentence_and_leaves_no
             yield b"x" * 100_000
 
     async def talk() -> None:
-        async with serving(Settings("comic", engine=ENGINE, limits=limits)) as (address, http, rooms):
+        async with serving(Settings("comic", engine=ENGINE, limits=limits)) as (address, http, visitors):
             page = Page(http, address)
             await page.open()
             for data, query, sentence in [
@@ -132,11 +132,11 @@ def test_what_is_over_a_limit_or_no_video_is_refused_in_a_sentence_and_leaves_no
                 file = await ended(page)
                 assert file["state"] == "failed" and sentence in file["error"], file
                 assert str(tmp_path) not in file["error"] and "streamtoon-serve" not in file["error"]
-                assert rooms.taken == 0
+                assert visitors.taken == 0
                 async with http.get(f"{address}/visit/{page.id}/result") as answer:
                     assert answer.status == 404
             await (await page.post(f"visit/{page.id}/discard")).read()
-            assert list(rooms._folder.rglob("*")) == []
+            assert list(visitors._folder.rglob("*")) == []
 
     asyncio.run(talk())
 
@@ -146,7 +146,7 @@ def test_a_file_is_cancelled_at_once_and_its_place_given_to_another(long_clip: P
 
     async def talk() -> None:
         settings = Settings("comic", engine=ENGINE, limits=Limits(sessions=1))
-        async with serving(settings) as (address, http, rooms):
+        async with serving(settings) as (address, http, visitors):
             one, other = Page(http, address), Page(http, address)
             await one.open()
             await other.open()
@@ -154,22 +154,22 @@ def test_a_file_is_cancelled_at_once_and_its_place_given_to_another(long_clip: P
             while "frames" not in (file := (await one.state())["file"]):
                 await asyncio.sleep(0.05)
             assert file["total"] == 1800 and file["state"] == "drawing"
-            process = rooms.find(one.id).upload._process  # type: ignore[union-attr]
+            process = visitors.find(one.id).upload._process  # type: ignore[union-attr]
             assert process is not None
             status, said = await send_file(other, b"x", name="clip.mp4")
             assert status == 503 and "all places are taken" in said
             status, said = await send_file(one, b"x", name="clip.mp4")
             assert status == 400 and "wait for it, or cancel it" in said
             await (await one.post(f"visit/{one.id}/discard")).read()
-            await until(lambda: rooms.taken == 0, "the free place", 30)
+            await until(lambda: visitors.taken == 0, "the free place", 30)
             assert process.returncode == -signal.SIGKILL
             assert (await one.state())["file"] is None
-            assert list(rooms._folder.rglob("*")) == []
+            assert list(visitors._folder.rglob("*")) == []
             # And whoever leaves takes a running job along.
             assert (await send_file(other, clip, name="clip.mp4"))[0] == 202
             await (await other.post(f"visit/{other.id}/leave")).read()
-            await until(lambda: rooms.taken == 0, "the free place", 30)
-            assert list(rooms._folder.rglob("*")) == []
+            await until(lambda: visitors.taken == 0, "the free place", 30)
+            assert list(visitors._folder.rglob("*")) == []
 
     asyncio.run(talk())
 
@@ -186,7 +186,7 @@ print(json.dumps([resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[0] for
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [0, 8 << 30, 300 + 120 * 60, 40_000_000, 256]
 
-    order = Order("clip.mp4", "comic", 1.0, False)
+    order = UploadRequest("clip.mp4", "comic", 1.0, False)
     request = {
         "source": str(long_clip),
         "target": str(tmp_path / "out.mp4"),
@@ -258,6 +258,6 @@ def test_ctrl_c_ends_the_command_its_worker_and_its_files(long_clip: Path, tmp_p
 )
 def test_a_files_name_is_cleaned(name: str, clean: str) -> None:
     assert clean_name(name) == clean
-    order = Order(clean, "comic", 1.0, False)
+    order = UploadRequest(clean, "comic", 1.0, False)
     assert "/" not in order.result and "\\" not in order.disposition
     assert order.suffix in ("", ".mp4")

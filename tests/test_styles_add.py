@@ -16,7 +16,7 @@ import pytest
 from small_graphs import RANGES, Graph, cartoonizer, drawn, save
 from typer.testing import CliRunner, Result
 
-from engines.adopt.style import Wish, add_style
+from engines.adopt.style import AddOptions, add_style
 from engines.adopt.trial import adopt_graph
 from engines.errors import EngineError, StyleError
 from engines.onnx_check import check_graph
@@ -173,7 +173,7 @@ def test_weights_in_another_file_are_brought_along(home: Path, tmp_path: Path) -
         save_as_external_data=True, location="g.data", size_threshold=0,
     )  # fmt: skip
     assert (tmp_path / "there" / "g.data").stat().st_size > 0
-    style = add_style(tmp_path / "there" / "g.onnx", Wish()).style
+    style = add_style(tmp_path / "there" / "g.onnx", AddOptions()).style
     shutil.rmtree(tmp_path / "there")
     picture = test_picture(32, 48)
     assert np.abs(compute(style.graph, picture) - drawn(picture)).max() < 2e-5
@@ -230,7 +230,7 @@ def test_an_added_graph_is_a_style_by_name_until_it_is_removed(home: Path, tmp_p
 def test_a_folder_is_copied_with_its_lite_network_and_nothing_else(home: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(SHIPPED / "comic", tmp_path / "theirs"))
     (source / "run-me.sh").write_text("echo")
-    style = add_style(source, Wish(name="mine", title="Mine")).style
+    style = add_style(source, AddOptions(name="mine", title="Mine")).style
     assert (style.name, style.title, style.folder) == ("mine", "Mine", home / "mine")
     assert style.lite is not None and style.lite.sha256 == load_style(source / "lite").sha256
     assert style.sha256 == load_style(source).sha256
@@ -263,7 +263,7 @@ def test_only_ones_own_styles_are_removed(name: str, home: Path) -> None:
 
 
 def test_a_damaged_own_style_does_not_hide_the_others(home: Path, tmp_path: Path) -> None:
-    style = add_style(save(cartoonizer(), tmp_path / "g.onnx"), Wish()).style
+    style = add_style(save(cartoonizer(), tmp_path / "g.onnx"), AddOptions()).style
     (style.folder / "generator.onnx").write_bytes(b"nothing")
     done = run("list")
     assert done.exit_code == 0
@@ -277,13 +277,13 @@ def test_a_missing_package_is_one_sentence(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(EngineError, match=r"needs onnx and onnxruntime.*install 'streamtoon\[onnx"):
-        add_style(save(cartoonizer(), tmp_path / "g.onnx"), Wish())
+        add_style(save(cartoonizer(), tmp_path / "g.onnx"), AddOptions())
 
 
 @pytest.mark.skipif(not PEERS.is_dir(), reason="STREAMTOON_DATA is not set")
 def test_a_published_generator_draws_as_its_authors_run_it(home: Path, tmp_path: Path) -> None:
     file = PEERS / "AnimeGANv3_tiny_Cute.onnx"
-    added = add_style(file, Wish(name="cute"))
+    added = add_style(file, AddOptions(name="cute"))
     assert added.form == "NHWC RGB -1..1"
     picture = test_picture(96, 128)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])

@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from small_graphs import Graph, cartoonizer, save
 
-from engines.adopt.style import Wish, add_style
+from engines.adopt.style import AddOptions, add_style
 from engines.adopt.trial import adopt_graph
 from engines.backends import open_runner
 from engines.card import to_toml
@@ -238,7 +238,7 @@ if status.exists():
     )
     assert done.returncode == 0, done.stderr[-1000:]
     with pytest.raises(StyleError):
-        add_style(folder / "generator.onnx", Wish(name="bomb"))
+        add_style(folder / "generator.onnx", AddOptions(name="bomb"))
 
 
 @pytest.mark.parametrize("height", [64, 66])
@@ -260,7 +260,7 @@ def test_nothing_is_imported_from_the_folder_one_works_in(
     for name in ("onnx", "onnxruntime", "engines", "json", "numpy"):
         (tmp_path / f"{name}.py").write_text("open('ran', 'w')")
     monkeypatch.chdir(tmp_path)
-    assert add_style(file, Wish()).style.name == "g"
+    assert add_style(file, AddOptions()).style.name == "g"
     assert not (tmp_path / "ran").exists()
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engines.adopt.style import Wish, add_style
+from engines.adopt.style import AddOptions, add_style
 from engines.adopt.weights import _shapes, load_generator
 from engines.errors import StyleError
 from engines.generators import GENERATORS, create
@@ -66,7 +66,7 @@ def test_weights_become_a_style_that_draws(
 ) -> None:
     monkeypatch.setattr("engines.style.data_folder", lambda name: tmp_path / name)
     torch.save({"generator": load_file(style_folder / "weights.safetensors")}, tmp_path / "shaken.pth")
-    style = add_style(tmp_path / "shaken.pth", Wish(licence="mine", height=480)).style
+    style = add_style(tmp_path / "shaken.pth", AddOptions(licence="mine", height=480)).style
     assert (style.name, style.generator, style.licence, style.working_height) == (
         "shaken",
         "unet",

@@ -22,13 +22,13 @@ MEMORY = 8 << 30
 def main(request: Path, answer: Path) -> None:
     """Does what the request says and writes what came of it."""
     _limit_memory()
-    wish = json.loads(request.read_text(encoding="utf-8"))
+    options = json.loads(request.read_text(encoding="utf-8"))
     try:
-        said = _graph(wish) if wish["kind"] == "graph" else _weights(wish)
+        said = _graph(options) if options["kind"] == "graph" else _weights(options)
     except StreamtoonError as error:
         said = {"error": str(error)}
     except MemoryError:
-        said = {"error": f"{wish['file']} asks for more than {MEMORY >> 30} GB of memory"}
+        said = {"error": f"{options['file']} asks for more than {MEMORY >> 30} GB of memory"}
     answer.write_text(json.dumps(said), encoding="utf-8")
 
 
@@ -42,24 +42,24 @@ def _limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
 
 
-def _graph(wish: dict[str, Any]) -> dict[str, Any]:
+def _graph(options: dict[str, Any]) -> dict[str, Any]:
     from engines.adopt.trial import adopt_graph
 
-    file, target = Path(wish["file"]), Path(wish["target"])
-    return asdict(adopt_graph(file, target, bgr=wish["bgr"], values=wish["values"]))
+    file, target = Path(options["file"]), Path(options["target"])
+    return asdict(adopt_graph(file, target, bgr=options["bgr"], values=options["values"]))
 
 
-def _weights(wish: dict[str, Any]) -> dict[str, Any]:
+def _weights(options: dict[str, Any]) -> dict[str, Any]:
     from engines.adopt.trial import prove
     from engines.adopt.weights import load_generator
     from engines.export import save_style
 
-    name, generator = load_generator(Path(wish["file"]))
-    style = save_style(Path(wish["target"]), generator, {**wish["card"], "generator": name})
+    name, generator = load_generator(Path(options["file"]))
+    style = save_style(Path(options["target"]), generator, {**options["card"], "generator": name})
     try:
         prove(style.graph, style.size_multiple)
     except StreamtoonError as error:
-        raise StreamtoonError(f"{wish['file']} as {name}: {error}") from error
+        raise StreamtoonError(f"{options['file']} as {name}: {error}") from error
     return {"generator": name}
 
 

@@ -37,7 +37,7 @@ FILTER = {"radius": 1, "eps": 1e-3, "lines": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class AddOptions:
     """What the user says of a style; what is left empty is found or guessed."""
 
     name: str = ""
@@ -64,7 +64,7 @@ class Added:
     """Of a graph: height and width that were built into it and are free now."""
 
 
-def add_style(source: Path, wish: Wish) -> Added:
+def add_style(source: Path, options: AddOptions) -> Added:
     """Makes a style of the user's own of a style's folder, an ONNX graph or a file of weights.
 
     It is tried before it is kept, in a process of its own, and there whole or not at all. Raises StyleError:
@@ -79,18 +79,18 @@ def add_style(source: Path, wish: Wish) -> Added:
             f"{source} is no style: known are a style's folder, .onnx, {', '.join(TORCH)}; "
             "convert other formats to ONNX"
         )
-    name = wish.name or ("" if is_folder else _name_of(source))
+    name = options.name or ("" if is_folder else _name_of(source))
     if is_folder:
         name = name or load_style(source).name
     _demand_free(name)
     with _building(name) as folder:
         if is_folder:
-            _copy(source, folder, name, wish)
+            _copy(source, folder, name, options)
             found: dict[str, Any] = {}
         elif kind == ".onnx":
-            found = _adopt_graph(source, folder, name, wish)
+            found = _adopt_graph(source, folder, name, options)
         else:
-            card = _card(name, source, wish)
+            card = _card(name, source, options)
             found = in_a_process(source, {"kind": "weights", "card": card}, folder)
         load_style(folder)
     fixed = found.get("fixed")
@@ -155,7 +155,7 @@ def _building(name: str) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _copy(source: Path, folder: Path, name: str, wish: Wish) -> None:
+def _copy(source: Path, folder: Path, name: str, options: AddOptions) -> None:
     """The files of a style and of its lite network, and nothing else that may lie there."""
     style = load_style(source)
     for form, target in ((style, folder), (style.lite, folder / LITE)):
@@ -166,32 +166,38 @@ def _copy(source: Path, folder: Path, name: str, wish: Wish) -> None:
         for file in [*files, *([form.preview] if form.preview and form.preview.is_file() else [])]:
             shutil.copyfile(file, target / file.name, follow_symlinks=False)
     facts = tomllib.loads((folder / CARD).read_text(encoding="utf-8"))
-    facts |= {"name": name, "title": wish.title or style.title, "licence": wish.licence or style.licence}
-    facts["working_height"] = wish.height or style.working_height
+    facts |= {
+        "name": name,
+        "title": options.title or style.title,
+        "licence": options.licence or style.licence,
+    }
+    facts["working_height"] = options.height or style.working_height
     (folder / CARD).write_text(to_toml(facts), encoding="utf-8", newline="\n")
 
 
-def _card(name: str, source: Path, wish: Wish) -> dict[str, object]:
+def _card(name: str, source: Path, options: AddOptions) -> dict[str, object]:
     return {
         "name": name,
-        "title": wish.title or source.stem[:100] or name,
+        "title": options.title or source.stem[:100] or name,
         "description": f"Brought in from the file {source.name[:200]}.",
-        "working_height": wish.height or 720,
-        "licence": wish.licence or "not stated",
+        "working_height": options.height or 720,
+        "licence": options.licence or "not stated",
         "attribution": "",
         "recipe": "",
         "guided_filter": FILTER,
     }
 
 
-def _adopt_graph(source: Path, folder: Path, name: str, wish: Wish) -> dict[str, Any]:
+def _adopt_graph(source: Path, folder: Path, name: str, options: AddOptions) -> dict[str, Any]:
     read_graph(source)  # before any runtime sees it
-    found = in_a_process(source, {"kind": "graph", "bgr": wish.bgr, "values": wish.values}, folder / GRAPH)
-    if not wish.height and found["fixed"]:
-        wish = Wish(wish.name, wish.title, wish.licence, max(256, min(found["fixed"])))
+    found = in_a_process(
+        source, {"kind": "graph", "bgr": options.bgr, "values": options.values}, folder / GRAPH
+    )
+    if not options.height and found["fixed"]:
+        options = AddOptions(options.name, options.title, options.licence, max(256, min(found["fixed"])))
     facts = {
         "format": FORMAT,
-        **_card(name, source, wish),
+        **_card(name, source, options),
         "generator": GRAPH_ALONE,
         "parameters": found["parameters"],
         "size_multiple": found["size_multiple"],

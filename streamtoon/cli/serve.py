@@ -26,7 +26,7 @@ from streamtoon.cli.common import (
 from streamtoon.errors import StreamtoonError
 
 if TYPE_CHECKING:
-    from streamtoon.serve.door import Door
+    from streamtoon.serve.access import Access
 
 PAGE_PANEL = "The page"
 LIMIT_PANEL = "Limits"
@@ -144,7 +144,7 @@ def serve(
     if stun is not None and not _is_host_and_port(stun):
         raise typer.BadParameter(f"--stun is {stun!r}, expected HOST:PORT, such as stun.example.org:3478")
     from engines.style import DEFAULT_STYLE
-    from streamtoon.serve.door import Door
+    from streamtoon.serve.access import Access
     from streamtoon.serve.server import serve as run
     from streamtoon.serve.server import tls_context
     from streamtoon.serve.settings import Limits, Settings
@@ -158,16 +158,16 @@ def serve(
         stun=stun,
     )
     tls = None if tls_cert is None else tls_context(tls_cert, tls_key)
-    door = Door(host, name or (), encrypted=tls is not None)
+    access = Access(host, name or (), encrypted=tls is not None)
     try:
         asyncio.run(
             run(
                 settings,
-                door,
+                access,
                 host,
                 port,
                 tls=tls,
-                ready=lambda real: _greet(host, real, door, encrypted=tls is not None),
+                ready=lambda real: _greet(host, real, access, encrypted=tls is not None),
             )
         )
     except KeyboardInterrupt:
@@ -194,13 +194,13 @@ def _leave(code: int | str | None) -> None:
         os._exit(code if isinstance(code, int) else 1)
 
 
-def _greet(host: str, port: int, door: Door, *, encrypted: bool) -> None:
+def _greet(host: str, port: int, access: Access, *, encrypted: bool) -> None:
     scheme = "https" if encrypted else "http"
     address = f"{scheme}://{_spoken(host)}:{port}/"
-    if door.token is None:
+    if access.token is None:
         say(f"open {address} in a browser; Ctrl-C ends it")
         return
-    say(f"open {address}?token={door.token} in a browser; Ctrl-C ends it")
+    say(f"open {address}?token={access.token} in a browser; Ctrl-C ends it")
     say("whoever has this address can use the page; every start makes a new token")
     if not encrypted:
         say(

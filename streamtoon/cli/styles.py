@@ -194,10 +194,10 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Make a style of your own of somebody's generator. It is checked and tried before it is kept."""
-    from engines.adopt.style import Wish, add_style
+    from engines.adopt.style import AddOptions, add_style
 
     added = add_style(
-        source, Wish(name, title, licence, height or 0, bgr, "" if values == "auto" else values)
+        source, AddOptions(name, title, licence, height or 0, bgr, "" if values == "auto" else values)
     )
     style = added.style
     if as_json:

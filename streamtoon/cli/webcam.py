@@ -140,7 +140,7 @@ def webcam(
     from streamtoon.live.show import Show
     from streamtoon.live.virtual_camera import VirtualCamera
     from streamtoon.live.window import Window
-    from streamtoon.media.devices import Wish
+    from streamtoon.media.devices import CaptureRequest
     from streamtoon.media.recording import Recording
 
     shows: list[Show] = []
@@ -148,7 +148,7 @@ def webcam(
         window = None if no_window else Window(lambda pts, at: shows[0].shown(pts, at))
         if window is not None:
             stack.callback(window.close)
-        camera = stack.enter_context(Camera(device, Wish(wanted, fps), mirror=mirror))
+        camera = stack.enter_context(Camera(device, CaptureRequest(wanted, fps), mirror=mirror))
         info = camera.info
         if window is not None:
             window.open(info.width, info.height)

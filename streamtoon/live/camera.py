@@ -12,7 +12,7 @@ from types import TracebackType
 from engines.picture import Picture
 from streamtoon.errors import InputError
 from streamtoon.media.capture import Capture, as_live, open_capture, turned
-from streamtoon.media.devices import Wish
+from streamtoon.media.devices import CaptureRequest
 from streamtoon.media.orientation import Orientation
 from streamtoon.queues import NewestQueue, StoppedError
 
@@ -34,16 +34,16 @@ class Camera:
     asked for, and ends. Raises InputError where there is no picture to begin with.
     """
 
-    def __init__(self, device: str, wish: Wish, *, mirror: bool = False) -> None:
+    def __init__(self, device: str, request: CaptureRequest, *, mirror: bool = False) -> None:
         self.mirror = mirror
         """Whether left and right are swapped; may be set at any time."""
-        self._device, self._wish = device, wish
+        self._device, self._request = device, request
         self._began = time.monotonic_ns()
         self._latest = -1
         self._queue: NewestQueue[Picture] = NewestQueue()
         self._stopped = threading.Event()
         self._error: BaseException | None = None
-        self._capture: Capture | None = open_capture(device, wish)
+        self._capture: Capture | None = open_capture(device, request)
         self.name = self._capture.name
         self.info = as_live(self._capture.info)
         """Of its pictures, whatever it gives when it comes back."""
@@ -145,7 +145,7 @@ class Camera:
         """The camera when it is back; None once stopped."""
         while not self._stopped.wait(AGAIN):
             try:
-                return open_capture(self._device, self._wish, self.info)
+                return open_capture(self._device, self._request, self.info)
             except InputError:
                 continue
         return None

@@ -15,7 +15,7 @@ from streamtoon.durations import Durations
 from streamtoon.errors import InputError
 from streamtoon.live.camera import Camera
 from streamtoon.live.performer import Performer
-from streamtoon.media.devices import Wish, find_device
+from streamtoon.media.devices import CaptureRequest, find_device
 from streamtoon.media.network import is_address, shown
 from streamtoon.media.network_sink import Coding, LiveOrigin, NetworkSink
 from streamtoon.media.network_source import NetworkSource
@@ -63,7 +63,7 @@ class CameraSource:
         self.warnings: list[str] = []
         self.reconnects = 0
         self.covers: dict[int, bytes] = {}
-        self._camera = Camera(device, Wish())
+        self._camera = Camera(device, CaptureRequest())
         self.info = self._camera.info
 
     @property

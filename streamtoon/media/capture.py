@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from engines.picture import Picture, Plane
 from streamtoon.errors import InputError
 from streamtoon.media.convert import Converter
-from streamtoon.media.devices import Wish, find_device, open_device, reason
+from streamtoon.media.devices import CaptureRequest, find_device, open_device, reason
 from streamtoon.media.opening import OpenedVideo
 from streamtoon.media.orientation import Orientation
 from streamtoon.media.patience import LIMIT, within
@@ -49,7 +49,7 @@ class Capture(Protocol):
         ...
 
 
-def open_capture(device: str, wish: Wish, like: MediaInfo | None = None) -> Capture:
+def open_capture(device: str, request: CaptureRequest, like: MediaInfo | None = None) -> Capture:
     """A camera by number, path or name, a video file in its own time, or FORMAT:NAME of FFmpeg's devices.
 
     `like` is what the same device gave before: pictures come in that size and colour.
@@ -58,12 +58,12 @@ def open_capture(device: str, wish: Wish, like: MediaInfo | None = None) -> Capt
     """
     form, name = find_device(device)
     if form is None:
-        if wish != Wish():
+        if request != CaptureRequest():
             raise InputError(
                 f"{device} is a file, whose size and rate are its own: leave --size and --fps out."
             )
         return _File(name)
-    return within(LIMIT, lambda: _Device(form, name, device, wish, like), _Device.close, device)
+    return within(LIMIT, lambda: _Device(form, name, device, request, like), _Device.close, device)
 
 
 # --- a device --------------------------------------------------------------------------------------
@@ -74,11 +74,13 @@ class _Device:
 
     ends = False
 
-    def __init__(self, form: str, name: str, shown: str, wish: Wish, like: MediaInfo | None) -> None:
+    def __init__(
+        self, form: str, name: str, shown: str, request: CaptureRequest, like: MediaInfo | None
+    ) -> None:
         self.name = shown
         self._paced = form == "lavfi"  # which makes pictures as fast as they are taken
         self._stopped = threading.Event()
-        self._container = open_device(form, name, shown, wish)
+        self._container = open_device(form, name, shown, request)
         try:
             self._begin(like)
         except BaseException:

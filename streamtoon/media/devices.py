@@ -30,7 +30,7 @@ Options = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class CaptureRequest:
     """What a camera is asked for; None: what is usual."""
 
     size: tuple[int, int] | None = None
@@ -86,10 +86,10 @@ def _here() -> str:
     return f"cameras here: {', '.join(found)}" if found else "no camera is connected"
 
 
-def open_device(form: str, name: str, shown: str, wish: Wish) -> InputContainer:
+def open_device(form: str, name: str, shown: str, request: CaptureRequest) -> InputContainer:
     """The device with the first of the options that it takes. Raises InputError."""
     first: Exception | None = None
-    for options in _tries(form, wish):
+    for options in _tries(form, request):
         try:
             return av.open(name, "r", format=form, options={"fflags": "nobuffer", **options})
         except GIVEN_UP as error:
@@ -103,14 +103,14 @@ def open_device(form: str, name: str, shown: str, wish: Wish) -> InputContainer:
     raise InputError(_why(shown, form, first)) from first
 
 
-def _tries(form: str, wish: Wish) -> list[Options]:
+def _tries(form: str, request: CaptureRequest) -> list[Options]:
     """Options, the best first: few cameras have every size at every rate in every coding."""
     if form == "lavfi":
         return [{}]
     camera = form in CAMERAS.values()
-    width, height = wish.size or (DEFAULT_SIZE if camera else (0, 0))
+    width, height = request.size or (DEFAULT_SIZE if camera else (0, 0))
     size = {"video_size": f"{width}x{height}"} if width else {}
-    rate = {"framerate": f"{wish.rate or DEFAULT_RATE:g}"}
+    rate = {"framerate": f"{request.rate or DEFAULT_RATE:g}"}
     both = {**size, **rate}
     if form != "v4l2":
         return [both, size, rate, {}] if camera else [both]

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -147,6 +151,25 @@ def add_video(
     except ValueError:
         fits = False
     raise OutputError(f"{kind.name} does not take {choice.codec}; {_working(kind)}.")
+
+
+@contextmanager
+def ordinary_priority() -> Iterator[None]:
+    """Takes real-time priority away from every thread again that gets it within this block.
+
+    As root SVT-AV1 gives the highest to its threads, and to the one that opens it: whatever else the machine
+    does, decoding and drawing included, would stand still for it.
+    """
+    if sys.platform != "linux" or os.sched_getscheduler(0) != os.SCHED_OTHER:
+        yield
+        return
+    try:
+        yield
+    finally:
+        for thread in (int(task.name) for task in Path("/proc/self/task").iterdir()):
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                if os.sched_getscheduler(thread) == os.SCHED_FIFO:
+                    os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _resolve(kind: ContainerKind, codec: str | None) -> str:

@@ -33,7 +33,7 @@ GATED: Final = "http,tcp,crypto"
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class InputScheme:
     """How pictures come in by one kind of address."""
 
     protocols: str
@@ -48,25 +48,25 @@ class Way:
 
 
 _TS = ("mpegts",)
-_RTSP = Way(
+_RTSP = InputScheme(
     "tcp,udp,rtp",
     "rtsp",
     ("rtsp", "sdp", "rtp", "mpegts", "asf"),
     # TCP first: it comes through firewalls, and whole.
     options={"rtsp_flags": "prefer_tcp"},
 )
-_HTTP = Way(_WEB, None, (*allowed.FORMATS, "hls"), is_paced=True)
-SOURCES: Final[dict[str, Way]] = {
+_HTTP = InputScheme(_WEB, None, (*allowed.FORMATS, "hls"), is_paced=True)
+SOURCES: Final[dict[str, InputScheme]] = {
     "rtsp": _RTSP,
-    "rtsps": Way("tls,tcp,udp,rtp,srtp", "rtsp", _RTSP.formats, options=_RTSP.options),
-    "rtmp": Way("rtmp,tcp", "flv", ("flv",)),
-    "rtmps": Way("rtmps,tls,tcp", "flv", ("flv",)),
+    "rtsps": InputScheme("tls,tcp,udp,rtp,srtp", "rtsp", _RTSP.formats, options=_RTSP.options),
+    "rtmp": InputScheme("rtmp,tcp", "flv", ("flv",)),
+    "rtmps": InputScheme("rtmps,tls,tcp", "flv", ("flv",)),
     "http": _HTTP,
     "https": _HTTP,
     # Two seconds of 16 Mbit/s may wait in FFmpeg's own thread; what is too much is lost, as UDP may.
-    "udp": Way("udp", "mpegts", _TS, options={"overrun_nonfatal": "1", "fifo_size": "21280"}),
-    "rtp": Way("rtp,udp", "rtp", ("rtp", *_TS)),
-    "srt": Way("srt", "mpegts", _TS),
+    "udp": InputScheme("udp", "mpegts", _TS, options={"overrun_nonfatal": "1", "fifo_size": "21280"}),
+    "rtp": InputScheme("rtp,udp", "rtp", ("rtp", *_TS)),
+    "srt": InputScheme("srt", "mpegts", _TS),
 }
 """By the scheme of an address."""
 _SILENT = (TimeoutError, av.error.ExitError, HangingError)
@@ -146,7 +146,7 @@ def _shown(parts: SplitResult) -> str:
     return f"{parts.scheme}://{place}{path}{'?' if query else ''}{query}"
 
 
-def source_address(text: str, *, insecure: bool = False) -> tuple[Address, Way]:
+def source_address(text: str, *, insecure: bool = False) -> tuple[Address, InputScheme]:
     """Where pictures come from. Raises InputError for an address that is not understood."""
     try:
         address = parse(text, insecure=insecure)

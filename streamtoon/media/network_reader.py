@@ -19,7 +19,7 @@ from av.stream import Stream
 from streamtoon.errors import InputError
 from streamtoon.media import network_tls
 from streamtoon.media.decode import VideoDecoder
-from streamtoon.media.network import GATED, PATIENCE, Address, BackOff, Way, input_error
+from streamtoon.media.network import GATED, PATIENCE, Address, BackOff, InputScheme, input_error
 from streamtoon.media.network_gate import Gate
 from streamtoon.media.opening import MAX_PIXELS, OpenedVideo, main_video, open_video
 
@@ -76,7 +76,7 @@ class Lost:
 Event = Connection | Arrived | Lost
 
 
-def connect(address: Address, way: Way, latency: float, gate: Gate | None) -> Connection:
+def connect(address: Address, way: InputScheme, latency: float, gate: Gate | None) -> Connection:
     """`gate`: what HTTPS goes through. Raises InputError within twice PATIENCE."""
     options = {
         "max_pixels": str(MAX_PIXELS),

@@ -33,7 +33,7 @@ _MICROSECONDS = str(round(STALL * 1e6))
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class OutputScheme:
     """How pictures go out by one kind of address."""
 
     kind: ContainerKind
@@ -62,16 +62,16 @@ _WHIP = _kind("whip", "WHIP", ("h264", "opus"), "libopus", channels=2)
 _TS = _kind("mpegts", "MPEG transport stream", MPEG_TS)
 _RTP = _kind("rtp_mpegts", "RTP", MPEG_TS)
 _HLS = _kind("hls", "HLS", "h264 hevc aac mp3 ac3 eac3".split())
-TARGETS: Final[dict[str, Line]] = {
-    "rtmp": Line(_RTMP, {"rw_timeout": _MICROSECONDS, "protocol_whitelist": "rtmp,tcp"}),
-    "rtmps": Line(_RTMP, {"rw_timeout": _MICROSECONDS, "protocol_whitelist": "rtmps,tls,tcp"}),
-    "rtsp": Line(_RTSP, {"rtsp_transport": "tcp", "timeout": _MICROSECONDS}),
-    "rtsps": Line(_RTSP, {"rtsp_transport": "tcp", "timeout": _MICROSECONDS}),
-    "http": Line(_WHIP, {"handshake_timeout": str(round(STALL * 1000))}),
-    "https": Line(_WHIP, {"handshake_timeout": str(round(STALL * 1000))}),
-    "udp": Line(_TS, {"protocol_whitelist": "udp"}),
-    "rtp": Line(_RTP),
-    "srt": Line(_TS, {"protocol_whitelist": "srt"}),
+TARGETS: Final[dict[str, OutputScheme]] = {
+    "rtmp": OutputScheme(_RTMP, {"rw_timeout": _MICROSECONDS, "protocol_whitelist": "rtmp,tcp"}),
+    "rtmps": OutputScheme(_RTMP, {"rw_timeout": _MICROSECONDS, "protocol_whitelist": "rtmps,tls,tcp"}),
+    "rtsp": OutputScheme(_RTSP, {"rtsp_transport": "tcp", "timeout": _MICROSECONDS}),
+    "rtsps": OutputScheme(_RTSP, {"rtsp_transport": "tcp", "timeout": _MICROSECONDS}),
+    "http": OutputScheme(_WHIP, {"handshake_timeout": str(round(STALL * 1000))}),
+    "https": OutputScheme(_WHIP, {"handshake_timeout": str(round(STALL * 1000))}),
+    "udp": OutputScheme(_TS, {"protocol_whitelist": "udp"}),
+    "rtp": OutputScheme(_RTP),
+    "srt": OutputScheme(_TS, {"protocol_whitelist": "srt"}),
 }
 """By the scheme of an address; HTTP is WHIP."""
 

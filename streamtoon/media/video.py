@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from engines.picture import Picture, Plane
 from streamtoon.errors import OutputError
 from streamtoon.media.containers import ContainerKind
-from streamtoon.media.encoders import EncoderChoice, add_video
+from streamtoon.media.encoders import EncoderChoice, add_video, ordinary_priority
 from streamtoon.media.orientation import Orientation
 from streamtoon.media.palette import Palette
 from streamtoon.media.probe import MediaInfo
@@ -188,7 +188,8 @@ class VideoEncoder:
         if self._choice.name == "mpeg4":
             context.qscale, context.global_quality = True, _MPEG4_QUALITY
         try:
-            context.open()
+            with ordinary_priority():
+                context.open()
         except (av.FFmpegError, ValueError) as error:
             reason = str(getattr(error, "strerror", None) or error).lower()
             raise OutputError(f"The encoder {self._choice.name} does not open here: {reason}.") from error

@@ -24,7 +24,7 @@ log = logging.getLogger("streamtoon.serve")
 
 
 @dataclass(slots=True)
-class Wish:
+class Look:
     """What a visitor wants to see; may change at any time."""
 
     style: str
@@ -49,9 +49,9 @@ class Ends:
 class Drawing:
     """Begins with the first picture that is put in."""
 
-    def __init__(self, engine: dict[str, str], stabilize: float, wish: Wish, ends: Ends) -> None:
+    def __init__(self, engine: dict[str, str], stabilize: float, look: Look, ends: Ends) -> None:
         self._settings: dict[str, Any] = {**engine, "stabilize": stabilize, "rate": RATE}
-        self._wish, self._ends = wish, ends
+        self._look, self._ends = look, ends
         self._arrived = NewestQueue[Picture]()
         self._began = time.monotonic_ns()
         self._performer: Performer | None = None
@@ -71,11 +71,11 @@ class Drawing:
         """From the next picture on, or, for a style, from when it is open."""
         performer = self._performer
         if strength is not None:
-            self._wish.strength = strength
+            self._look.strength = strength
             if performer is not None:
                 performer.strength = strength
-        if style is not None and style != self._wish.style:
-            self._wish.style = style
+        if style is not None and style != self._look.style:
+            self._look.style = style
             if performer is not None:
                 performer.choose(style)
 
@@ -105,16 +105,16 @@ class Drawing:
         first = next(pictures, None)
         if first is None:
             return
-        wish = self._wish
-        style, strength = wish.style, wish.strength
+        look = self._look
+        style, strength = look.style, look.strength
         with Performer(
             style, width=first.width, height=first.height, strength=strength, **self._settings
         ) as performer:
             self._performer = performer
-            if wish.strength != strength:  # while it was being opened
-                performer.strength = wish.strength
-            if wish.style != style:
-                performer.choose(wish.style)
+            if look.strength != strength:  # while it was being opened
+                performer.strength = look.strength
+            if look.style != style:
+                performer.choose(look.style)
             del first
             run(
                 pictures,

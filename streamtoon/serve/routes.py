@@ -10,13 +10,13 @@ from aiohttp import web
 
 from streamtoon import __version__
 from streamtoon.errors import InputError, StreamtoonError
-from streamtoon.serve.door import Door
-from streamtoon.serve.drawing import Wish
+from streamtoon.serve.access import Access
+from streamtoon.serve.drawing import Look
 from streamtoon.serve.gallery import Gallery
 from streamtoon.serve.metrics import CONTENT_TYPE
-from streamtoon.serve.rooms import BusyError, Rooms, Visitor
 from streamtoon.serve.settings import is_share
-from streamtoon.serve.upload import Order, clean_name
+from streamtoon.serve.upload import UploadRequest, clean_name
+from streamtoon.serve.visitors import BusyError, Visitor, Visitors
 
 LARGEST_BODY = 65536
 """Bytes of an offer; files are read piece by piece and have their own limit."""
@@ -26,16 +26,16 @@ _PAGE = files("streamtoon.serve") / "page"
 
 
 class Routes:
-    """On one server's rooms."""
+    """On one server's visitors."""
 
-    def __init__(self, rooms: Rooms, door: Door) -> None:
-        self._rooms, self._door = rooms, door
-        self._gallery = Gallery(rooms.styles, rooms.settings.engine)
+    def __init__(self, visitors: Visitors, access: Access) -> None:
+        self._visitors, self._access = visitors, access
+        self._gallery = Gallery(visitors.styles, visitors.settings.engine)
 
     def app(self) -> web.Application:
         """The application."""
-        app = web.Application(middlewares=[self._door.middleware(), _told], client_max_size=LARGEST_BODY)
-        app.on_response_prepare.append(self._door.add_headers)
+        app = web.Application(middlewares=[self._access.middleware(), _told], client_max_size=LARGEST_BODY)
+        app.on_response_prepare.append(self._access.add_headers)
         route = app.router
         route.add_get("/", self.page)
         route.add_get("/{name:[a-z]+}.{kind:css|js|svg|jpg}", self.part)
@@ -70,14 +70,14 @@ class Routes:
 
     async def facts(self, _: web.Request) -> web.Response:
         """What the page has to know."""
-        settings = self._rooms.settings
+        settings = self._visitors.settings
         limits = settings.limits
         return web.json_response(
             {
                 "version": __version__,
                 "styles": [
                     {"name": name, "title": style.title, "description": style.description}
-                    for name, style in self._rooms.cards.items()
+                    for name, style in self._visitors.cards.items()
                 ],
                 "strength": settings.strength,
                 "upload": limits.upload,
@@ -89,7 +89,7 @@ class Routes:
     async def thumbnail(self, request: web.Request) -> web.Response:
         """What a style looks like."""
         name = request.match_info["name"]
-        if name not in self._rooms.styles:
+        if name not in self._visitors.styles:
             raise web.HTTPNotFound(text="There is no such style here.")
         return web.Response(body=await self._gallery.thumbnail(name), content_type="image/webp")
 
@@ -99,14 +99,14 @@ class Routes:
 
     async def metrics(self, _: web.Request) -> web.Response:
         """What it counts, for Prometheus."""
-        text = self._rooms.metrics.text(self._rooms.gauges())
+        text = self._visitors.metrics.text(self._visitors.gauges())
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
     # --- a visitor -------------------------------------------------------------------------------
 
     async def enter(self, _: web.Request) -> web.Response:
         """A page was opened."""
-        return web.json_response({"id": self._rooms.enter().id})
+        return web.json_response({"id": self._visitors.enter().id})
 
     async def state(self, request: web.Request) -> web.Response:
         """How it stands with a visitor's things; the page asks now and then, and is thereby known to live."""
@@ -118,8 +118,8 @@ class Routes:
         offer = asked.get("sdp")
         if not isinstance(offer, str):
             raise InputError("An offer has a text named sdp.")
-        wish = Wish(self._style(asked.get("style")), self._strength(asked.get("strength")))
-        return web.json_response({"sdp": await self._rooms.answer(visitor, offer, wish)})
+        look = Look(self._style(asked.get("style")), self._strength(asked.get("strength")))
+        return web.json_response({"sdp": await self._visitors.answer(visitor, offer, look)})
 
     async def stop(self, request: web.Request) -> web.Response:
         """Ends the live session."""
@@ -137,7 +137,7 @@ class Routes:
             strength = float(query["strength"]) if "strength" in query else None
         except ValueError as error:
             raise InputError("strength is a number from 0 to 1.") from error
-        order = Order(
+        wanted = UploadRequest(
             clean_name(query.get("name", "")),
             self._style(query.get("style")),
             self._strength(strength),
@@ -145,7 +145,7 @@ class Routes:
         )
         chunks = request.content.iter_chunked(CHUNK)
         try:
-            await self._rooms.receive(visitor, order, aiter(chunks), request.content_length)
+            await self._visitors.receive(visitor, wanted, aiter(chunks), request.content_length)
         except (web.RequestPayloadError, ConnectionError) as error:
             raise InputError("The file did not come whole; send it again.") from error
         return _state(visitor, status=202)
@@ -153,12 +153,12 @@ class Routes:
     async def discard(self, request: web.Request) -> web.Response:
         """Cancels a file's job, or takes away what came of it."""
         visitor = self._visitor(request)
-        self._rooms.discard(visitor)
+        self._visitors.discard(visitor)
         return _state(visitor)
 
     async def leave(self, request: web.Request) -> web.Response:
         """A page was closed."""
-        self._rooms.leave(self._visitor(request))
+        self._visitors.leave(self._visitor(request))
         return web.Response()
 
     async def result(self, request: web.Request) -> web.StreamResponse:
@@ -166,16 +166,16 @@ class Routes:
         upload = self._visitor(request).upload
         if upload is None or upload.state != "done":
             raise web.HTTPNotFound(text="There is no finished file.")
-        return web.FileResponse(upload.result, headers={"Content-Disposition": upload.order.disposition})
+        return web.FileResponse(upload.result, headers={"Content-Disposition": upload.request.disposition})
 
     def _visitor(self, request: web.Request) -> Visitor:
-        visitor = self._rooms.find(request.match_info["id"])
+        visitor = self._visitors.find(request.match_info["id"])
         if visitor is None:
             raise web.HTTPGone(text="The server has forgotten this page; load it again.")
         return visitor
 
     def _style(self, name: Any) -> str:
-        styles = self._rooms.styles
+        styles = self._visitors.styles
         if name is None:
             return next(iter(styles.values()))
         if not isinstance(name, str) or name not in styles:
@@ -184,7 +184,7 @@ class Routes:
 
     def _strength(self, value: Any) -> float:
         if value is None:
-            return self._rooms.settings.strength
+            return self._visitors.settings.strength
         if not is_share(value):
             raise InputError("strength is a number from 0 to 1.")
         return float(value)

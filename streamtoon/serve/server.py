@@ -13,10 +13,10 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from streamtoon.errors import InputError, OutputError
-from streamtoon.serve.door import Door
-from streamtoon.serve.rooms import Rooms
+from streamtoon.serve.access import Access
 from streamtoon.serve.routes import Routes
 from streamtoon.serve.settings import Settings
+from streamtoon.serve.visitors import Visitors
 
 GOODBYE = 0.5
 """Seconds that calls in progress may take when the server ends: files among them end with it."""
@@ -24,7 +24,7 @@ GOODBYE = 0.5
 
 async def serve(
     settings: Settings,
-    door: Door,
+    access: Access,
     host: str,
     port: int,
     *,
@@ -35,7 +35,7 @@ async def serve(
 
     Raises StyleError for a style, OutputError where it cannot listen.
     """
-    async with opened(settings, door) as (_, runner):
+    async with opened(settings, access) as (_, runner):
         try:
             await web.TCPSite(runner, host, port, ssl_context=tls).start()
         except OSError as error:
@@ -47,27 +47,29 @@ async def serve(
 
 
 @asynccontextmanager
-async def opened(settings: Settings, door: Door) -> AsyncIterator[tuple[Rooms, web.AppRunner]]:
+async def opened(settings: Settings, access: Access) -> AsyncIterator[tuple[Visitors, web.AppRunner]]:
     """A server that listens nowhere yet. Whatever ends it, it answers nobody any more, and leaves nothing."""
-    rooms = Rooms(settings)
+    visitors = Visitors(settings)
     try:
-        runner = _runner(rooms, door)
-        sweeper = asyncio.create_task(rooms.sweep())
+        runner = _runner(visitors, access)
+        sweeper = asyncio.create_task(visitors.sweep())
         try:
             await runner.setup()
-            yield rooms, runner
+            yield visitors, runner
         finally:
             sweeper.cancel()
             await runner.cleanup()  # first: nobody begins anything while the rest is ended
     finally:
-        await rooms.close()
+        await visitors.close()
 
 
-def _runner(rooms: Rooms, door: Door) -> web.AppRunner:
+def _runner(visitors: Visitors, access: Access) -> web.AppRunner:
     """Of the page and its calls. Requests that are none are answered, and not logged."""
     log = logging.getLogger("streamtoon.serve.http")
     log.addFilter(_is_ours)
-    return web.AppRunner(Routes(rooms, door).app(), access_log=None, logger=log, shutdown_timeout=GOODBYE)
+    return web.AppRunner(
+        Routes(visitors, access).app(), access_log=None, logger=log, shutdown_timeout=GOODBYE
+    )
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

@@ -23,7 +23,7 @@ from aiortc.mediastreams import MediaStreamError
 from engines.picture import Picture
 from streamtoon.errors import InputError
 from streamtoon.media.webrtc import frame_of, picture_of
-from streamtoon.serve.drawing import Drawing, Ends, Wish
+from streamtoon.serve.drawing import Drawing, Ends, Look
 from streamtoon.serve.metrics import Metrics
 from streamtoon.serve.settings import Settings, is_share
 
@@ -83,7 +83,7 @@ class Session:
         self,
         settings: Settings,
         styles: dict[str, str],
-        wish: Wish,
+        look: Look,
         metrics: Metrics,
         on_end: Callable[[str | None], object],
     ) -> None:
@@ -104,7 +104,7 @@ class Session:
         self._drawing = Drawing(
             settings.engine,
             settings.stabilize,
-            wish,
+            look,
             Ends(
                 show=self._from_thread(self._track.show),
                 tell=self._from_thread(self._tell),
@@ -189,7 +189,7 @@ class Session:
     def _on_message(self, message: str | bytes) -> None:
         self._heard += 1
         try:
-            style, strength = read_wish(message, self._styles)
+            style, strength = read_look(message, self._styles)
         except InputError as error:
             self._send({"error": str(error)})
             return
@@ -244,7 +244,7 @@ class Session:
         return later
 
 
-def read_wish(message: str | bytes, styles: dict[str, str]) -> tuple[str | None, float | None]:
+def read_look(message: str | bytes, styles: dict[str, str]) -> tuple[str | None, float | None]:
     """A page's message: a style and a strength, each None where it does not say. Raises InputError."""
     try:
         if len(message) > LONGEST_MESSAGE or not isinstance(message, str):

@@ -43,7 +43,7 @@ _LINE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class UploadRequest:
     """How a file shall be drawn."""
 
     name: str
@@ -76,21 +76,21 @@ class Upload:
     """A file in `folder`, which is its own."""
 
     def __init__(
-        self, folder: Path, order: Order, limits: Limits, engine: dict[str, str], disk: Disk
+        self, folder: Path, request: UploadRequest, limits: Limits, engine: dict[str, str], disk: Disk
     ) -> None:
-        self.order, self.folder = order, folder
+        self.request, self.folder = request, folder
         self.state: State = "receiving"
         self._limits, self._engine, self._disk, self._room = limits, engine, disk, 0
         self._removed = False
-        self._source = folder / f"upload{order.suffix}"
-        self.result = folder / f"cartoon{Path(order.result).suffix}"
+        self._source = folder / f"upload{request.suffix}"
+        self.result = folder / f"cartoon{Path(request.result).suffix}"
         """Where it lies once it is done."""
         self._process: asyncio.subprocess.Process | None = None
         self._facts: dict[str, Any] = {}
 
     def as_dict(self) -> dict[str, Any]:
         """For the page."""
-        return {"state": self.state, "name": self.order.result, **self._facts}
+        return {"state": self.state, "name": self.request.result, **self._facts}
 
     async def receive(self, chunks: AsyncIterator[bytes], expected: int | None) -> int:
         """Writes what is sent; bytes of it. Raises InputError and OutputError."""
@@ -163,7 +163,7 @@ class Upload:
             "room": self._room,
             "engine": {key: value for key, value in self._engine.items() if key != "backend"}
             | {"engine": self._engine.get("backend", "auto")},
-            **asdict(self.order),
+            **asdict(self.request),
         }
         with tempfile.TemporaryFile(dir=self.folder) as errors:
             self._process = await asyncio.create_subprocess_exec(

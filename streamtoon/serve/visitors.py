@@ -12,11 +12,11 @@ from pathlib import Path
 
 from streamtoon.errors import InputError, StreamtoonError
 from streamtoon.serve.disk import Disk
-from streamtoon.serve.drawing import Wish
+from streamtoon.serve.drawing import Look
 from streamtoon.serve.metrics import Metrics
 from streamtoon.serve.session import Session
 from streamtoon.serve.settings import Settings
-from streamtoon.serve.upload import Order, Upload
+from streamtoon.serve.upload import Upload, UploadRequest
 
 SILENCE = 900.0
 """Seconds without a word after which a visitor has left: long enough for a locked phone."""
@@ -45,7 +45,7 @@ class Visitor:
         self.job: asyncio.Task[None] | None = None
 
 
-class Rooms:
+class Visitors:
     """For one server. `close` ends everything and leaves no file behind."""
 
     def __init__(self, settings: Settings) -> None:
@@ -124,7 +124,7 @@ class Rooms:
 
     # --- live ------------------------------------------------------------------------------------
 
-    async def answer(self, visitor: Visitor, offer: str, wish: Wish) -> str:
+    async def answer(self, visitor: Visitor, offer: str, look: Look) -> str:
         """Begins a live session in place of the one before. Raises BusyError and InputError."""
         while visitor.session is not None:  # the next one may have begun meanwhile
             await asyncio.shield(visitor.session.end())
@@ -139,7 +139,7 @@ class Rooms:
             if visitor.session is session:
                 visitor.session = None
 
-        session = Session(self.settings, self.styles, wish, self.metrics, ended)
+        session = Session(self.settings, self.styles, look, self.metrics, ended)
         visitor.session, visitor.said = session, None
         try:
             answer = await session.answer(offer)
@@ -152,7 +152,7 @@ class Rooms:
     # --- files -----------------------------------------------------------------------------------
 
     async def receive(
-        self, visitor: Visitor, order: Order, chunks: AsyncIterator[bytes], expected: int | None
+        self, visitor: Visitor, request: UploadRequest, chunks: AsyncIterator[bytes], expected: int | None
     ) -> Upload:
         """Takes a visitor's file in place of the one before, and begins to draw it.
 
@@ -164,7 +164,7 @@ class Rooms:
         self._take()
         self._uploads += 1
         folder = self._folder / str(self._uploads)
-        upload = Upload(folder, order, self.settings.limits, self.settings.engine, self._disk)
+        upload = Upload(folder, request, self.settings.limits, self.settings.engine, self._disk)
         visitor.upload = upload
         visitor.job = asyncio.current_task()
         try:

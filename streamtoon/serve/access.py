@@ -31,7 +31,7 @@ BODIES = ("application/json", "application/octet-stream")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Door:
+class Access:
     """Of a server that is bound to `host`, and known under `names` too.
 
     Whoever is not on this machine needs the `token`: once in the page's address, then as a cookie, or, for
