@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from x_display import LIMIT, opencv_with_windows, until, x_server
+from x_display import LIMIT, opencv_with_windows, screenshot, until, x_server
 
 from engines.picture import Picture
 from streamtoon import children
@@ -101,3 +103,35 @@ def test_closing_does_not_wait_for_a_viewer_that_hangs(monkeypatch: pytest.Monke
     closes.join(LIMIT)
     assert not closes.is_alive()
     assert window._process.poll() == -signal.SIGKILL
+
+
+def test_a_display_that_halts_now_and_then_still_shows_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window on it was black for ever one time in six: see the viewer's first lines."""
+    dice = random.Random(0)
+    halts = threading.Event()
+    with x_server((800, 600)) as (number, server):
+
+        def halt() -> None:
+            while not halts.wait(dice.uniform(0.01, 0.2)):
+                server.send_signal(signal.SIGSTOP)
+                time.sleep(dice.uniform(0.02, 0.4))
+                server.send_signal(signal.SIGCONT)
+
+        monkeypatch.setenv("DISPLAY", f":{number}")
+        monkeypatch.setenv("PYTHONPATH", opencv_with_windows())
+        halting = threading.Thread(target=halt)
+        halting.start()
+        try:
+            for _ in range(12):
+                window = Window(lambda pts, at: None)
+                window.open(WIDTH, HEIGHT)
+
+                def is_seen(window: Window = window) -> bool:
+                    window.show([_picture(0)])
+                    return bool(screenshot(number, (800, 600))[280:320, 380:420].mean() > 100)
+
+                until(is_seen, "the window stays black", seconds=30)
+                window.close()
+        finally:
+            halts.set()
+            halting.join()

@@ -118,9 +118,9 @@ def press_close_button(display: int, window: int) -> None:
     x.XCloseDisplay(connection)
 
 
-def until(condition: Callable[[], object], what: str) -> None:
+def until(condition: Callable[[], object], what: str, seconds: float = LIMIT) -> None:
     """Wait for `condition()` to be true."""
-    end = time.monotonic() + LIMIT
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, what
         time.sleep(0.05)

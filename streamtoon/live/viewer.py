@@ -9,13 +9,22 @@ the pictures' size. Out: lines of JSON. Ends when the input does, wherever that 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any
+
+if sys.platform == "linux":
+    # OpenCV brings libX11-xcb and takes the system's libX11. Where these are of different versions, what Qt
+    # says through the one, that it reads the display's events itself, does not arrive in the other: libX11
+    # takes some away, and a window whose map event is among them stays black. The system's own comes first.
+    with suppress(OSError):
+        ctypes.CDLL("libX11-xcb.so.1", ctypes.RTLD_GLOBAL)
 
 import cv2
 import numpy as np
@@ -26,8 +35,6 @@ from streamtoon.live import overlay
 TITLE = "streamtoon"
 WIDEST = 1280
 """Pixels of a window when it opens."""
-_FIRST, _START = "streamtoon starts", 50
-"""The name of the window that takes Qt's start, and the milliseconds it gets."""
 LOOK = 0.005
 """Seconds between two looks at the keys."""
 
@@ -64,16 +71,10 @@ def main() -> None:
 def _open(width: int, height: int) -> None:
     """A black window for pictures of that size."""
     scale = max(1.0, WIDEST // width) if width < WIDEST else WIDEST / width
-    # Qt may lose the events of a busy start; a window whose map event is among them is never painted.
-    # So the start is another's, of one pixel, and ends before the real one is mapped.
-    cv2.namedWindow(_FIRST, cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL)
-    cv2.resizeWindow(_FIRST, 1, 1)
-    cv2.waitKey(_START)
     cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
     cv2.resizeWindow(TITLE, round(width * scale), round(height * scale))
     cv2.imshow(TITLE, np.zeros((height, width, 3), np.uint8))
     cv2.waitKey(1)
-    cv2.destroyWindow(_FIRST)
 
 
 class _Screen:
