@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+BAND = 40
+"""Rows of lines that are applied at a time: what they are enlarged to, and multiplied, stays in the cache."""
 
 
 class Scratch:
@@ -161,13 +163,32 @@ def apply_coefficients(a: Floats, b: Floats, guide: Bytes, scratch: Scratch | No
     array of its own, never a scratch.
     """
     scratch = scratch or Scratch()
-    line = scratch.take("line", guide.shape)
-    if a.shape == guide.shape:
-        cv2.multiply(a, guide, line, dtype=cv2.CV_32F)
-    else:
-        height, width = guide.shape
-        constant = scratch.take("constant", guide.shape)
-        cv2.resize(a, (width, height), line, interpolation=cv2.INTER_LINEAR)
-        b = np.asarray(cv2.resize(b, (width, height), constant, interpolation=cv2.INTER_LINEAR), np.float32)
-        cv2.multiply(line, guide, line, dtype=cv2.CV_32F)
-    return np.asarray(cv2.add(line, b, dtype=cv2.CV_8U), np.uint8)
+    height, width = guide.shape
+    factor = 2 if guide.shape == (2 * a.shape[0], 2 * a.shape[1]) else 1
+    if factor == 1 and a.shape != guide.shape:
+        a, b = _enlarged((a, b), width, height, ("a_whole", "b_whole"), scratch)
+    rows, beside = a.shape[0], factor - 1  # a row that is enlarged takes from those beside it
+    out = np.empty(guide.shape, np.uint8)
+    for top in range(0, rows, BAND):
+        bottom = min(top + BAND, rows)
+        first, last = max(0, top - beside), min(rows, bottom + beside)
+        lines = a[first:last], b[first:last]
+        if factor == 2:
+            lines = _enlarged(lines, width, 2 * (last - first), ("a_band", "b_band"), scratch)
+        band = slice(factor * (top - first), factor * (bottom - first))
+        here = slice(factor * top, factor * bottom)
+        product = scratch.take("product", (factor * BAND, width))[: here.stop - here.start]
+        cv2.multiply(lines[0][band], guide[here], product, dtype=cv2.CV_32F)
+        cv2.add(product, lines[1][band], out[here], dtype=cv2.CV_8U)
+    return out
+
+
+def _enlarged(
+    lines: tuple[Floats, Floats], width: int, height: int, names: tuple[str, str], scratch: Scratch
+) -> tuple[Floats, Floats]:
+    most = max(height, 2 * (BAND + 2))  # bands differ by the rows beside them, and share what they are put in
+    a, b = (
+        np.asarray(cv2.resize(each, (width, height), scratch.take(name, (most, width))[:height]), np.float32)
+        for each, name in zip(lines, names, strict=True)
+    )
+    return a, b

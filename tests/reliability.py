@@ -81,6 +81,21 @@ nothing is written. Where a row has several files, their number stands in bracke
 
 TAIL = """
 
+## Killed, and full disks
+
+`python tests/killed_job.py kill 200` ends jobs of 300 pictures with kill -9 at random moments, runs the same
+line again and compares with a run that nobody disturbed: 200 of 200 were killed at work (3 in the first
+part, 138 in a later one, 35 while the parts were joined, 24 after that), and all 200 results are equal.
+`python tests/killed_job.py fill 50` lets a small disk become full instead: 50 of 50 ended with one sentence,
+went on when there was room, and are equal.
+
+## Live
+
+An hour of `streamtoon stream` from UDP at 640x360 and 25 pictures a second into Matroska (`fast`, two cores
+with other work on them, so that 9 % of the pictures were dropped): of 3442 flashes that were drawn each is
+0.0 ms from its beep in the median and 22 at most, in the last ten minutes as in the first. Memory went from
+237.8 MB after a quarter of an hour to 238.1 at the end, with 18 threads and 5 open files throughout.
+
 ## Long runs
 
 `python tests/soak.py` converts an hour of video and fails where memory, open files or threads grow, or
@@ -88,15 +103,12 @@ where sound and pictures do not end with those of the source; the bounds stand a
 pictures go to the disk one by one, so that memory does not depend on how large a part is.
 
 An hour of 25 pictures a second at 192x108 with AAC sound, in MP4 (style `comic`, `lite`, two busy cores):
-between the first part that is kept and the last, without the first fifth, memory grew by 1.3 MB for each
-hour of video in one run and by 3.1 in another, at 227 to 229 MB. 1.1 of it is ours: the account of the time
-that each picture takes has 12 bytes a picture (tracemalloc sees nothing else that grows), and needs more
-for a moment at the end, when it is summed up. Reading adds nothing: PyAV alone, demultiplexing or decoding
-the same file, stays where it was after the first pictures, for the table of all packets is there from the
-opening on. The rest is not accounted for, and differs between runs. Open files are 6 throughout, threads
-7 at most, and 3 when the source has come to its end.
+between the first part that is kept and the last, without the first fifth, memory grew from 232.3 to 233.0
+MB, 1.2 for each hour of video. Open files are 6 or 7, threads 10 to 14, and sound and pictures end where
+those of the source do. Reading adds nothing: PyAV alone, demultiplexing or decoding the same file, stays
+where it was after the first pictures, for the table of all packets is there from the opening on.
 
-While parts are joined, memory was at 275 to 277 MB at most, 43 to 45 more. PyAV alone, copying that file
+While parts are joined, memory was at 280 MB at most, 47 more. PyAV alone, copying that file
 into another while it has it open once before, takes 40 MB more with the index in front: 17 to 22 for
 opening it a second time (258,843 packets), 12 for writing, and the rest for moving the index at the end.
 """

@@ -199,8 +199,8 @@ def _is_installed(package: str) -> bool:
 
 def _load(backend: Backend) -> ModuleType:
     if missing := _missing(backend):
-        packages = " and ".join(missing)
-        raise EngineError(f"{backend.name} needs {packages}, not installed here: {backend.install}")
+        packages = ("packages " if len(missing) > 1 else "package ") + " and ".join(missing)
+        raise EngineError(f"{backend.name} needs the {packages}, not installed here: {backend.install}")
     try:
         return importlib.import_module(backend.module)
     except (ImportError, OSError) as error:  # OSError: a library that the package needs does not load

@@ -119,9 +119,10 @@ def _encoders(machine: Machine) -> Table:
 
 
 def _advice(machine: Machine) -> list[str]:
-    """How to get what is missing."""
+    """How to get what is missing and this machine could use."""
     missing = [row for row in machine.engines if not row.present]
+    missing = [row for row in missing if row.name != "tensorrt" or machine.gpus]
     if not missing:
-        return ["Every engine is here."]
+        return ["Every engine that this machine can use is here."]
     width = max(len(row.name) for row in missing)
     return ["To add an engine:", *(f"  {row.name:<{width}}  {row.install}" for row in missing)]
