@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -52,6 +55,14 @@ def is_want_of_memory(error: BaseException) -> bool:
             return True
         each = each.__cause__
     return not ours and not has_room()
+
+
+def give_back() -> None:
+    """What hangs together in circles, and what the C library (glibc) keeps for later, goes to the system."""
+    gc.collect()
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def has_room() -> bool:

@@ -18,6 +18,8 @@ from urllib.request import urlopen
 
 ROOT = Path(__file__).parent.parent
 SESSIONS = 8
+AT_REST = 7.0
+"""Seconds after which a server that draws for nobody has given its memory back."""
 
 
 async def client(address: str, seconds: float) -> None:
@@ -93,7 +95,7 @@ def main(seconds: float) -> None:
                 say(f"  client {n}: {counts[half] / max(1, half):.1f} fps, then {after:.1f}")
             while sessions(address):
                 time.sleep(0.1)
-        time.sleep(2)
+            time.sleep(AT_REST)
         say(f"at rest {memory(address):.0f} MB")
     finally:  # else it would outlive whoever ends this
         server.send_signal(signal.SIGINT)

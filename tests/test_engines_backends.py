@@ -184,7 +184,8 @@ def test_what_is_not_here_is_refused(choice: dict[str, str], sentence: str, styl
 
 def test_a_missing_package_names_its_install_line(monkeypatch: pytest.MonkeyPatch, style: Style) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(EngineError, match=r"needs the package onnxruntime.*pip install 'streamtoon\[onnxruntime\]'"):
+    said = r"needs the package onnxruntime.*pip install 'streamtoon\[onnxruntime\]'"
+    with pytest.raises(EngineError, match=said):
         open_runner(style, backend="onnxruntime", device="auto", precision="auto", height=32, width=32)
     row = next(row for row in available() if row.name == "onnxruntime")
     assert not row.present

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from engines.memory import give_back
 from streamtoon.errors import InputError, StreamtoonError
 from streamtoon.serve.disk import Disk
 from streamtoon.serve.drawing import Look
@@ -112,6 +113,11 @@ class Visitors:
                 if visitor.session is None:
                     self.leave(visitor)
 
+    def _tidy(self) -> None:
+        """Where nobody is drawn for: it would keep the others waiting."""
+        if not self._taken:
+            give_back()
+
     async def close(self) -> None:
         """Everything, in about two seconds at most."""
         endings = [v.session.end() for v in self._visitors.values() if v.session is not None]
@@ -138,6 +144,7 @@ class Visitors:
             visitor.said = said
             if visitor.session is session:
                 visitor.session = None
+            asyncio.get_running_loop().call_later(SWEEP, self._tidy)
 
         session = Session(self.settings, self.styles, look, self.metrics, ended)
         visitor.session, visitor.said = session, None
