@@ -118,9 +118,9 @@ with other work on them, so that 9 % of the pictures were dropped): of 3442 flas
 `streamtoon webcam` with its window, half an hour of 640x360 at 25 (`fast`): 220.6 MB after a minute, 220.7 at
 the end; the window's own process 79 and 80; 13 and 6 threads, 6 open files each.
 
-`python tests/serve_load.py 30`: eight WebRTC sessions on one `streamtoon serve` (`lite`), one of them killed. The
-others go on at 15 pictures a second, its place is free after 15.7 s at most, and the server's memory is back
-at 246, 245, 248 and 244 MB after the first to the fourth time.
+`python tests/serve_load.py 30`: eight WebRTC sessions on one `streamtoon serve` (`lite`), one of them killed.
+The others go on at 15 pictures a second, its place is free after 15.7 s at most, and the server's memory is
+back at 246, 245, 248 and 244 MB after the first to the fourth time.
 
 ## Long runs
 
