@@ -19,6 +19,8 @@ WORDS = (
     "can't alloc",
     "cannot allocate",
     "out of memory",
+    "outofmemory",
+    "alloc_failed",
     "resource temporarily unavailable",  # no room for a thread's stack
 )
 """Parts of the messages of OpenVINO, ONNX Runtime, torch, CUDA and the C library, in small letters."""
@@ -53,7 +55,8 @@ def is_want_of_memory(error: BaseException) -> bool:
             return True
         if any(word in str(each).lower() for word in WORDS):
             return True
-        each = each.__cause__
+        # A library may say something else while it handles the want of memory; what we say is meant.
+        each = each.__cause__ or (None if isinstance(each, StreamtoonError) else each.__context__)
     return not ours and not has_room()
 
 

@@ -56,13 +56,17 @@ class OnDevice:
 
     def start(self, picture: Picture, task: PlanesTask, strength: float) -> Callable[[], Planes]:
         """The job that gives the cartoon's planes; the source's may change once this returns."""
+        return self.open(task).start((picture.y, picture.u, picture.v), strength)
+
+    def open(self, task: PlanesTask) -> PlanesRunner:
+        """The runner for such pictures. TensorRT may need minutes for one that is not kept yet."""
         runner = self._runners.pop(task, None)
         if runner is None:
             while len(self._runners) >= KEPT:
                 self._runners.pop(next(iter(self._runners))).close()
             runner = self._backend.open_planes(task)
         self._runners[task] = runner
-        return runner.start((picture.y, picture.u, picture.v), strength)
+        return runner
 
     def close(self) -> None:
         """Waits for what is under way and frees the runners; a second call does nothing."""

@@ -30,6 +30,8 @@ LARGEST: dict[Kind, float] = {"int8": 127.0, "fp8": 448.0}
 """Of the values that 8 bits hold."""
 OPSET = 19
 """From which on the pairs take half precision and fp8."""
+FP8_CHANNELS, FP8_WINDOW = 16, 32
+"""Input channels, at least, and weights of a window, at most, for which TensorRT has kernels in fp8."""
 CLIPPED = 1e-5
 """Share of a tensor's values that may lie beyond its range: a few far out would make all others coarse."""
 
@@ -81,6 +83,9 @@ def quantize(graph: bytes, kind: Kind, ranges: Mapping[str, float]) -> bytes:
             if weights not in ranges:
                 raise EngineError(f"the graph's {weights} was not measured: it is another network's")
             values = numpy_helper.to_array(kept[weights])
+            if kind == "fp8" and (values.shape[1] < FP8_CHANNELS or values[0, 0].size > FP8_WINDOW):
+                nodes.append(node)
+                continue
             if source not in quantized:
                 quantized[source] = _pair(model, nodes, source, ranges[weights], kind, values.dtype)
             node.input[0] = quantized[source]
@@ -162,5 +167,5 @@ def _keep(model: onnx.ModelProto, name: str, values: NDArray[np.generic]) -> Non
         data = values.view(np.uint8).tobytes()
         tensor = helper.make_tensor(name, TensorProto.FLOAT8E4M3FN, values.shape, data, raw=True)
     else:
-        tensor = numpy_helper.from_array(np.ascontiguousarray(values), name)
+        tensor = numpy_helper.from_array(np.asarray(values, order="C"), name)
     model.graph.initializer.append(tensor)

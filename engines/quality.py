@@ -107,8 +107,8 @@ def _verdict(seconds: float, left: float, rate: Fraction) -> str:
     pace = f"{float(rate):.4g} a second"
     if left <= 0:
         return f"and at {pace} everything around it leaves no time for it"
-    held = "which holds" if seconds <= left else "too long even so for"
-    return f"{held} {pace}, where it may take {left * 1000:.0f}"
+    held = "which keeps up with" if seconds <= left else "too slow even so for"
+    return f"{held} {pace} (at most {_cost(left)})"
 
 
 def _seconds_per_picture(runner: Runner, size: WorkingSize) -> float:

@@ -12,8 +12,9 @@ import numpy as np
 
 from engines.backends import BACKENDS
 from engines.backends.base import Precision
-from engines.engine import Engine, open_engine
+from engines.engine import Engine
 from engines.errors import StreamtoonError
+from engines.opening import open_engine
 from engines.picture_files import Image, read_picture
 from engines.style import CARD, Style, load_style
 from eval.pictures import find_pictures

@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 
 from engines.backends import Image, Precision, available
-from engines.engine import Engine, open_engine
+from engines.engine import Engine
 from engines.errors import EngineError, StreamtoonError
 from engines.generators import find
+from engines.opening import open_engine
 from engines.style import Style
 from engines.working_size import WorkingSize
 from eval.results import Cost

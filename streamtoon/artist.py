@@ -66,7 +66,7 @@ class Artist:
             settings = {**settings, **same}
             if like.quality != "custom":  # which is not asked for by name, but by `detail`
                 settings["quality"] = like.quality
-        engine = self._open(info.width, info.height, info.rate, True, settings)
+        engine = self._open(info.width, info.height, info.rate, True, settings, info.colour)
         said = [engine.facts.given_up] if engine.facts.given_up else []
         side = Orientation.of(info.display_matrix).right if self._side_by_side else None
         steady = Stabilizer(self._stabilize) if self._stabilize else None

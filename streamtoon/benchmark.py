@@ -13,8 +13,9 @@ from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
-from engines.engine import Engine, open_engine
+from engines.engine import Engine
 from engines.errors import EngineError, StreamtoonError
+from engines.opening import open_engine
 from engines.picture import Picture
 from engines.style import Style
 from eval.bench.gauges import Gauges

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.engine import Engine, open_engine
-from engines.picture import Picture
+from engines.engine import Engine
+from engines.opening import open_engine
+from engines.picture import Colour, Picture
 from engines.style import DEFAULT_STYLE, load_style
 from streamtoon.pipeline import Progress
 from streamtoon.report import EngineReport, ImageReport, MediaReport, Report, engine_report
@@ -180,13 +181,25 @@ class Cartoonizer:
         return self._open(width, height, rate, throughput, self._settings)
 
     def _open(
-        self, width: int, height: int, rate: Fraction | None, throughput: bool, settings: dict[str, Any]
+        self,
+        width: int,
+        height: int,
+        rate: Fraction | None,
+        throughput: bool,
+        settings: dict[str, Any],
+        colour: Colour | None = None,
     ) -> Engine:
-        asked = (width, height, rate, throughput, settings)
+        asked = (width, height, rate, throughput, settings, colour)
         if self._engine is None or self._opened_for != asked:
             self.close()
             self._engine = open_engine(
-                self._style, width=width, height=height, rate=rate, throughput=throughput, **settings
+                self._style,
+                width=width,
+                height=height,
+                rate=rate,
+                throughput=throughput,
+                colour=colour,
+                **settings,
             )
             self._opened_for = asked
         return self._engine

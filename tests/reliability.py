@@ -69,7 +69,8 @@ def opened() -> Iterator[Cartoonizer]:
 
 HEAD = """# Reliability
 
-Damaged, odd and hostile videos, what is promised for each, and what a run has seen. Written by
+Damaged, odd and hostile videos, what is promised for each, and what a run has seen (pictures of damaged ones
+may be one more or fewer in another run). Written by
 `python tests/reliability.py docs/reliability.md`; the same cases run with the tests, where a broken promise
 fails. The videos are made on the spot by `tests/corpus.py` (a second of small pictures with a tone, unless
 the case says otherwise); the results are read back by an independent reader, never by the tool itself.
@@ -142,6 +143,8 @@ opening it a second time (258,843 packets), 12 for writing, and the rest for mov
 
 def main() -> None:
     """Write the table."""
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit("usage: python tests/reliability.py OUT.md")
     lines = [HEAD]
     group = ""
     with opened() as cartoonizer:

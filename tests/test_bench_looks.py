@@ -19,8 +19,8 @@ from lite_styles import add_lite
 from test_bench import bench, row
 from typer.testing import CliRunner
 
-from engines.engine import open_engine
 from engines.errors import StreamtoonError
+from engines.opening import open_engine
 from engines.picture_files import Image, write_picture
 from engines.style import Style
 from eval.bench import looks

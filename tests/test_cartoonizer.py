@@ -12,7 +12,7 @@ import pytest
 from lavfi_clips import make_clip, read_clip, sound_packets
 
 import streamtoon
-from engines.engine import open_engine
+from engines.opening import open_engine
 from engines.picture import Picture
 from streamtoon import Cartoonizer, EngineError, InputError, OutputError, Progress, StyleError
 from streamtoon.media import Source

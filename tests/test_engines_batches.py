@@ -25,11 +25,11 @@ from planes_pictures import (
     task_for,
 )
 
-from engines import engine as engine_module
+from engines import opening
 from engines.backends.batches import Batches, Pool, device_error, picture_bytes, planes_of
-from engines.engine import open_engine
 from engines.errors import EngineError
 from engines.half import planes_network
+from engines.opening import open_engine
 from engines.picture import Colour
 from engines.planes import PlanesNetwork
 from engines.reuse import Planes
@@ -212,7 +212,7 @@ def test_an_engine_draws_by_it_what_it_draws_on_the_host(
     sources = [sources[0], *sources]  # one is drawn once
     with open_engine("comic", backend="torch", device="cpu", precision="fp32", width=70, height=50) as host:
         wanted = [host(source) for source in sources]
-    monkeypatch.setattr(engine_module, "open_runner", open_cpu)
+    monkeypatch.setattr(opening, "open_runner", open_cpu)
     with open_engine("comic", width=70, height=50, throughput=throughput) as engine:
         assert engine.at_a_time == (6 if throughput else 2)
         with ThreadPoolExecutor(engine.at_a_time) as threads:
@@ -232,7 +232,7 @@ def test_an_engine_draws_by_it_what_it_draws_on_the_host(
 
 def test_sizes_that_change_keep_two_runners(monkeypatch: pytest.MonkeyPatch) -> None:
     runner = CpuPlanesRunner(STYLE, 64, 64, batch=2)
-    monkeypatch.setattr(engine_module, "open_runner", lambda style, **asked: ("torch", runner))
+    monkeypatch.setattr(opening, "open_runner", lambda style, **asked: ("torch", runner))
     with open_engine("comic", width=40, height=30) as engine:
         jobs = []
         for height, width in ((30, 40), (40, 30), (20, 20), (40, 30)):

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from skimage import data
 from skimage.metrics import structural_similarity
 
-from engines import engine as engine_module
-from engines import quality
+from engines import opening, quality
 from engines.backends import Runner
 from engines.colour import rgb_to_yuv, yuv_to_rgb
-from engines.engine import Engine, open_engine
+from engines.engine import Engine
 from engines.errors import EngineError, StyleError
 from engines.guided_filter import apply_coefficients, fast_coefficients, guided_filter
+from engines.opening import open_engine
 from engines.picture import Colour, Picture
 from engines.style import Style, load_style
 from engines.working_size import WorkingSize, working_scale
@@ -68,7 +68,7 @@ def echoes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Echo]]:
         made.append(Echo(asked["height"], asked["width"]))
         return "echo", made[-1]  # type: ignore[return-value]
 
-    monkeypatch.setattr(engine_module, "open_runner", open_echo)
+    monkeypatch.setattr(opening, "open_runner", open_echo)
     yield made
     del made[:]
 

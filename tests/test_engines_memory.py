@@ -21,7 +21,7 @@ JOB = """
 import os, resource, sys
 import numpy as np
 import engines.backends.openvino  # the import alone: what computes is made after the fork
-from engines.engine import open_engine
+from engines.opening import open_engine
 from engines.errors import StreamtoonError
 
 def limit(megabytes):
@@ -114,5 +114,14 @@ def test_every_runtimes_words(error: Exception) -> None:
 
 def test_other_errors_stay_what_they_are() -> None:
     assert not is_want_of_memory(EngineError("no such device"))
+    assert is_want_of_memory(RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"))
+    assert is_want_of_memory(RuntimeError("Error Code 2: OutOfMemory (no further information)"))
     with pytest.raises(ZeroDivisionError), memory_told("a test"):
         raise ZeroDivisionError
+
+
+def test_want_of_memory_is_known_behind_what_a_library_says_while_it_handles_it() -> None:
+    """As torch does at the end of a capture that failed."""
+    error = RuntimeError("operation failed due to a previous error during capture")
+    error.__context__ = RuntimeError("CUDA out of memory")
+    assert is_want_of_memory(error)

@@ -13,10 +13,10 @@ torch = pytest.importorskip("torch")
 from planes_pictures import LIMITED, drawn, extremes, photographs, picture, psnr, task_for  # noqa: E402
 
 from engines.backends.torch import load_network  # noqa: E402
-from engines.engine import open_engine  # noqa: E402
 from engines.generators import GENERATORS, create, find  # noqa: E402
 from engines.half import planes_network  # noqa: E402
 from engines.on_device import filter_eps, filter_radius, planes_task  # noqa: E402
+from engines.opening import open_engine  # noqa: E402
 from engines.picture import Colour  # noqa: E402
 from engines.planes import STATISTICS, Fit, PlanesNetwork, Wide, to_half  # noqa: E402
 from engines.style import load_style  # noqa: E402

@@ -91,8 +91,12 @@ def test_weights_are_within_half_a_step_and_pairs_are_symmetric(
     kept = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     pairs = [node for node in model.graph.node if node.op_type == "DequantizeLinear"]
     weights = [node for node in pairs if node.input[0] in kept]
-    assert len(weights) == len(ranges) - 1, "all but the last"
+    # TensorRT has no kernels in fp8 for few channels and for large windows.
+    small = [name for name in list(ranges)[:-1] if before[name].shape[1] < 16 or before[name][0, 0].size > 32]
+    left = small if kind == "fp8" else []
+    assert len(weights) == len(ranges) - 1 - len(left), "all but the last"
     for node in pairs:
+        assert kept[node.input[1]].shape == kept[node.input[2]].shape, "as ONNX wants it"
         assert not np.any(kept[node.input[2]].astype(np.float32)), "TensorRT knows no other zero"
     for node in weights:
         name = node.input[0].removesuffix(f"_{kind}")

@@ -16,7 +16,8 @@ import pytest
 from skimage import data
 
 from engines.cores import cores
-from engines.engine import Engine, open_engine
+from engines.engine import Engine
+from engines.opening import open_engine
 from engines.picture import Colour, Picture
 from engines.reuse import Drawing, LastPicture, Planes
 from engines.style import Style, load_style

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from engines.backends import load_backend
-from engines.engine import open_engine
 from engines.errors import EngineError
+from engines.opening import open_engine
 from engines.picture import Picture
 from engines.plan_cache import PlanCache
 from engines.style import Style, load_style

@@ -16,9 +16,9 @@ pytest.importorskip("onnx")
 
 from engines.agreement import demand_agreement, psnr, reference  # noqa: E402
 from engines.backends.tensorrt import wanted  # noqa: E402
-from engines.engine import open_engine  # noqa: E402
 from engines.errors import EngineError  # noqa: E402
 from engines.on_device import OnDevice  # noqa: E402
+from engines.opening import open_engine  # noqa: E402
 from engines.photographs import as_planes, photographs  # noqa: E402
 from engines.picture import Colour, Picture  # noqa: E402
 from engines.plan_cache import PlanEntry, PlanKey  # noqa: E402

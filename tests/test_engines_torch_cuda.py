@@ -16,9 +16,9 @@ pytest.importorskip("onnxscript")
 from planes_pictures import drawn, photographs, picture, psnr, task_for  # noqa: E402
 
 from engines.backends import open_runner  # noqa: E402
-from engines.engine import open_engine  # noqa: E402
 from engines.errors import EngineError  # noqa: E402
 from engines.half import planes_network  # noqa: E402
+from engines.opening import open_engine  # noqa: E402
 from engines.picture import Picture  # noqa: E402
 from engines.style import load_style  # noqa: E402
 

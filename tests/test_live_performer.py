@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from x_display import until
 
-from engines.engine import open_engine
+from engines.opening import open_engine
 from engines.picture import Picture
 from engines.stabilize import Stabilizer
 from engines.style import CARD

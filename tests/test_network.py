@@ -163,7 +163,8 @@ def test_failures_of_targets_are_one_sentence(tmp_path: Path) -> None:
     assert target("srt://h:1") == "srt://h:1 cannot be written: the FFmpeg that is at hand here has no srt."
     assert "is not written to: take a file, a playlist (.m3u8), or an address" in target("ftp://h/x")
     assert target("rtmp:///x/secret") == "rtmp:///x/*** is no address: it names no host."
-    assert target(str(tmp_path / "none" / "a.m3u8")) == f"The folder {tmp_path / 'none'} does not exist."
+    none = tmp_path / "none"
+    assert target(str(none / "a.m3u8")) == f"The folder {none} does not exist; make it first."
     assert "has a % in it" in target(str(tmp_path / "50%.m3u8"))
     (tmp_path / "a.m3u8").write_text("")
     assert target(str(tmp_path / "a.m3u8")).endswith("exists already; --overwrite replaces it.")

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from serve_browser import Bytes, apart, find, live, picture, slide, state, until
 
-from engines.engine import open_engine
+from engines.opening import open_engine
 
 webdriver = pytest.importorskip("selenium.webdriver")
 pytest.importorskip("aiortc")

@@ -15,7 +15,7 @@ pytest.importorskip("aiohttp")
 
 from serve_client import Moving, Page, Still, serving, until
 
-from engines.engine import open_engine
+from engines.opening import open_engine
 from streamtoon.serve import session as session_module
 from streamtoon.serve import visitors as rooms_module
 from streamtoon.serve.settings import Limits, Settings

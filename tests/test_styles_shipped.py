@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from engines.colour import rgb_to_yuv
-from engines.engine import open_engine
 from engines.generators import create
+from engines.opening import open_engine
 from engines.picture import Colour, Picture
 from engines.style import Style, available_styles, load_style
 from training.recipe_file import find_recipe, read_recipe

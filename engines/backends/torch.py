@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+from collections.abc import Iterator
 
 import safetensors.torch
 import torch
@@ -13,6 +15,7 @@ from engines.errors import EngineError, StyleError
 from engines.generators import create
 from engines.style import Style
 
+_FLAGS = threading.RLock()
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -22,16 +25,29 @@ def version() -> str:
 
 
 def devices() -> dict[str, Device]:
-    """CUDA first where there is one, then each GPU where there are several, then the CPU."""
+    """CUDA first where there is one, then each of the GPUs by its number, then the CPU."""
     found = {}
     if torch.cuda.is_available():
-        names = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
-        for name in ("cuda", *(names if len(names) > 1 else ())):
+        served = [n for n in range(torch.cuda.device_count()) if _is_served(n)]
+        for name in (*(("cuda",) if 0 in served else ()), *(f"cuda:{n}" for n in served)):
             found[name] = Device(name, ("fp16", "fp32", "bf16"))
     features = torch.cpu.get_capabilities()
     native = bool(features.get("avx512_bf16") or features.get("amx_tile"))
     found["cpu"] = Device("cpu", ("bf16", "fp32") if native else ("fp32", "bf16"))
     return found
+
+
+def _is_served(index: int) -> bool:
+    """Whether this torch has code for GPU `index`: builds leave old ones out, and fail with a kernel."""
+    major, minor = torch.cuda.get_device_capability(index)
+    for each in torch.cuda.get_arch_list():  # such as sm_90, compute_90 and sm_100a
+        kind, _, number = each.partition("_")
+        of, at_least = divmod(int("".join(filter(str.isdigit, number))), 10)
+        if kind == "sm" and of == major and at_least <= minor:
+            return True
+        if kind == "compute" and (of, at_least) <= (major, minor):  # the driver translates it
+            return True
+    return False
 
 
 def open_torch(
@@ -93,11 +109,17 @@ class TorchRunner:
         del self._network
 
 
-def honest_fp32(device: str) -> contextlib.AbstractContextManager[object]:
-    """By default cuDNN's convolutions of fp32 tensors keep ten bits of mantissa (TF32)."""
+@contextlib.contextmanager
+def honest_fp32(device: str) -> Iterator[None]:
+    """By default cuDNN's convolutions of fp32 tensors keep ten bits of mantissa (TF32).
+
+    On a GPU one thread at a time is within such a block: the flags are the whole process's.
+    """
     if not device.startswith("cuda"):
-        return contextlib.nullcontext()
-    flags: contextlib.AbstractContextManager[object] = torch.backends.cudnn.flags(
-        enabled=True, benchmark=True, deterministic=False, allow_tf32=False
-    )
-    return flags
+        yield
+        return
+    with (
+        _FLAGS,
+        torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=False),
+    ):
+        yield

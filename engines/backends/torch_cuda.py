@@ -8,6 +8,7 @@ planes, a batch a few calls into the driver and one event that is waited for, as
 from __future__ import annotations
 
 import copy
+import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from engines.backends.base import Image, PlanesTask, Precision
 from engines.backends.batches import Batches, Pool, device_error, picture_bytes, planes_of
 from engines.backends.torch import TYPES, TorchRunner, honest_fp32, load_network
-from engines.errors import EngineError
+from engines.errors import EngineError, OutOfMemoryError
 from engines.memory import is_want_of_memory, memory_told
 from engines.planes import PlanesNetwork, to_half
 from engines.reuse import Planes
@@ -67,7 +68,7 @@ class CudaRunner(TorchRunner):
 
     def __call__(self, image: Image) -> Image:
         """Height x width x 3 in and out."""
-        with _told(self.device):
+        with device_told(self.device):
             return super().__call__(image)
 
     def open_planes(self, task: PlanesTask) -> CudaPlanes:
@@ -82,14 +83,16 @@ class CudaPlanes:
         self, style: Style, devices: list[str], precision: Precision, task: PlanesTask, throughput: bool
     ) -> None:
         self.device, self.precision = ",".join(devices), precision
-        with memory_told(f"pictures of {task.width}x{task.height} in style {style.name} on {self.device}"):
+        what = f"pictures of {task.width}x{task.height} in style {style.name} on {self.device}"
+        with memory_told(what), device_told(self.device):
             make = self.maker(style, task)
             first = Graph.fastest(make, devices[0], task, self.batches(task, throughput))
             rest = (Graph(make, device, task, first.batch) for device in devices[1:])
             self._graphs = [first, *rest]
             self.batch, self.at_a_time = first.batch, _at_a_time(devices, first.batch)
             # Lent for as long as somebody looks at a picture: on the lanes, before and in an encoder.
-            most = LANES * len(devices) + -(-(self.at_a_time + WAITING) // first.batch)
+            jobs = _at_a_time(devices, BATCHES[-1] if throughput else 1)
+            most = LANES * len(devices) + -(-(jobs + WAITING) // first.batch)
             pool = Pool(first.bytes, most, _pinned)
             lanes = [CudaLane(graph, pool) for _ in range(LANES) for graph in self._graphs]
         self._batches = Batches(lanes, task, self.batch)
@@ -125,6 +128,7 @@ class Graph:
         here = torch.cuda.current_device() if device == "cuda" else int(device.removeprefix("cuda:"))
         self.device = torch.device("cuda", here)
         network = make(self.device, batch)
+        # One capture at a time may be under way in a process, which `honest_fp32` sees to.
         with torch.cuda.device(self.device), torch.inference_mode(), honest_fp32("cuda"):
             self.compute, self.copy_in, self.copy_out = (_stream() for _ in range(3))
             self.source = torch.full((self.bytes,), 128, dtype=torch.uint8, device=self.device)
@@ -147,15 +151,15 @@ class Graph:
         best = cls(make, device, task, batches[0])
         cost = best.seconds() if len(batches) > 1 else 0.0
         for batch in batches[1:]:
+            took = math.inf
             try:
                 larger = cls(make, device, task, batch)
                 took = larger.seconds()
             except RuntimeError as error:
                 if not is_want_of_memory(error):
                     raise
-                torch.cuda.empty_cache()
-                break
             if took > WORTH * cost:
+                torch.cuda.empty_cache()  # here, where no error holds on to the graph that did not fit
                 break
             best, cost = larger, took
         return best
@@ -192,6 +196,9 @@ class CudaLane:
         self._host_source = torch.from_numpy(self.source)
         with torch.cuda.device(graph.device):
             self._source, self._cartoon = (torch.empty_like(graph.source) for _ in range(2))
+            # Whoever had this memory before is done with it.
+            for stream in (graph.copy_in, graph.compute, graph.copy_out):
+                stream.wait_stream(torch.cuda.current_stream())
             self._here, self._drawn = _event(), _event()
             self._done = _event(blocking=True)  # asleep: a spinning thread takes an encoder's core
         self._result: Bytes | None = None
@@ -199,8 +206,8 @@ class CudaLane:
     def launch(self, strength: float) -> None:
         """As `engines.backends.batches.Lane`."""
         graph = self._graph
-        self._result = self._pool.take()
-        with _told(graph.name), torch.cuda.device(graph.device), torch.inference_mode():
+        with device_told(graph.name), torch.cuda.device(graph.device), torch.inference_mode():
+            self._result = self._pool.take()
             with torch.cuda.stream(graph.copy_in):
                 self._source.copy_(self._host_source, non_blocking=True)
                 self._here.record()
@@ -218,7 +225,7 @@ class CudaLane:
 
     def wait(self) -> Bytes:
         """As `engines.backends.batches.Lane`."""
-        with _told(self._graph.name):
+        with device_told(self._graph.name):
             self._done.synchronize()
         assert self._result is not None
         result, self._result = self._result, None
@@ -257,17 +264,23 @@ def _network(generator: nn.Module, task: PlanesTask, device: torch.device, batch
 
 
 def _pinned(size: int) -> Bytes:
-    memory: Tensor = torch.empty(size, dtype=torch.uint8, pin_memory=True)
+    """Ordinary memory where the system pins no more: copies then wait for the device."""
+    try:
+        memory: Tensor = torch.empty(size, dtype=torch.uint8, pin_memory=True)
+    except RuntimeError:
+        return np.empty(size, np.uint8)
     block: Bytes = memory.numpy()
     return block
 
 
 @contextmanager
-def _told(device: str) -> Iterator[None]:
-    """Within this block a GPU that fails is one sentence."""
+def device_told(device: str) -> Iterator[None]:
+    """Within this block a GPU that fails, or whose memory does not suffice, is one sentence."""
     try:
         yield
     except RuntimeError as error:
-        if is_want_of_memory(error) or "cuda" not in str(error).lower():
+        if is_want_of_memory(error):
+            raise OutOfMemoryError(f"{device} has too little memory: close what else uses it") from error
+        if not any(word in str(error).lower() for word in ("cuda", "cudnn", "cublas")):
             raise
         raise device_error(device, error) from error

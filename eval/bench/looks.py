@@ -12,8 +12,8 @@ import numpy as np
 
 from engines.backends import available
 from engines.backends.base import PRECISIONS
-from engines.engine import QUALITIES, open_engine
 from engines.errors import EngineError, StreamtoonError
+from engines.opening import QUALITIES, open_engine
 from engines.picture_files import Image, list_pictures, read_picture
 from engines.style import Style
 from eval.bench.results import Look, Row, Similarity

@@ -77,8 +77,8 @@ def _devices(row: BackendRow) -> str:
 
 def _auto() -> dict[str, Any]:
     """What `auto` takes for a common video in the default style, tried here; why not, where it cannot."""
-    from engines.engine import open_engine
     from engines.errors import StreamtoonError
+    from engines.opening import open_engine
     from engines.style import DEFAULT_STYLE
 
     asked = {"style": DEFAULT_STYLE, "width": WIDTH, "height": HEIGHT, "rate": float(RATE)}

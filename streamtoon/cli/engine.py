@@ -131,6 +131,8 @@ def verify(gpu: GpuOption = 0, as_json: JsonOption = False) -> None:
             rows.append({**_plain(entry), "psnr_now": None, "problem": str(error)})
     if as_json:
         print_json({"engines": rows})
+    elif not rows:
+        say("No engine is kept: there is nothing to verify.", stderr=False)
     for row in [] if as_json else rows:
         told = row["problem"] or f"{row['psnr_now']:.1f} dB, as it should be"
         say(f"{row['file'][:12]}  {_what(row['facts'])}: {told}", stderr=False)

@@ -40,7 +40,7 @@ NETWORK_PANEL = "Network"
 EXAMPLES = """\b
 [bold]Examples[/bold]
 streamtoon stream rtsp://camera.local/live rtmp://127.0.0.1/live/cartoon
-streamtoon stream https://example.org/live.m3u8 www/live.m3u8 --quality fast
+streamtoon stream https://example.org/live.m3u8 live.m3u8 --quality fast
 streamtoon stream film.mp4 udp://192.168.1.20:5000 --loop
 streamtoon stream 0 https://example.org/whip --bitrate 2M
 """
@@ -142,8 +142,8 @@ def stream(
 ) -> None:
     """Draw a stream on its way: its sound goes along, in sync, untouched where DST takes it.
 
-    Pictures that would come late are dropped, none waits. Whichever end is lost is connected to again, by
-    and by less often. Ctrl-C ends well: playlists and files are whole.
+    Pictures that would be late are dropped, never queued. Whichever end is lost is reconnected, at growing
+    intervals. Ctrl-C ends cleanly: playlists and files are complete.
     """
     from engines.style import DEFAULT_STYLE
     from streamtoon.cli.stopping import ended_by_signal
@@ -183,6 +183,7 @@ def stream(
             width=info.width,
             height=info.height,
             rate=info.rate,
+            colour=info.colour,
             backend=engine,
             device=device,
             precision=precision,

@@ -165,6 +165,7 @@ def webcam(
                 width=info.width,
                 height=info.height,
                 rate=info.rate,
+                colour=info.colour,
                 backend=engine,
                 device=engine_device,
                 precision=precision,

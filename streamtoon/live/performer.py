@@ -9,8 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from engines.engine import Engine, EngineFacts, open_engine
-from engines.picture import Picture
+from engines.engine import Engine, EngineFacts
+from engines.opening import open_engine
+from engines.picture import Colour, Picture
 from engines.stabilize import Stabilizer
 from streamtoon.errors import StreamtoonError
 
@@ -29,6 +30,7 @@ class Performer:
         width: int,
         height: int,
         rate: Fraction | None,
+        colour: Colour | None = None,
         backend: str = "auto",
         device: str = "auto",
         precision: str = "auto",
@@ -40,6 +42,7 @@ class Performer:
             "width": width,
             "height": height,
             "rate": rate,
+            "colour": colour,
             "backend": backend,
             "device": device,
             "precision": precision,

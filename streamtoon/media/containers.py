@@ -125,6 +125,8 @@ def kind_of(path: Path) -> ContainerKind:
     """The container that a file name asks for. Raises OutputError for one that is not written here."""
     kind = BY_EXTENSION.get(path.suffix.lower())
     if kind is None:
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder; name a file in it.")
         said = (
             f'"{path.suffix}" is no video format that can be written'
             if path.suffix

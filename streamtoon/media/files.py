@@ -33,7 +33,7 @@ class HiddenFile:
             if path.is_dir():
                 raise OutputError(f"{path} is a folder; name a file.")
             if not folder.is_dir():
-                raise OutputError(f"The folder {folder} does not exist.")
+                raise OutputError(f"The folder {folder} does not exist; make it first.")
             if path.exists():
                 if source is not None and source.exists() and path.samefile(source):
                     raise OutputError(f"{path} is the input itself; write to another file.")

@@ -245,7 +245,7 @@ def taking(kind: ContainerKind, extradata: bytes | None, codec: str, channels: i
 
 def _check_playlist(path: Path, *, overwrite: bool) -> None:
     if not path.parent.is_dir():
-        raise OutputError(f"The folder {path.parent} does not exist.")
+        raise OutputError(f"The folder {path.parent} does not exist; make it first.")
     if path.is_dir():
         raise OutputError(f"{path} is a folder; name a playlist in it.")
     if "%" in str(path):  # segments are numbered by a pattern, whose %% is not understood everywhere

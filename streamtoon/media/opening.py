@@ -105,7 +105,9 @@ def _is_pipe(path: str | Path) -> bool:
             pass
     except (FileNotFoundError, NotADirectoryError) as error:
         if isinstance(path, str) and _URL.match(path):
-            raise InputError(f"{path} is an address: only local files are read; download it first.") from None
+            raise InputError(
+                f"{path} is an address: `streamtoon stream` reads those; here, name a file."
+            ) from None
         raise InputError(f"{path} does not exist.") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be opened: {_reason(error)}.") from error

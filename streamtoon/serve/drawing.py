@@ -108,7 +108,12 @@ class Drawing:
         look = self._look
         style, strength = look.style, look.strength
         with Performer(
-            style, width=first.width, height=first.height, strength=strength, **self._settings
+            style,
+            width=first.width,
+            height=first.height,
+            colour=first.colour,
+            strength=strength,
+            **self._settings,
         ) as performer:
             self._performer = performer
             if look.strength != strength:  # while it was being opened

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from engines.engine import open_engine
+from engines.opening import open_engine
 
 QUALITY = 82
 SAMPLE = files("streamtoon.serve") / "page" / "sample.jpg"

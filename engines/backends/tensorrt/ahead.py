@@ -8,6 +8,7 @@ from engines.backends.tensorrt.library import version
 from engines.backends.tensorrt.open import accept, key_of, open_plan
 from engines.backends.tensorrt.plan import Plan
 from engines.backends.tensorrt.wanted import Wanted, wanted_of
+from engines.backends.torch_cuda import device_told
 from engines.errors import EngineError
 from engines.plan_cache import PlanCache, PlanEntry
 
@@ -17,7 +18,8 @@ def build_ahead(wanted: Wanted, cache: PlanCache) -> PlanEntry | None:
 
     Raises EngineError in one sentence.
     """
-    open_plan(wanted, cache)
+    with device_told(str(wanted.device)):
+        open_plan(wanted, cache)
     key = key_of(wanted)
     return next((entry for entry in cache.entries() if entry.key == key), None)
 
@@ -44,4 +46,5 @@ def verify(entry: PlanEntry, cache: PlanCache, gpu: int = 0) -> float:
     plan = cache.read(entry.key)
     if plan is None:
         raise EngineError("its file is damaged: it is built anew when it is needed")
-    return accept(Plan(plan, wanted.device), wanted)
+    with device_told(str(wanted.device)):
+        return accept(Plan(plan, wanted.device), wanted)

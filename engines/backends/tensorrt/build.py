@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import tensorrt as trt
 import torch
 
-from engines.backends.tensorrt.library import Messages, new_network
+from engines.backends.tensorrt.library import Messages, new_builder, new_network
 from engines.backends.tensorrt.profiles import Profile, demand_profiles
 from engines.backends.tensorrt.progress import Monitor, Show
 from engines.backends.tensorrt.settings import Settings
 from engines.errors import EngineError, OutOfMemoryError
-from engines.memory import WORDS
 
 
 def build_plan(
@@ -54,7 +53,8 @@ def _build(
 ) -> tuple[bytes, bytes]:
     torch.cuda.set_device(gpu)  # a matter of each thread
     messages = Messages()
-    builder = trt.Builder(messages)
+    torch.cuda.empty_cache()  # what torch keeps for later TensorRT cannot have
+    builder = new_builder(messages)
     network = new_network(builder)
     parser = trt.OnnxParser(network, messages)
     if not parser.parse(graph):
@@ -74,7 +74,7 @@ def _build(
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         said = messages.last()
-        if any(word in said.lower() for word in WORDS):
+        if messages.tell_of_memory():
             raise OutOfMemoryError(
                 f"the GPU has too little memory to build the engine: {said}; close other programs that use it"
             )

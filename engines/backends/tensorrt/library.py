@@ -10,6 +10,7 @@ import tensorrt as trt
 
 from engines.backends.tensorrt.versions import INSTALL, demand_version, major_minor
 from engines.errors import EngineError
+from engines.memory import WORDS
 
 
 def version() -> str:
@@ -34,13 +35,44 @@ class Messages(trt.ILogger):
     def __init__(self) -> None:
         trt.ILogger.__init__(self)  # the base is a C++ class, and wants this very call
         self.errors: list[str] = []
+        self._warning = ""
 
     def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
         """Called by TensorRT, in any thread."""
+        text = " ".join(msg.split())
         if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-            self.errors.append(" ".join(msg.split()))
+            self.errors.append(text)
+        elif severity == trt.ILogger.Severity.WARNING:
+            self._warning = text
 
     def last(self) -> str:
-        """The last error, short enough for a sentence."""
-        text = self.errors[-1] if self.errors else "it does not say why"
+        """The last error, or else the last warning, short enough for a sentence."""
+        text = self.errors[-1] if self.errors else self._warning or "it does not say why"
         return text if len(text) <= 200 else f"...{text[-200:]}"
+
+    def tell_of_memory(self) -> bool:
+        """Whether it is for want of memory that something failed: the last error does not always say so."""
+        return any(word in error.lower() for error in self.errors for word in WORDS)
+
+
+def new_runtime(messages: Messages) -> trt.Runtime:
+    """What loads plans. Raises EngineError where TensorRT cannot use the GPU."""
+    try:
+        return trt.Runtime(messages)
+    except TypeError as error:  # what its binding makes of a null pointer
+        raise _unusable(messages) from error
+
+
+def new_builder(messages: Messages) -> trt.Builder:
+    """What builds plans. Raises EngineError where TensorRT cannot use the GPU."""
+    try:
+        return trt.Builder(messages)
+    except TypeError as error:
+        raise _unusable(messages) from error
+
+
+def _unusable(messages: Messages) -> EngineError:
+    return EngineError(
+        f"TensorRT cannot use the GPU here ({messages.last()}): its CUDA may be newer than the driver; "
+        "update the driver, or install tensorrt-cu12 in place of tensorrt"
+    )

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from engines.backends.tensorrt.held import Ends, layer_types
-from engines.backends.tensorrt.library import Messages
+from engines.backends.tensorrt.library import Messages, new_runtime
 from engines.errors import EngineError, OutOfMemoryError
 from engines.half import INPUTS, OUTPUTS
-from engines.memory import WORDS
 from engines.reuse import Planes
 
 _TYPES = {"UINT8": torch.uint8, "FLOAT": torch.float32}
@@ -26,16 +25,14 @@ class Plan:
         """Raises EngineError for a plan that TensorRT refuses, OutOfMemoryError without memory for it."""
         self._messages = Messages()
         with torch.cuda.device(device):
-            self._runtime = trt.Runtime(self._messages)  # which the engine needs for as long as it lives
+            self._runtime = new_runtime(self._messages)  # which the engine needs for as long as it lives
+            torch.cuda.empty_cache()  # what torch keeps for later TensorRT cannot have
             engine = self._runtime.deserialize_cuda_engine(plan)
             if engine is None:
-                raise EngineError(f"TensorRT does not load the engine: {self._messages.last()}")
+                raise self._error("TensorRT does not load the engine")
             context = engine.create_execution_context()
             if context is None:
-                said = self._messages.last()
-                if any(word in said.lower() for word in WORDS):
-                    raise OutOfMemoryError(f"the GPU has too little memory for the engine: {said}")
-                raise EngineError(f"TensorRT cannot run the engine: {said}")
+                raise self._error("TensorRT cannot run the engine")
             self._engine, self._context = engine, context
             self.ends = self._find_ends()
             # Its own buffers: TensorRT wants addresses that are multiples of 256, and planes begin anywhere.
@@ -71,6 +68,12 @@ class Plan:
         """How many layers' results are of each precision."""
         inspector = self._engine.create_engine_inspector()
         return layer_types(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+
+    def _error(self, what: str) -> EngineError:
+        said = self._messages.last()
+        if self._messages.tell_of_memory():
+            return OutOfMemoryError(f"the GPU has too little memory for the engine: {said}")
+        return EngineError(f"{what}: {said}")
 
     def _find_ends(self) -> Ends:
         ends: Ends = {}

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
+
 import torch
 
 from engines.backends.base import Device, PlanesTask, Precision, pick_device, pick_precision
 from engines.backends.tensorrt.gpu import demand_gpu
-from engines.backends.tensorrt.library import version
+from engines.backends.tensorrt.library import Messages, new_runtime, version
 from engines.backends.tensorrt.open import open_plan
 from engines.backends.tensorrt.wanted import Wanted, batch_of
 from engines.backends.torch_cuda import CudaPlanes, CudaRunner, Make, Network
-from engines.errors import EngineError
+from engines.errors import EngineError, OutOfMemoryError
 from engines.style import Style
 
 __all__ = ["TensorRtRunner", "devices", "version"]
 
+SERVED_FROM = (7, 5)
+"""Compute capability of the first GPUs, Turing, that TensorRT since 10.5 builds for."""
 FP8_FROM = (8, 9)
-"""Compute capability of the first GPUs that multiply in fp8."""
+"""Of the first that multiply in fp8."""
 
 
 def devices() -> dict[str, Device]:
     """The GPUs. Raises EngineError, in one sentence, where there is none that can be used."""
     version()
     demand_gpu()
+    new_runtime(Messages())  # which says whether its CUDA and the driver get on
     found = {}
     for index in range(torch.cuda.device_count()):
         precisions: tuple[Precision, ...] = ("fp16", "fp32", "int8")
-        if torch.cuda.get_device_capability(index) >= FP8_FROM:
+        capability = torch.cuda.get_device_capability(index)
+        if capability < SERVED_FROM:
+            continue
+        if capability >= FP8_FROM:
             precisions = (*precisions, "fp8")
         for name in ("cuda", f"cuda:{index}") if index == 0 else (f"cuda:{index}",):
             found[name] = Device(name, precisions)
+    if not found:
+        least = ".".join(map(str, SERVED_FROM))
+        raise EngineError(f"TensorRT needs a GPU of compute capability {least} or later: take another engine")
     return found
 
 
@@ -43,14 +55,18 @@ class TensorRtRunner(CudaRunner):
         chosen = [pick_device("tensorrt", here, name) for name in device.split(",")]
         if len({_index(each.name) for each in chosen}) < len(chosen):
             raise EngineError(f"{device} names one GPU twice: write each once, as cuda:0,cuda:1")
-        asked = pick_precision("tensorrt", chosen[0], precision, has_int8=True)
+        asked, *_ = [pick_precision("tensorrt", each, precision, has_int8=True) for each in chosen]
         alone = "fp32" if asked == "fp32" else "fp16"
         super().__init__(style, [each.name for each in chosen], alone, height, width, throughput)
         self.precision = asked
 
     def open_planes(self, task: PlanesTask) -> TensorRtPlanes:
         """As `engines.backends.base.DrawsPlanes`."""
-        return TensorRtPlanes(self._style, self._devices, self.precision, task, self._throughput)
+        make = partial(TensorRtPlanes, self._style, self._devices, self.precision, task)
+        if self._throughput:
+            with suppress(OutOfMemoryError):  # several pictures a batch may be too many
+                return make(throughput=True)
+        return make(throughput=False)
 
 
 class TensorRtPlanes(CudaPlanes):
