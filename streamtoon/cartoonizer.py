@@ -189,7 +189,7 @@ class Cartoonizer:
         settings: dict[str, Any],
         colour: Colour | None = None,
     ) -> Engine:
-        asked = (width, height, rate, throughput, settings, colour)
+        asked = (width, height, rate, throughput, settings)
         if self._engine is None or self._opened_for != asked:
             self.close()
             self._engine = open_engine(
@@ -202,6 +202,8 @@ class Cartoonizer:
                 **settings,
             )
             self._opened_for = asked
+        elif colour is not None:
+            self._engine.prepare(width, height, colour)
         return self._engine
 
     @property
