@@ -87,7 +87,7 @@ def open_engine(
     with suppress(OutOfMemoryError):
         engine = open_as(quality="fast", throughput=False)
         said = f"There is not enough memory to draw {width}x{height} in {quality}: it is drawn in fast."
-        engine.facts = dataclasses.replace(engine.facts, given_up=said)
+        engine.facts = dataclasses.replace(engine.facts, given_up=f"{said} {engine.facts.given_up}".rstrip())
         return engine
     raise OutOfMemoryError(_no_memory(width, height))
 

@@ -8,25 +8,14 @@ import os
 from pathlib import Path
 
 import pytest
+from plan_parts import KEY
 from typer.testing import CliRunner
 
 from engines.backends import available
-from engines.plan_cache import PlanCache, PlanKey
+from engines.plan_cache import PlanCache
 from streamtoon.cli.app import app
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the cache's place is set by XDG_CACHE_HOME")
-KEY = PlanKey(
-    graph="ab" * 32,
-    shapes="y 4x1x720x1280",
-    precision="fp16",
-    via="onnx",
-    settings="level 3, workspace 4096 MiB",
-    tensorrt="10.13.0.35",
-    cuda="12.9",
-    gpu="NVIDIA GeForce GTX 1060",
-    compute_capability="6.1",
-    driver="575.51.03",
-)
 FACTS = {"style": "comic", "width": 1280, "height": 720, "batch": 4, "psnr": 51.25}
 WIDE = {"COLUMNS": "160"}
 

@@ -13,23 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
+from plan_parts import KEY
 
 from engines.errors import EngineError
 from engines.plan_cache import PlanCache, PlanKey, obtain
 
 ROOT = Path(__file__).parent.parent
-KEY = PlanKey(
-    graph="ab" * 32,
-    shapes="y 1x1x720x1280",
-    precision="fp16",
-    via="onnx",
-    settings="level 3, workspace 4096 MiB",
-    tensorrt="10.13.0.35",
-    cuda="12.9",
-    gpu="NVIDIA GeForce GTX 1060",
-    compute_capability="6.1",
-    driver="575.51.03",
-)
 PLAN = bytes(range(256)) * 40
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and modes are POSIX's")
 
@@ -216,7 +205,8 @@ def test_the_users_own_cache_is_private(tmp_path: Path, monkeypatch: pytest.Monk
 PROCESS = """
 import sys, time
 from pathlib import Path
-from tests.test_engines_plan_cache import KEY, PLAN, _load
+sys.path.insert(0, "tests")
+from test_engines_plan_cache import KEY, PLAN, _load
 from engines.plan_cache import PlanCache, obtain
 
 folder, name = Path(sys.argv[1]), sys.argv[2]
@@ -300,7 +290,8 @@ def test_clearing_leaves_alone_what_is_being_built(tmp_path: Path) -> None:
 FULL = """
 import resource, sys
 from pathlib import Path
-from tests.test_engines_plan_cache import KEY, PLAN, _obtain
+sys.path.insert(0, "tests")
+from test_engines_plan_cache import KEY, PLAN, _obtain
 from engines.plan_cache import PlanCache
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (len(PLAN) // 2, len(PLAN) // 2))

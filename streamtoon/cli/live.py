@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from streamtoon.cli.common import say
+from streamtoon.cli.common import say, say_warnings
 
 if TYPE_CHECKING:
     from engines.engine import EngineFacts
@@ -23,6 +23,14 @@ def begins(info: MediaInfo, facts: EngineFacts) -> str:
         f"{info.width}x{info.height} at {float(info.rate):.3g} fps, {facts.style} by "
         f"{facts.backend} {facts.precision} on {facts.device}, {facts.quality}"
     )
+
+
+def announce(beginning: str, facts: EngineFacts, *, quiet: bool) -> None:
+    """How a run begins, and, quiet or not, what was asked for and is not done."""
+    if not quiet:
+        say(beginning)
+    if facts.given_up:
+        say_warnings((facts.given_up,))
 
 
 def lines(text: Callable[[How], str]) -> Callable[[How], object]:

@@ -27,7 +27,7 @@ from streamtoon.cli.common import (
     say,
     say_warnings,
 )
-from streamtoon.cli.live import begins, late, lines
+from streamtoon.cli.live import announce, begins, late, lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -191,8 +191,8 @@ def stream(
             strength=strength,
             stabilize=stabilize,
         ) as performer:
-            if not quiet:
-                say(f"{begins(info, performer.facts)}; Ctrl-C ends")
+            facts = performer.facts
+            announce(f"{begins(info, facts)}; Ctrl-C ends", facts, quiet=quiet)
             with ended_by_signal() as ended, _shown(quiet=quiet) as show:
                 summary = live.run(performer, ended, show)
     say_warnings(tuple(text for text in summary.warnings if text not in told))

@@ -27,7 +27,7 @@ from streamtoon.cli.common import (
     say,
     say_warnings,
 )
-from streamtoon.cli.live import begins, late, lines
+from streamtoon.cli.live import announce, begins, late, lines
 
 if TYPE_CHECKING:
     from streamtoon.live.camera import Camera
@@ -174,8 +174,8 @@ def webcam(
                 stabilize=stabilize,
             )
         )
-        if not quiet:
-            say(_begins(camera, performer, None if sent is None else sent.device))
+        beginning = _begins(camera, performer, None if sent is None else sent.device)
+        announce(beginning, performer.facts, quiet=quiet)
         names = list(dict.fromkeys((*shipped_names(), *own_names())))
         show = Show(camera, performer, names, window=window, virtual_camera=sent, recording=recording)
         shows.append(show)

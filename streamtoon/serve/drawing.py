@@ -116,6 +116,8 @@ class Drawing:
             **self._settings,
         ) as performer:
             self._performer = performer
+            if performer.facts.given_up:
+                log.warning(performer.facts.given_up)
             if look.strength != strength:  # while it was being opened
                 performer.strength = look.strength
             if look.style != style:
