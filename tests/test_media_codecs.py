@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
+from av.codec.context import CodecContext
 from media_clips import convert, facts, make_clip
 
 from streamtoon.errors import OutputError
 from streamtoon.media import Sink, Source
 from streamtoon.media.containers import BY_EXTENSION
-from streamtoon.media.encoders import choose_encoder
+from streamtoon.media.encoders import choose_encoder, without_delay
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,37 @@ def test_what_does_not_work_is_said_before_work(
     with Source(clip) as source, pytest.raises(OutputError, match=words):
         Sink(tmp_path / "out.mp4", source, **settings)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize(
+    "codec", ["libx264", "libx265", "libvpx-vp9", "h264_nvenc", "hevc_nvenc", "av1_nvenc"]
+)
+def test_an_encoder_knows_every_option_that_it_is_given(codec: str, live: bool) -> None:
+    """FFmpeg tells what an encoder takes without opening it, so this holds for hardware that is not here."""
+    choice = choose_encoder(BY_EXTENSION[".mkv"], codec, None, None)
+    if live:
+        choice = without_delay(choice, 1_000_000, 50)
+    options = CodecContext.create(codec, "w").supported_options
+    private = {option.name: option for option in options.private}
+    assert set(choice.options) <= set(private) | {option.name for option in options.generic}
+    for name in set(choice.options) & set(private):
+        option, value = private[name], choice.options[name]
+        numeric = re.fullmatch(r"[\d.]+", value) and option.type.name != "STRING"
+        if numeric:
+            assert option.min <= float(value) <= option.max, f"{codec} {name}={value}"
+        elif option.choices:
+            assert value in {each.name for each in option.choices}, f"{codec} {name}={value}"
+
+
+def test_nvidias_encoders_have_their_own_scale_and_no_pictures_before_their_time() -> None:
+    plain = choose_encoder(BY_EXTENSION[".mkv"], "h264_nvenc", None, None).options
+    assert plain["rc"] == "vbr" and 0 < int(plain["cq"]) < 51 and "crf" not in plain
+    assert choose_encoder(BY_EXTENSION[".mkv"], "av1_nvenc", 60, "p7").options["cq"] == "60"
+    with pytest.raises(OutputError, match=r"out of range for h264_nvenc: 0 \(best\) to 51"):
+        choose_encoder(BY_EXTENSION[".mkv"], "h264_nvenc", 60, None)
+    live = without_delay(choose_encoder(BY_EXTENSION[".mkv"], "h264_nvenc", None, None), 1_000_000, 50)
+    assert live.options["bf"] == "0" and "cq" not in live.options
 
 
 def test_settings_reach_the_encoder(tmp_path: Path, clip: Path) -> None:

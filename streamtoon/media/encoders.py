@@ -42,8 +42,12 @@ _PRESETS: dict[str, list[str]] = {
     "libvpx-vp9": [str(n) for n in range(9)],
     "libvpx": [str(n) for n in range(17)],
 }
+NVENC = "_nvenc"
+"""How the names of NVIDIA's encoders end: h264_nvenc, hevc_nvenc, av1_nvenc."""
 _CRF = {"libx264": 18, "libx265": 20, "libsvtav1": 26, "libvpx-vp9": 24, "libvpx": 8}
 """Visually clean on flat colours and clear lines."""
+_CQ = {"h264_nvenc": 19, "hevc_nvenc": 21, "av1_nvenc": 26}
+"""What NVIDIA's encoders have in CRF's place, near the software's numbers; not judged by eye yet."""
 _SPEED: dict[str, dict[str, str]] = {
     # What makes superfast's files large is that it does not look ahead, which costs next to nothing: with
     # macroblock trees they are within -16 and +5 % of veryfast's at a like SSIM (four cartoons), in 0.52 to
@@ -55,11 +59,23 @@ _SPEED: dict[str, dict[str, str]] = {
     "libvpx": {"cpu-used": "5"},
 }
 """Options where no preset is asked for: the speed of an ordinary computer."""
-_CRF_MAX = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63, "libvpx": 63}
+_CRF_MAX = {
+    "libx264": 51,
+    "libx265": 51,
+    "libsvtav1": 63,
+    "libvpx-vp9": 63,
+    "libvpx": 63,
+    "h264_nvenc": 51,
+    "hevc_nvenc": 51,
+    "av1_nvenc": 63,
+}
 _EXTRA: dict[str, dict[str, str]] = {
     "libx265": {"x265-params": "log-level=error"},
     "libvpx-vp9": {"deadline": "good", "row-mt": "1"},
     "libvpx": {"deadline": "good"},
+    # `cq` is looked at where the bit rate is variable. Adaptive quantisation takes bits from flat paint and
+    # gives them to texture, and a cartoon's flaws are seen in its paint: it stays off, as it is by default.
+    **{f"{codec}{NVENC}": {"rc": "vbr", "preset": "p4", "tune": "hq"} for codec in ("h264", "hevc", "av1")},
 }
 _AVX512 = 256
 """OpenCV's number for AVX-512 as Skylake servers have it (cv::CpuFeatures)."""
@@ -99,9 +115,9 @@ def choose_encoder(
     if encoder.type != "video":
         raise OutputError(f"{name} does not encode video; {_working(kind)}.")
     options = dict(_EXTRA.get(name, {}))
-    crf = _CRF.get(name) if crf is None else _checked_crf(name, crf)
+    crf = (_CRF | _CQ).get(name) if crf is None else _checked_crf(name, crf)
     if crf is not None:
-        options["cq" if name.endswith("_nvenc") else "crf"] = str(crf)
+        options["cq" if name in _CQ else "crf"] = str(crf)
     if preset is None:
         options |= _SPEED.get(name, {})
     else:
@@ -117,24 +133,30 @@ def choose_encoder(
 
 
 def live_encoder(kind: ContainerKind, bits: int, interval: int, *, global_header: bool) -> EncoderChoice:
-    """The encoder for pictures that are wanted at once: it looks at none before it codes one.
-
-    `bits` a second, evened out over one; a key frame every `interval` pictures at least.
-    """
-    choice = choose_encoder(kind, None, None, None)
-    options = {key: value for key, value in choice.options.items() if key not in ("crf", "cq")}
-    options |= {"b": str(bits), "maxrate": str(bits), "bufsize": str(bits), "g": str(interval), "bf": "0"}
-    if choice.name == "libx264":
-        parameters = options.pop("x264-params").split(":")
-        kept = [each for each in parameters if not each.startswith(("mbtree", "rc-lookahead"))]
-        # Key frames where they are asked for, and nowhere else: segments of a playlist begin with one.
-        options |= {"tune": "zerolatency", "forced-idr": "1", "x264-params": ":".join([*kept, "scenecut=0"])}
-    elif choice.name.endswith("_nvenc"):
-        options |= {"tune": "ull", "zerolatency": "1", "forced-idr": "1"}
+    """The container's own encoder, made to give every picture `without_delay`."""
+    choice = without_delay(choose_encoder(kind, None, None, None), bits, interval)
+    options = dict(choice.options)
     if kind.format == "whip":
         options["profile"] = "baseline"  # the one that every WebRTC end takes (RFC 7742)
     if global_header:
         options["flags"] = "+global_header"
+    return replace(choice, options=options)
+
+
+def without_delay(choice: EncoderChoice, bits: int, interval: int) -> EncoderChoice:
+    """The encoder for pictures that are wanted at once: it looks at none before it codes one.
+
+    `bits` a second, evened out over one; a key frame every `interval` pictures at least.
+    """
+    options = {key: value for key, value in choice.options.items() if key not in ("crf", "cq")}
+    options |= {"b": str(bits), "maxrate": str(bits), "bufsize": str(bits), "g": str(interval), "bf": "0"}
+    # Key frames where they are asked for, and nowhere else: segments of a playlist begin with one.
+    if choice.name == "libx264":
+        parameters = options.pop("x264-params").split(":")
+        kept = [each for each in parameters if not each.startswith(("mbtree", "rc-lookahead"))]
+        options |= {"tune": "zerolatency", "forced-idr": "1", "x264-params": ":".join([*kept, "scenecut=0"])}
+    elif choice.name.endswith(NVENC):
+        options |= {"rc": "cbr", "tune": "ull", "zerolatency": "1", "forced-idr": "1", "no-scenecut": "1"}
     return replace(choice, options=options)
 
 
@@ -198,8 +220,6 @@ def _working(kind: ContainerKind) -> str:
 
 def _checked_crf(name: str, crf: int) -> int:
     top = _CRF_MAX.get(name)
-    if top is None and name.endswith("_nvenc"):
-        top = 51
     if top is None:
         raise OutputError(f"{name} has no CRF setting; leave it out or take another codec.")
     if not 0 <= crf <= top:

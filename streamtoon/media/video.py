@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from engines.picture import Picture, Plane
 from streamtoon.errors import OutputError
 from streamtoon.media.containers import ContainerKind
-from streamtoon.media.encoders import EncoderChoice, add_video, ordinary_priority
+from streamtoon.media.encoders import NVENC, EncoderChoice, add_video, ordinary_priority
 from streamtoon.media.orientation import Orientation
 from streamtoon.media.palette import Palette
 from streamtoon.media.probe import MediaInfo
@@ -182,7 +182,8 @@ class VideoEncoder:
             stream.set_display_matrix(info.display_matrix)
         if self.codec == "hevc" and self._kind.is_mov:
             context.codec_tag = "hvc1"  # Apple's players open no other
-        if self._choice.name == "libx264" and not self._kind.early_times:
+        may_reorder = self._choice.name == "libx264" or self._choice.name.endswith(NVENC)
+        if may_reorder and not self._kind.early_times:
             # The first B-frames would have to be decoded before 0, and all streams be moved for that.
             context.options = {**context.options, "bf": "0"}
         if self._choice.name == "mpeg4":
