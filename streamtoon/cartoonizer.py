@@ -104,6 +104,7 @@ class Cartoonizer:
         preset: str | None = None,
         overwrite: bool = False,
         on_error: Literal["repair", "stop"] = "repair",
+        decoder: Literal["cpu", "nvdec"] = "cpu",
         resume: bool = True,
         stop: threading.Event | None = None,
         on_progress: Callable[[Progress], object] | None = None,
@@ -115,8 +116,11 @@ class Cartoonizer:
         from the beginning of the file. `stabilize` (0..1) holds the cartoon steady where nothing moves.
         `codec`, `crf` and `preset` are FFmpeg's, None for a good default. `on_error` "stop" ends with an
         InputError at the first damage in the source; "repair" keeps what can be decoded and counts the rest
-        in the report's warnings. `on_progress` is called about ten times a second in the calling thread;
-        what it raises stops the conversion. `on_warning` is called with what should be known before hours
+        in the report's warnings. `decoder` "nvdec" has an NVIDIA GPU decode a file, where it can: the same
+        pictures, but it does not tell of all damage, so that "stop" is refused beside it.
+
+        `on_progress` is called about ten times a second in the calling thread; what it raises stops the
+        conversion. `on_warning` is called with what should be known before hours
         are spent; the report has these sentences, too.
 
         `target` appears when it is whole, or not at all. Until then, finished parts are kept in a file beside
@@ -130,13 +134,14 @@ class Cartoonizer:
         from streamtoon.conversion import Conversion
 
         _one_of("on_error", on_error, ("repair", "stop"))
+        _one_of("decoder", decoder, ("cpu", "nvdec"))
         if not 0 <= stabilize <= 1:
             raise ValueError(f"stabilize is {stabilize}, expected 0 to 1")
         began = time.perf_counter()
         conversion = Conversion(
             source,
             target,
-            reading={"start": start, "end": end, "on_error": on_error},
+            reading={"start": start, "end": end, "on_error": on_error, "decoder": decoder},
             writing={"codec": codec, "crf": crf, "preset": preset, "overwrite": overwrite},
             artist=Artist(self._open, self._style, self._settings, side_by_side, stabilize),
         )

@@ -180,7 +180,8 @@ class Conversion:
 
     def _settings(self) -> dict[str, object]:
         options = {**self.artist.settings, **self.reading, **self.writing}
-        del options["overwrite"]
+        # The pictures are the same whoever decodes them.
+        del options["overwrite"], options["decoder"]
         return {**options, "container": Path(self.target).suffix.lower()}
 
     def _open(self) -> Source:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, cast
 
 from streamtoon.media import Source
+from streamtoon.media.nvdec import DecoderName
 from streamtoon.media.opening import standard_input
 from streamtoon.media.source import OnError
 
@@ -57,12 +58,18 @@ class StandardInput:
         self._stopped.set()
 
     def open(
-        self, *, start: float | None = None, end: float | None = None, on_error: OnError = "repair"
+        self,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        on_error: OnError = "repair",
+        decoder: DecoderName = "cpu",
     ) -> Source:
         """The Source that reads this. Raises what Source raises; Ctrl-C works while it waits."""
+        pipe = cast(BinaryIO, self)
         with ThreadPoolExecutor(1) as pool:
             # In the main thread PyAV would swallow a KeyboardInterrupt that hits it while it reads.
-            opening = pool.submit(Source, cast(BinaryIO, self), start=start, end=end, on_error=on_error)
+            opening = pool.submit(Source, pipe, start=start, end=end, on_error=on_error, decoder=decoder)
             try:
                 return opening.result()
             except BaseException:

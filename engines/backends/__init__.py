@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import importlib.metadata
 import importlib.util
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +14,7 @@ from engines.backends.base import PRECISIONS, Device, Image, Precision, Runner
 from engines.backends.guard import guarded
 from engines.errors import EngineError
 from engines.memory import memory_told
+from engines.nvidia_driver import has_driver
 from engines.style import Style
 
 __all__ = [
@@ -214,8 +213,4 @@ def _torch_uses_cuda() -> bool:
     with suppress(importlib.metadata.PackageNotFoundError):
         if importlib.metadata.version("torch").endswith("+cpu"):
             return False
-    try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
-    return "cuda" in _load(BACKENDS["torch"]).devices()
+    return has_driver() and "cuda" in _load(BACKENDS["torch"]).devices()

@@ -97,6 +97,13 @@ OnErrorOption = Annotated[
         rich_help_panel=OUTPUT_PANEL,
     ),
 ]
+DecoderOption = Annotated[
+    Literal["cpu", "nvdec"],
+    typer.Option(
+        help="[bold]nvdec[/bold]: an NVIDIA GPU decodes H.264, HEVC and VP9, to the same pictures.",
+        rich_help_panel=ENGINE_PANEL,
+    ),
+]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace what is there.", rich_help_panel=OUTPUT_PANEL)
 ]

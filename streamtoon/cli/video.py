@@ -12,6 +12,7 @@ import typer
 from streamtoon.cli.common import (
     OUTPUT_PANEL,
     STYLE_PANEL,
+    DecoderOption,
     DetailOption,
     DeviceOption,
     EngineOption,
@@ -71,6 +72,7 @@ def video(
     engine: EngineOption = "auto",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    decoder: DecoderOption = "cpu",
     start: Annotated[
         float | None,
         typer.Option(
@@ -131,6 +133,8 @@ def video(
         raise typer.BadParameter("--json and a video cannot both go to standard output")
     if start is not None and end is not None and end <= start:
         raise typer.BadParameter("--to must be later than --from")
+    if decoder == "nvdec" and on_error == "stop":
+        raise typer.BadParameter("NVDEC does not tell of all damage: --on-error stop needs --decoder cpu")
 
     from engines.style import DEFAULT_STYLE
     from streamtoon.cartoonizer import Cartoonizer
@@ -146,6 +150,7 @@ def video(
         "crf": crf,
         "preset": preset,
         "on_error": on_error,
+        "decoder": decoder,
         "overwrite": overwrite,
         "resume": not no_resume,
     }

@@ -105,6 +105,8 @@ class Converter:
         pts, duration, is_key = self._times.popleft()
         if frame.format.name.startswith("gray"):
             y, u, v = _grey_planes(frame)
+        elif frame.format.name == "nv12":
+            y, u, v = _nv12_planes(frame)
         else:
             y, u, v = (view(plane) for plane in frame.planes)
         return Picture(y, u, v, pts, self._info.time_base, duration, self._info.colour, is_key)
@@ -149,14 +151,16 @@ class Converter:
             self._warnings.append(text)
 
 
-def view(plane: VideoPlane) -> Plane:
-    """The samples of an 8-bit plane as a read-only H x W array; nothing is copied.
+def view(plane: VideoPlane, width: int | None = None) -> Plane:
+    """The samples of an 8-bit plane as a read-only H x W array, `width` of a row where not one a pixel.
+
+    Nothing is copied.
 
     The array keeps the frame alive. Read-only, because decoders predict later frames from it.
     """
     stride = plane.line_size
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, abs(stride))
-    samples: Plane = (rows[::-1] if stride < 0 else rows)[:, : plane.width]
+    samples: Plane = (rows[::-1] if stride < 0 else rows)[:, : width or plane.width]
     samples.flags.writeable = False
     return samples
 
@@ -175,6 +179,13 @@ def _grey_planes(frame: VideoFrame) -> tuple[Plane, Plane, Plane]:
         y = np.minimum((rows.astype(np.uint32) + (1 << (bits - 9))) >> (bits - 8), 255).astype(np.uint8)
     neutral = np.full(((frame.height + 1) // 2, (frame.width + 1) // 2), 128, np.uint8)
     return y, neutral, neutral
+
+
+def _nv12_planes(frame: VideoFrame) -> tuple[Plane, Plane, Plane]:
+    """Luma as it is; U and V, which alternate in one plane, each by itself: cameras and hardware decoders."""
+    luma, chroma = frame.planes
+    pairs = view(chroma, 2 * chroma.width)
+    return view(luma), np.ascontiguousarray(pairs[:, 0::2]), np.ascontiguousarray(pairs[:, 1::2])
 
 
 def _is_page_format(info: MediaInfo) -> bool:

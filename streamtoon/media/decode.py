@@ -14,7 +14,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from engines.memory import has_room
-from streamtoon.errors import InputError, OutOfMemoryError
+from streamtoon.errors import EngineError, InputError, OutOfMemoryError
+from streamtoon.media.nvdec import THREADS
 from streamtoon.media.opening import MAX_PIXELS
 
 MAX_READ_ERRORS = 100
@@ -25,13 +26,16 @@ class VideoDecoder:
     """Decodes one video stream and keeps count of what was damaged.
 
     `name` is what messages call the file. With `strict` the first damage is an InputError that says where.
-    Raises OutOfMemoryError where pictures are lost for want of memory.
+    Raises OutOfMemoryError where pictures are lost for want of memory, EngineError where a GPU that decodes
+    them fails.
     """
 
     def __init__(self, stream: VideoStream, name: str, *, strict: bool = False) -> None:
         self._stream, self._name, self.strict = stream, name, strict
         if not stream.codec_context.is_open:
             stream.thread_type = "AUTO"
+            if stream.codec_context.is_hwaccel:
+                stream.codec_context.thread_count = THREADS
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         self._bad_packets = self._bad_pictures = 0
         self.read_errors = 0
@@ -91,6 +95,7 @@ class VideoDecoder:
         try:
             return self._count(self._stream.decode(packet))
         except av.FFmpegError as error:
+            self._demand_gpu(error)
             self._bad_packets += not packet.is_corrupt
             self._refuse(error)
             return []
@@ -104,8 +109,18 @@ class VideoDecoder:
             except av.error.EOFError:
                 return
             except av.FFmpegError as error:
+                self._demand_gpu(error)
                 self._bad_packets += 1
                 self._refuse(error)
+
+    def _demand_gpu(self, error: av.FFmpegError) -> None:
+        """Raises EngineError where it is the GPU that has failed, and no picture would come any more."""
+        if self._stream.codec_context.is_hwaccel and not isinstance(error, av.error.InvalidDataError):
+            reason = str(error.strerror or error).rstrip(".").lower()
+            raise EngineError(
+                f"NVDEC failed while decoding {self._name} ({reason}): the same command goes on with "
+                "--decoder cpu"
+            ) from error
 
     def _count(self, frames: list[VideoFrame]) -> list[VideoFrame]:
         for frame in frames:

@@ -54,7 +54,7 @@ def is_plain(shape: Shape, target: Target) -> bool:
         return False
     if shape.format.startswith("gray"):
         return True
-    return shape.format in ("yuv420p", "yuvj420p") and shape.matrix == target.colour.matrix
+    return shape.format in ("yuv420p", "yuvj420p", "nv12") and shape.matrix == target.colour.matrix
 
 
 def build_graph(shape: Shape, target: Target) -> Graph:

@@ -10,6 +10,9 @@ import av
 import av.logging
 from av.video.codeccontext import VideoCodecContext
 
+from engines.nvidia_driver import has_driver
+from streamtoon.media import nvdec
+
 SOFTWARE = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9"}
 """Codec -> the encoder in software."""
 HARDWARE = ("nvenc", "qsv", "amf", "vaapi", "videotoolbox", "mf", "v4l2m2m")
@@ -27,6 +30,17 @@ class Encoder:
     hardware: bool
     works: bool
     """Software: it is part of FFmpeg here. Hardware: it was opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """One codec that hardware may decode."""
+
+    codec: str
+    name: str
+    """For `--decoder`."""
+    works: bool
+    """It was tried, and gives the very pictures that the processor decodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,12 @@ def encoders() -> list[Encoder]:
             if name in av.codecs_available:
                 found.append(Encoder(codec, name, hardware=True, works=_opens(name)))
     return found
+
+
+def decoders() -> list[Decoder]:
+    """What hardware decodes here; tried where there is an NVIDIA driver, which takes seconds."""
+    found = nvdec.proven() if has_driver() else dict.fromkeys(nvdec.CODECS, False)
+    return [Decoder(codec, "nvdec", works) for codec, works in found.items()]
 
 
 def cameras() -> list[Camera]:

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from streamtoon.errors import InputError
 from streamtoon.media import allowed
+from streamtoon.media.nvdec import CODECS, DecoderName, accelerator
 from streamtoon.media.patience import LIMIT, PatientFile, within
 
 MAX_SIDE = 16384
@@ -64,11 +66,15 @@ def is_cover_art(stream: Stream) -> bool:
     return bool(stream.disposition & _NOT_A_PICTURE)
 
 
-def open_video(path: str | Path | BinaryIO) -> OpenedVideo:
+def open_video(path: str | Path | BinaryIO, decoder: DecoderName = "cpu") -> OpenedVideo:
     """Open `path` ('-' and binary file objects are read as a pipe, and waited for as long as they take).
 
-    Raises InputError when there is no readable video in it, or no answer within patience.LIMIT seconds.
+    With `decoder` "nvdec" a file's pictures are decoded on the GPU, where it takes their codec.
+
+    Raises InputError when there is no readable video in it, or no answer within patience.LIMIT seconds, and
+    EngineError where no GPU can decode.
     """
+    hwaccel = accelerator() if decoder == "nvdec" else None
     if path == "-":
         return _open(standard_input(), "standard input", None)
     if not isinstance(path, (str, Path)):
@@ -77,7 +83,7 @@ def open_video(path: str | Path | BinaryIO) -> OpenedVideo:
     if within(LIMIT, lambda: _is_pipe(path), lambda _: None, name):
         return _open_pipe(local, name)
     # The prefix keeps names such as "12:30.mp4" or "%03d.png" from being read as protocols or patterns.
-    return within(LIMIT, lambda: _open(f"file:{local}", name, local), OpenedVideo.close, name)
+    return within(LIMIT, lambda: _open(f"file:{local}", name, local, hwaccel), OpenedVideo.close, name)
 
 
 def standard_input() -> BinaryIO:
@@ -127,7 +133,9 @@ def _open_pipe(path: Path, name: str) -> OpenedVideo:
         raise
 
 
-def _open(file: str | BinaryIO | PatientFile, name: str, local: Path | None) -> OpenedVideo:
+def _open(
+    file: str | BinaryIO | PatientFile, name: str, local: Path | None, hwaccel: HWAccel | None = None
+) -> OpenedVideo:
     # The size cap also guards the decoders that libavformat runs while it probes.
     options = {"max_pixels": str(MAX_PIXELS), **allowed.options()}
     try:
@@ -137,6 +145,7 @@ def _open(file: str | BinaryIO | PatientFile, name: str, local: Path | None) -> 
             options=options,
             metadata_errors="surrogateescape",
             timeout=None if local is None else LIMIT,
+            hwaccel=hwaccel,
         )
     except (av.FFmpegError, ValueError, OSError) as error:
         raise InputError(_why_unreadable(name, local, error)) from error
@@ -145,6 +154,9 @@ def _open(file: str | BinaryIO | PatientFile, name: str, local: Path | None) -> 
     except InputError:
         container.close()
         raise
+    if hwaccel is not None and stream.codec_context.codec.canonical_name not in CODECS:
+        container.close()
+        return _open(file, name, local)
     return OpenedVideo(container, stream, name, local, file if isinstance(file, PatientFile) else None)
 
 

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import av
 
+from streamtoon.media.nvdec import DecoderName
 from streamtoon.media.opening import OpenedVideo, is_cover_art, open_video
 
 _NO_TIMESTAMPS = 0x80
@@ -21,12 +22,14 @@ def origin_of(video: OpenedVideo) -> Fraction:
     return Fraction(max(0, video.container.start_time or 0), 1_000_000)
 
 
-def open_at(path: str | Path | BinaryIO, start: float | None) -> tuple[OpenedVideo, dict[int, bytes]]:
+def open_at(
+    path: str | Path | BinaryIO, start: float | None, decoder: DecoderName = "cpu"
+) -> tuple[OpenedVideo, dict[int, bytes]]:
     """A video whose next packets lead up to `start` seconds, and its cover art by stream index.
 
-    Raises InputError as `open_video` does.
+    `decoder` and what it raises are those of `open_video`.
     """
-    video = open_video(path)
+    video = open_video(path, decoder)
     if not start or not 0 < start < _LONGEST or video.container.format.flags & _NO_TIMESTAMPS:
         return video, {}
     if video.path is None:
@@ -37,7 +40,7 @@ def open_at(path: str | Path | BinaryIO, start: float | None) -> tuple[OpenedVid
     if seek(video, wanted):
         return video, covers
     video.close()
-    return open_video(path), covers
+    return open_video(path, decoder), covers
 
 
 def seek(video: OpenedVideo, wanted: Fraction) -> bool:

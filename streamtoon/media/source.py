@@ -20,6 +20,7 @@ from streamtoon.errors import InputError
 from streamtoon.media.convert import Converter
 from streamtoon.media.damage import ends_early, sentences
 from streamtoon.media.decode import VideoDecoder
+from streamtoon.media.nvdec import FORMATS, DecoderName
 from streamtoon.media.opening import OpenedVideo, is_cover_art
 from streamtoon.media.packets import Passthrough
 from streamtoon.media.probe import MediaInfo, believable_rate, describe
@@ -45,7 +46,8 @@ class Source:
 
     Opening decodes the first picture, so that `info` is fact. Raises InputError when there is none.
     Damage on the way is survived, counted and told in `warnings`; with `on_error` "stop" the first of it
-    raises InputError.
+    raises InputError. `decoder` "nvdec" has the GPU decode a file, where it can (EngineError where there is
+    none); how pictures are damaged, it does not always say.
     """
 
     def __init__(
@@ -55,12 +57,15 @@ class Source:
         start: float | None = None,
         end: float | None = None,
         on_error: OnError = "repair",
+        decoder: DecoderName = "cpu",
     ) -> None:
+        if decoder == "nvdec" and on_error == "stop":
+            raise ValueError("NVDEC does not tell of every damage: on_error stop takes decoder cpu")
         self.warnings: list[str] = []
         """Sentences for the user; complete when the last item has been given."""
         self.frames = 0
         """Pictures given so far."""
-        opened, covers = open_at(path, start)
+        opened, covers = open_at(path, start, decoder)
         self.on_error: OnError = on_error
         """What becomes of damage on the way."""
         self.opened: OpenedVideo = opened
@@ -74,6 +79,9 @@ class Source:
         except BaseException:
             self.close()
             raise
+        if decoder == "nvdec" and self.info.pixel_format not in FORMATS:
+            what = f"{self.info.video_codec}, {self.info.pixel_format}"
+            self.warnings.append(f"NVDEC does not decode this video ({what}): the processor does.")
 
     def _prepare(self, start: float | None, end: float | None) -> None:
         container, stream = self.opened.container, self.opened.stream

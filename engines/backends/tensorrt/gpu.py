@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from dataclasses import dataclass
 
 import torch
 
 from engines.errors import EngineError
+from engines.nvidia_driver import driver_cuda, driver_version
 
 ANOTHER = "or take another engine"
 
@@ -65,32 +64,3 @@ def why_not(driver: int | None, needed: str | None, count: int, index: int) -> s
         known = ", ".join(f"cuda:{number}" for number in range(count))
         return f"there is no GPU cuda:{index} here: available are {known}"
     return ""
-
-
-def driver_cuda() -> int | None:
-    """The CUDA version that the driver serves, as 1000 major + 10 minor; None where there is no driver."""
-    cuda = _library("nvcuda.dll", "libcuda.so.1")
-    number = ctypes.c_int()
-    if cuda is None or cuda.cuDriverGetVersion(ctypes.byref(number)) != 0 or not number.value:
-        return None
-    return number.value
-
-
-def driver_version() -> str:
-    """The driver's own version; empty where there is none or it does not say."""
-    nvml = _library("nvml.dll", "libnvidia-ml.so.1")
-    text = ctypes.create_string_buffer(96)
-    if nvml is None or nvml.nvmlInit_v2() != 0:
-        return ""
-    try:
-        done = nvml.nvmlSystemGetDriverVersion(text, ctypes.c_uint(len(text)))
-    finally:
-        nvml.nvmlShutdown()
-    return text.value.decode("ascii", "replace") if done == 0 else ""
-
-
-def _library(windows: str, others: str) -> ctypes.CDLL | None:
-    try:
-        return ctypes.CDLL(windows if sys.platform == "win32" else others)
-    except OSError:
-        return None

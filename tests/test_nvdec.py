@@ -1,0 +1,96 @@
+"""Decoding on an NVIDIA GPU: the same pictures, or one sentence; and NV12, in which they come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.codec import Codec
+from av.codec.hwaccel import HWDeviceType
+from media_clips import make_clip
+
+from engines.nvidia_driver import has_driver
+from streamtoon import Cartoonizer
+from streamtoon.errors import EngineError
+from streamtoon.media import Source, nvdec
+
+without_gpu = pytest.mark.skipif(has_driver(), reason="there is an NVIDIA driver here")
+with_gpu = pytest.mark.skipif(not has_driver(), reason="there is no NVIDIA driver here")
+
+
+@pytest.mark.parametrize("size", [(64, 48), (70, 50), (126, 94)])
+def test_nv12_is_taken_as_it_is(tmp_path: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    clip = make_clip(tmp_path / "in.nut", codec="rawvideo", pixel_format="nv12", size=size, audio=None)
+    with av.open(str(clip)) as file:
+        expected = [frame.to_ndarray() for frame in file.decode(video=0)]
+    with Source(clip) as source:
+        pictures = list(source.pictures())
+        assert source.can_seek  # nothing is filtered, so a run that was stopped goes on by seeking
+    assert len(pictures) == len(expected) == 25
+    for picture, packed in zip(pictures, expected, strict=True):
+        chroma = packed[height:].reshape(height // 2, width // 2, 2)
+        assert np.array_equal(picture.y, packed[:height])
+        assert np.array_equal(picture.u, chroma[..., 0])
+        assert np.array_equal(picture.v, chroma[..., 1])
+
+
+@pytest.mark.parametrize("codec", nvdec.CODECS)
+def test_the_clip_that_proves_a_decoder_is_one(codec: str) -> None:
+    data = nvdec.clip(codec)
+    drawn = nvdec.pictures(data, None)
+    assert len(drawn) == nvdec.PICTURES and len(set(drawn)) == nvdec.PICTURES
+    assert all(len(samples) == nvdec.WIDTH * nvdec.HEIGHT * 3 // 2 for samples in drawn)
+    # FFmpeg knows a way to decode it with CUDA, whether or not there is a GPU here.
+    ways = Codec(codec, "r").hardware_configs
+    assert any(way.device_type == HWDeviceType.cuda and way.is_supported for way in ways)
+
+
+@without_gpu
+def test_without_a_gpu_one_sentence_says_so_and_nothing_is_written(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", pts=[0])
+    before = sorted(tmp_path.iterdir())
+    with Cartoonizer() as cartoonize, pytest.raises(EngineError, match=r"NVDEC cannot.*--decoder cpu"):
+        cartoonize.video(clip, tmp_path / "out.mp4", decoder="nvdec")
+    assert sorted(tmp_path.iterdir()) == before
+    assert nvdec.proven() == dict.fromkeys(nvdec.CODECS, False)
+
+
+def test_what_hides_damage_is_not_combined_with_stopping_at_it(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", pts=[0])
+    with Cartoonizer() as cartoonize, pytest.raises(ValueError, match="does not tell of every damage"):
+        cartoonize.video(clip, tmp_path / "out.mp4", decoder="nvdec", on_error="stop")
+    with Cartoonizer() as cartoonize, pytest.raises(ValueError, match="expected one of cpu, nvdec"):
+        cartoonize.video(clip, tmp_path / "out.mp4", decoder="cuvid")  # type: ignore[arg-type]
+
+
+@pytest.mark.gpu
+@with_gpu
+def test_the_gpu_gives_the_processors_pictures(tmp_path: Path) -> None:
+    assert nvdec.proven() == dict.fromkeys(nvdec.CODECS, True)
+    clip = make_clip(tmp_path / "in.mp4", size=(320, 240), tags=(1, 1, 1, 1), rotation=90)
+    with Source(clip) as cpu, Source(clip, decoder="nvdec") as gpu:
+        pairs = list(zip(cpu.pictures(), gpu.pictures(), strict=True))
+        assert gpu.warnings == cpu.warnings and gpu.info.rotation == cpu.info.rotation
+    for one, other in pairs:
+        assert (one.pts, one.duration, one.colour, one.is_key) == (
+            other.pts,
+            other.duration,
+            other.colour,
+            other.is_key,
+        )
+        assert one.check() == other.check()
+
+
+@pytest.mark.gpu
+@with_gpu
+@pytest.mark.parametrize(("codec", "pixel_format"), [("libx264", "yuv444p"), ("ffv1", "yuv420p")])
+def test_what_the_gpu_does_not_decode_the_processor_does(
+    tmp_path: Path, codec: str, pixel_format: str
+) -> None:
+    clip = make_clip(tmp_path / "in.mkv", codec=codec, pixel_format=pixel_format, size=(320, 240), audio=None)
+    with Source(clip) as cpu, Source(clip, decoder="nvdec") as gpu:
+        assert [p.check() for p in cpu.pictures()] == [p.check() for p in gpu.pictures()]
+        assert any("NVDEC does not decode this video" in said for said in gpu.warnings)
