@@ -10,12 +10,15 @@ import shutil
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 from engines.backends import BackendRow, available
 from engines.cores import cores
-from streamtoon.media.hardware import Camera, Encoder, cameras, encoders
+from engines.nvidia_driver import driver_cuda, has_driver
+from engines.plan_cache import PlanCache
+from streamtoon.media.hardware import Camera, Decoder, Encoder, cameras, decoders, encoders
 
 X86 = {
     "AVX2": ("avx2",),
@@ -45,6 +48,23 @@ class Gpu:
     name: str
     memory_gb: float
     driver: str
+    compute_capability: str
+    """Such as 8.9: which instructions it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cuda:
+    """What has to fit together where an NVIDIA driver is; versions of CUDA, None where nothing says one."""
+
+    driver: str | None
+    """That the driver serves."""
+    torch: str | None
+    """That torch was built for."""
+    tensorrt: str | None
+    """That the TensorRT package here was built for: its major number."""
+    plans: int
+    """TensorRT engines that are kept."""
+    plans_mb: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +77,11 @@ class Machine:
     memory_gb: float | None
     """Of main memory; None where the system does not say."""
     gpus: tuple[Gpu, ...]
+    cuda: Cuda | None
+    """None without an NVIDIA driver."""
     engines: tuple[BackendRow, ...]
     encoders: tuple[Encoder, ...]
+    decoders: tuple[Decoder, ...]
     cameras: tuple[Camera, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -74,8 +97,10 @@ def examine() -> Machine:
         cpu=examine_cpu(),
         memory_gb=_memory_gb(),
         gpus=_nvidia_gpus(),
+        cuda=_cuda(),
         engines=tuple(available()),
         encoders=tuple(encoders()),
+        decoders=tuple(decoders()),
         cameras=tuple(cameras()),
     )
 
@@ -116,11 +141,38 @@ def _memory_gb() -> float | None:
 
 
 def _nvidia_gpus() -> tuple[Gpu, ...]:
-    query = _output(
-        "nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"
-    )
+    wanted = "--query-gpu=name,memory.total,driver_version,compute_cap"
+    query = _output("nvidia-smi", wanted, "--format=csv,noheader,nounits")
     rows = [[cell.strip() for cell in line.split(",")] for line in query.splitlines()]
-    return tuple(Gpu(row[0], round(_number(row[1]) / 1024, 1), row[2]) for row in rows if len(row) == 3)
+    return tuple(Gpu(row[0], round(_number(row[1]) / 1024, 1), *row[2:]) for row in rows if len(row) == 4)
+
+
+def _cuda() -> Cuda | None:
+    if not has_driver():
+        return None
+    served, kept = driver_cuda(), PlanCache.of_user().entries()
+    return Cuda(
+        driver=None if served is None else f"{served // 1000}.{served % 1000 // 10}",
+        torch=_torch_cuda(),
+        tensorrt=_tensorrt_cuda(),
+        plans=len(kept),
+        plans_mb=round(sum(entry.size for entry in kept) / 1e6, 1),
+    )
+
+
+def _torch_cuda() -> str | None:
+    try:
+        from torch.version import cuda
+    except (ImportError, OSError):  # OSError: a library that it needs does not load
+        return None
+    return cuda
+
+
+def _tensorrt_cuda() -> str | None:
+    """Out of the name of the package that holds the library: tensorrt_cu12, tensorrt_cu13."""
+    names = [str(found.name).lower() for found in distributions()]
+    majors = [match[1] for name in names if (match := re.fullmatch(r"tensorrt[-_]cu(\d+)", name))]
+    return max(majors, default=None)
 
 
 def _number(text: str) -> float:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from engines.backends import BackendRow
-    from streamtoon.machine import Machine
+    from streamtoon.machine import Cuda, Machine
 
 YES, NO = "yes", "no"
 WIDTH, HEIGHT, RATE = 1280, 720, Fraction(30)
@@ -52,13 +52,29 @@ def _machine(machine: Machine) -> Table:
     table.add_row("CPU", f"{machine.cpu.model}, {machine.cpu.cores} cores")
     table.add_row("CPU features", ", ".join(f"{name} {has}" for name, has in features.items()))
     table.add_row("Memory", "unknown" if machine.memory_gb is None else f"{machine.memory_gb} GB")
-    gpus = [f"{gpu.name}, {gpu.memory_gb} GB, driver {gpu.driver}" for gpu in machine.gpus]
+    gpus = [
+        f"{gpu.name}, {gpu.memory_gb} GB, compute capability {gpu.compute_capability}, driver {gpu.driver}"
+        for gpu in machine.gpus
+    ]
     table.add_row("NVIDIA GPU", "\n".join(gpus) or "none found")
+    if machine.cuda is not None:
+        table.add_row("CUDA", _cuda(machine.cuda))
+        kept = f"{machine.cuda.plans} kept, {machine.cuda.plans_mb} MB (streamtoon engine list)"
+        table.add_row("TensorRT engines", kept if machine.cuda.plans else "none kept")
+        decoded = [decoder.codec for decoder in machine.decoders if decoder.works]
+        table.add_row("NVDEC", ", ".join(decoded) or "does not decode here")
     table.add_row(
         "Cameras", "\n".join(f"{each.name} ({each.device})" for each in machine.cameras) or "none found"
     )
     table.add_row("System", f"{machine.system}, Python {machine.python}")
     return table
+
+
+def _cuda(cuda: Cuda) -> str:
+    """Which versions meet here: by its major number, none may be later than the driver's."""
+    others = {"torch": cuda.torch, "TensorRT": cuda.tensorrt}
+    built = [f"{name} is built for {version}" for name, version in others.items() if version]
+    return ", ".join([f"the driver serves {cuda.driver or 'none'}", *built])
 
 
 def _engines(machine: Machine) -> Table:

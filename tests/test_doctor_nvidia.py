@@ -1,0 +1,69 @@
+"""What the doctor says of NVIDIA's GPUs; the hardware itself is not needed for how that is read and told."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from engines.nvidia_driver import driver_cuda, has_driver
+from streamtoon import machine
+from streamtoon.cli import doctor
+from streamtoon.machine import Cuda, Gpu
+from streamtoon.media.hardware import Decoder, decoders
+
+SMI = """#!/bin/sh
+test "$1" = --query-gpu=name,memory.total,driver_version,compute_cap || exit 1
+echo "NVIDIA GeForce RTX 4070, 12282, 575.51.03, 8.9"
+echo "NVIDIA GB10, [N/A], 580.95.05, 12.1"
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script stands on the PATH")
+def test_gpus_are_read_off_nvidias_own_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(SMI, encoding="utf-8")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert machine._nvidia_gpus() == (
+        Gpu("NVIDIA GeForce RTX 4070", 12.0, "575.51.03", "8.9"),
+        Gpu("NVIDIA GB10", 0.0, "580.95.05", "12.1"),
+    )
+    tool.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'; exit 9\n", encoding="utf-8")
+    assert machine._nvidia_gpus() == ()
+
+
+@pytest.mark.skipif(has_driver(), reason="there is an NVIDIA driver here")
+def test_without_a_driver_nothing_is_made_up() -> None:
+    assert driver_cuda() is None
+    assert machine._cuda() is None
+    assert not any(decoder.works for decoder in decoders())
+
+
+def test_what_has_to_fit_together_is_told() -> None:
+    found = replace(
+        machine.examine(),
+        gpus=(Gpu("NVIDIA GeForce RTX 4070", 12.0, "575.51.03", "8.9"),),
+        cuda=Cuda(driver="12.9", torch="13.0", tensorrt="12", plans=3, plans_mb=12.5),
+        decoders=(Decoder("h264", "nvdec", True), Decoder("hevc", "nvdec", False)),
+    )
+    told = _printed(found)
+    assert "NVIDIA GeForce RTX 4070, 12.0 GB, compute capability 8.9, driver 575.51.03" in told
+    assert "the driver serves 12.9, torch is built for 13.0, TensorRT is built for 12" in told
+    assert "3 kept, 12.5 MB" in told
+    assert "NVDEC h264" in told and "hevc" not in told
+    alone = replace(found, cuda=Cuda("12.2", None, None, 0, 0.0), decoders=())
+    assert "the driver serves 12.2 TensorRT engines none kept NVDEC does not decode here" in _printed(alone)
+    assert "CUDA" not in _printed(replace(found, cuda=None))
+
+
+def _printed(found: machine.Machine) -> str:
+    screen = Console(file=StringIO(), width=200)
+    screen.print(doctor._machine(found))
+    file = screen.file
+    assert isinstance(file, StringIO)
+    return " ".join(file.getvalue().split())
