@@ -11,7 +11,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import cycle, product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engines.engine import Engine
 from engines.errors import EngineError, StreamtoonError
@@ -28,6 +28,9 @@ from streamtoon.benchmark_clips import Clip, SizedClip, default_clip, rgb_of
 from streamtoon.benchmark_plan import EngineChoice, Plan
 from streamtoon.errors import InputError
 from streamtoon.machine import examine
+
+if TYPE_CHECKING:
+    from eval.bench.networks import Networks
 
 PACKAGES = ("streamtoon", "openvino", "onnxruntime", "torch", "tensorrt", "av", "numpy")
 DIFFERENT = 8
@@ -72,12 +75,14 @@ def benchmark(
     seconds: float = 2.0,
     peers: Path | None = None,
     lengths: bool = False,
+    networks: Sequence[str] = (),
     tell: Progress | None = None,
 ) -> Bench:
     """Measures all that is planned, about `seconds` for each figure.
 
     `machine` is from `machine_facts`. `clip` is any video, None for the project's own; `peers` a folder of
-    ONNX generators; `lengths` adds a short and a long file for the fastest row of the first size.
+    ONNX generators; `lengths` adds a short and a long file for the fastest row of the first size; `networks`
+    are generators to be timed by themselves at that size, with ["all"] every one.
 
     Raises StreamtoonError: the clip cannot be read, no peer is in the folder, no engine does what is asked.
     """
@@ -85,16 +90,26 @@ def benchmark(
     others, notes = open_peers(peers) if peers else ([], [])
     gauges, rows, peer_rows = Gauges(), [], []
     grown: list[LengthRow] = []
+    parts = len(plan.sizes) + bool(networks)
     with tempfile.TemporaryDirectory(prefix="streamtoon-bench-") as folder:
         for n, (name, size) in enumerate(plan.sizes.items()):
             session = Session(name, size, seconds, gauges, others)
             bench = _AtSize(plan, film, Path(folder), session)
-            found = bench.measure(partial(_share, tell, n, len(plan.sizes), name) if tell else None)
+            found = bench.measure(partial(_share, tell, n, parts, name) if tell else None)
             rows += found
             peer_rows += bench.session.peer_rows(found) if found else []
             if lengths and found and not grown:
                 grown = bench.lengths()
             notes += bench.notes
+    by_themselves: Networks | None = None
+    if networks:
+        from eval.bench.networks import measure_networks  # which needs torch
+
+        size = next(iter(plan.sizes.values()))
+        told = partial(_share, tell, parts - 1, parts, "networks:") if tell else None
+        shown = film.pictures(*size, DIFFERENT)
+        by_themselves = measure_networks(networks, *size, shown, seconds=seconds, tell=told)
+        notes += by_themselves.notes
     if not rows:
         raise EngineError(notes[-1] if notes else "nothing was asked for")
     noise = gauges.noise(row.noisy for row in rows)
@@ -105,6 +120,8 @@ def benchmark(
         results=rows,
         peers=peer_rows,
         lengths=grown,
+        networks=by_themselves.rows if by_themselves else (),
+        timeline=by_themselves.timeline if by_themselves else (),
         matrix_tmacs=gauges.matrix_tmacs(),
         memory_gbs=round(gauges.bandwidth / 1e9, 2),
         noisy=bool(noise),

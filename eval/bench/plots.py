@@ -9,7 +9,7 @@ import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, ScalarFormatter
 
-from eval.bench.results import Bench, LengthRow, Row
+from eval.bench.results import Bench, LengthRow, Row, Span
 from eval.report.plots import ACCENT, INK, MARKERS, PAPER, SETTINGS, SOFT, new_figure, shortened, to_svg
 
 LONGEST = 40
@@ -96,6 +96,27 @@ def length_plot(lengths: Sequence[LengthRow]) -> Markup | None:
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4))
         return to_svg(figure, "length", "Peak memory against the number of pictures")
+
+
+def overlap_plot(timeline: Sequence[Span]) -> Markup | None:
+    """When a GPU copied and when it drew; None without one."""
+    if not timeline:
+        return None
+    rows = {"in": ("to the GPU", SOFT), "draw": ("drawing", INK), "out": ("back", SOFT)}
+    first = timeline[0].begin
+    with mpl.rc_context(SETTINGS):
+        figure, axes = new_figure(1.6)
+        for y, (kind, (_, colour)) in enumerate(rows.items()):
+            bars = [(one.begin - first, one.end - one.begin) for one in timeline if one.kind == kind]
+            axes.broken_barh(bars, (y - 0.3, 0.6), facecolors=colour)
+        axes.set_yticks(range(len(rows)), [name for name, _ in rows.values()])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("milliseconds")
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        return to_svg(figure, "overlap", "When the GPU copied pictures, and when it drew")
 
 
 def _by_size(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:

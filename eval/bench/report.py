@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from markupsafe import Markup
 from engines.picture_files import write_whole
 from eval.bench.against import Moved
 from eval.bench.looks import LONGEST, StyleLooks
-from eval.bench.plots import length_plot, rate_plot, scaling_plot
-from eval.bench.results import Bench, Look, Row
+from eval.bench.plots import length_plot, overlap_plot, rate_plot, scaling_plot
+from eval.bench.results import Bench, Look, Row, published
 from eval.report.embed import embed
 
 STAGES = {"decode": "Decode", "run": "Draw", "encode": "Encode"}
@@ -54,6 +55,9 @@ def render(bench: Bench, moved: Sequence[Moved] = (), looks: Sequence[StyleLooks
         rates=rate_plot(bench),
         scaling=scaling_plot(bench),
         length=length_plot(bench.lengths),
+        networks=[(name, list(rows)) for name, rows in groupby(bench.networks, lambda row: row.generator)],
+        published=published(bench),
+        overlap=overlap_plot(bench.timeline),
         moved=moved,
         looks=[_shown(one, bench) for one in looks],
         longest=LONGEST,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 FORMAT = 1
 """Raised when a key changes its meaning."""
@@ -122,6 +122,44 @@ class PeerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """What a GPU did at a time."""
+
+    kind: Literal["in", "draw", "out"]
+    """Copying from the host, drawing, copying to the host."""
+    begin: float
+    """Milliseconds."""
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRow:
+    """One generator, its weights drawn by lot, by one way to run it."""
+
+    generator: str
+    parameters: int
+    gmacs: float
+    """10^9 multiply-accumulates of a picture."""
+    engine: str
+    """An engine's name, or how torch runs the network by itself: layer by layer, torch.compile."""
+    device: str
+    precision: str
+    width: int
+    height: int
+    ms: Latency
+    """One picture after the other. By an engine from planes to planes, else from tensor to tensor."""
+    in_a_row_ms: float | None
+    """A picture's share where as many are under way as the engine takes; None without an engine."""
+    hidden: float | None
+    """Share of the time of copies to and from a GPU during which it drew; None without one."""
+    noisy: bool
+
+
+PUBLISHED_MS = {"animegan": 45.53, "cartoongan": 148.02, "cyclegan": 106.82, "unet": 15.23}
+"""Milliseconds of a picture of 1280x720 on a GTX 1060: Le, Bui and Phan's Table 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class LengthRow:
     """What a video of this length takes: whether memory grows with it."""
 
@@ -170,6 +208,10 @@ class Bench:
     lengths: Sequence[LengthRow] = ()
     looks: Sequence[Look] = ()
     """Style after style, the reference first; empty where it was not asked for."""
+    networks: Sequence[NetworkRow] = ()
+    """Generator after generator, the slowest way first; empty where it was not asked for."""
+    timeline: Sequence[Span] = ()
+    """A while of a GPU's drawing pictures in a row, by the first of those ways; empty without a GPU."""
     matrix_tmacs: dict[str, float] = field(default_factory=dict)
     """Measured rate of the matrix units, 10^12 multiply-accumulates a second, by device and precision."""
     memory_gbs: float | None = None
@@ -182,6 +224,12 @@ class Bench:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {"format": FORMAT, **asdict(self)}
+
+
+def published(bench: Bench) -> Mapping[str, float]:
+    """`PUBLISHED_MS` where the networks were timed at that size, else nothing."""
+    sizes = {(row.width, row.height) for row in bench.networks}
+    return PUBLISHED_MS if sizes == {(1280, 720)} else {}
 
 
 def row_key(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ streamtoon bench
 streamtoon bench --sizes 360p,720p,1080p,4k --report bench.html
 streamtoon bench --photos holiday/ --report bench.html
 streamtoon bench --engines openvino:int8,openvino:bf16,onnxruntime --quality fast
+streamtoon bench --networks unet,animegan,cartoongan,cyclegan
 streamtoon bench --peers generators/ --json > today.json
 streamtoon bench --against yesterday.json --threshold 15
 """
@@ -105,6 +106,16 @@ def bench(
             show_default=False,
         ),
     ] = None,
+    networks: Annotated[
+        str,
+        typer.Option(
+            "--networks",
+            metavar="A,B,...",
+            help="Generators by themselves, by every way to run them, at the first size; or all.",
+            rich_help_panel=BESIDE_PANEL,
+            show_default=False,
+        ),
+    ] = "",
     photos: Annotated[
         Path | None,
         typer.Option(
@@ -152,6 +163,7 @@ def bench(
     from streamtoon.benchmark_plan import plan
 
     wanted = plan(*(split_list(words) for words in (styles, engines, sizes, quality)))
+    generators = _generators(networks)
     earlier = read_earlier(against) if against else None
     pictures = _photographs(photos, clip) if report or as_json or photos else {}
     machine = machine_facts()
@@ -161,7 +173,14 @@ def bench(
         times = demand_comparable(earlier, machine, names)
     with _counting("bench", quiet) as tell:
         found = benchmark(
-            wanted, machine, clip=clip, seconds=seconds, peers=peers, lengths=bool(report), tell=tell
+            wanted,
+            machine,
+            clip=clip,
+            seconds=seconds,
+            peers=peers,
+            lengths=bool(report),
+            networks=generators,
+            tell=tell,
         )
     found, looks = _looked(wanted, found, pictures, quiet)
     moved = compare(earlier, found, threshold / 100, times=times) if earlier else []
@@ -181,6 +200,23 @@ def bench(
 def split_list(words: str) -> list[str]:
     """The words between commas, as they are written: a style may be a folder."""
     return [word.strip() for word in words.split(",") if word.strip()]
+
+
+def _generators(words: str) -> list[str]:
+    """Raises StreamtoonError for an unknown one, or where torch, which runs them, is missing."""
+    names = split_list(words)
+    if not names:
+        return []
+    from engines.backends import load_backend
+    from engines.errors import StyleError
+    from engines.generators import GENERATORS
+
+    for name in names:
+        if name not in GENERATORS and names != ["all"]:
+            known = ", ".join(sorted(GENERATORS))
+            raise StyleError(f"unknown generator {name!r}: known are {known}, and all by itself")
+    load_backend("torch")
+    return names
 
 
 def _photographs(folder: Path | None, clip: Path | None) -> dict[str, Image]:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eval.bench.against import Moved
-from eval.bench.results import Bench, Row
+from eval.bench.results import Bench, Row, published
 from streamtoon.cli.common import printable
 
 STAGES = {"decode": "decode", "run": "draw", "encode": "encode"}
@@ -21,6 +21,8 @@ def tables(bench: Bench) -> list[Table]:
     found = [_speed(bench), _costs(bench)]
     if bench.peers:
         found.append(_peers(bench))
+    if bench.networks:
+        found.append(_networks(bench))
     if bench.looks:
         found.append(_looks(bench))
     return found
@@ -94,6 +96,32 @@ def _peers(bench: Bench) -> Table:
             f"{peer.ratio:.3g}",
         )
     return _captioned(table, "ours: the file fps of the fastest row at that size")
+
+
+def _networks(bench: Bench) -> Table:
+    first = bench.networks[0]
+    named = published(bench)
+    table = _table(f"Networks at {first.width}x{first.height}, weights drawn by lot", ("network", "by"))
+    on_gpu = any(row.hidden is not None for row in bench.networks)
+    extra = [*(["hidden"] if on_gpu else []), *(["published"] if named else [])]
+    for heading in ("M", "GMAC", "ms", "in a row", *extra):
+        table.add_column(heading, justify="right", no_wrap=True)
+    before = ""
+    for row in bench.networks:
+        new = row.generator != before
+        before = row.generator
+        cells = [f"{row.parameters / 1e6:.2f}", f"{row.gmacs:.4g}"] if new else ["", ""]
+        cells += [f"{row.ms.median:.4g}{' ?' if row.noisy else ''}"]
+        cells += ["" if row.in_a_row_ms is None else f"{row.in_a_row_ms:.4g}"]
+        if on_gpu:
+            cells.append("" if row.hidden is None else f"{100 * row.hidden:.0f} %")
+        if named:
+            cells.append(f"{named[row.generator]:g}" if new and row.generator in named else "")
+        device = "" if row.device == "cpu" else f" {row.device}"
+        table.add_row(row.generator if new else "", f"{row.engine}{device} {row.precision}", *cells)
+    said = "ms: one picture after the other; in a row: several under way; layer by layer: torch as it comes"
+    said += "; hidden: of the time of copies, while it drew" if on_gpu else ""
+    return _captioned(table, f"{said}; published: on a GTX 1060" if named else said)
 
 
 def _looks(bench: Bench) -> Table:

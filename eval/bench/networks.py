@@ -1,0 +1,257 @@
+"""Generators side by side, as papers' tables have them: each by every way that this machine has to run it.
+
+Weights are drawn by lot: what a network takes hangs on its layers alone. "layer by layer" is torch as it
+comes, the network by itself from a tensor on the device to a tensor on the device; an engine's time is from
+the picture's planes to the cartoon's, guided filter included.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from engines.backends import available
+from engines.colour import yuv_to_rgb
+from engines.engine import Engine
+from engines.errors import StreamtoonError
+from engines.export import save_style
+from engines.generators import GENERATORS, create
+from engines.opening import open_engine
+from engines.picture import Picture
+from engines.style import Style
+from engines.working_size import WorkingSize
+from eval.bench.overlap import hidden, middle, traced
+from eval.bench.results import NetworkRow, Span
+from eval.bench.turns import NOISY, Turns
+from eval.cost import generator_macs
+
+LAYERS, COMPILED = "layer by layer", "torch.compile"
+RUNS = 3
+AT_LEAST = 0.2
+"""Seconds that pictures in a row are drawn for: filling and emptying the lanes then count for little."""
+SEED = 0
+Way = tuple[str, str, str]
+"""What runs it, device, precision."""
+
+
+@dataclass(slots=True)
+class Networks:
+    """What was found."""
+
+    rows: list[NetworkRow] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """A sentence for each way that does not run."""
+    timeline: list[Span] = field(default_factory=list)
+    """Of the first engine that ran on a GPU."""
+
+
+def measure_networks(
+    generators: Sequence[str],
+    width: int,
+    height: int,
+    pictures: Sequence[Picture],
+    *,
+    seconds: float = 2.0,
+    tell: Callable[[float, str], object] | None = None,
+) -> Networks:
+    """Every way to run each of the generators, in turns.
+
+    `pictures` are of width x height, all different; `seconds` are for each way. `tell` is called with the
+    share that is done, 0 to 1, and what is being done. Raises StyleError for an unknown generator.
+    """
+    networks = {name: create(name) for name in _named(generators)}
+    found = Networks()
+    with tempfile.TemporaryDirectory(prefix="streamtoon-networks-") as folder:
+        for n, name in enumerate(networks):
+            if tell:
+                tell(n / len(networks), name)
+            torch.manual_seed(SEED)
+            network = create(name).eval().requires_grad_(requires_grad=False)
+            style = save_style(Path(folder) / name, network, _card(name, height))
+            _Ways(style, network, (width, height), pictures, found).measure(seconds)
+    return found
+
+
+def _named(generators: Sequence[str]) -> list[str]:
+    return list(GENERATORS) if list(generators) == ["all"] else list(dict.fromkeys(generators))
+
+
+class _Ways:
+    """All ways to run one network."""
+
+    def __init__(
+        self,
+        style: Style,
+        network: nn.Module,
+        size: tuple[int, int],
+        pictures: Sequence[Picture],
+        found: Networks,
+    ) -> None:
+        self._style, self._network, self._size = style, network, size
+        self._pictures, self._found = pictures, found
+        self._turns = Turns()
+        self._hidden: dict[Way, float | None] = {}
+
+    def measure(self, seconds: float) -> None:
+        """Adds the rows, the fastest last."""
+        alone = dict(self._by_torch())
+        in_a_row: dict[Way, tuple[int, Callable[[], object]]] = {}
+        with ExitStack() as stack:
+            for way, engine in self._engines(stack, throughput=False):
+                alone[way] = partial(_draw_next, engine, cycle(self._pictures))
+            self._run(alone, "alone", seconds)
+        with ExitStack() as stack:
+            for way, engine in self._engines(stack, throughput=True):
+                if way in alone:
+                    several = _InARow(engine, self._pictures, self._seconds("alone", way))
+                    stack.callback(several.close)
+                    in_a_row[way] = several.count, several
+            self._run({way: call for way, (_, call) in in_a_row.items()}, "in a row", seconds)
+            for way, (_, call) in in_a_row.items():
+                self._trace(way, call)
+        rows = [self._row(way, in_a_row[way][0] if way in in_a_row else None) for way in alone]
+        self._found.rows += sorted(rows, key=lambda row: row.ms.median, reverse=True)
+
+    def _trace(self, way: Way, call: Callable[[], object]) -> None:
+        if way[1].startswith("cuda"):
+            spans = traced(call)
+            self._hidden[way] = hidden(spans)
+            self._found.timeline = self._found.timeline or middle(spans)
+
+    def _run(self, calls: dict[Way, Callable[[], object]], what: str, seconds: float) -> None:
+        named = {f"{what} {' '.join(way)}": call for way, call in calls.items()}
+        if named:
+            self._turns.run(named, seconds=seconds, runs=RUNS)
+
+    def _seconds(self, what: str, way: Way) -> float:
+        return self._turns.latency(f"{what} {' '.join(way)}").median / 1000
+
+    def _row(self, way: Way, count: int | None) -> NetworkRow:
+        latency = self._turns.latency(f"alone {' '.join(way)}")
+        (engine, device, precision), (width, height) = way, self._size
+        noisy = latency.spread > NOISY
+        share = None
+        if count is not None:
+            together = self._turns.latency(f"in a row {' '.join(way)}")
+            share, noisy = round(together.median / count, 4), noisy or together.spread > NOISY
+        return NetworkRow(
+            generator=self._style.generator,
+            parameters=self._style.parameters,
+            gmacs=round(generator_macs(self._style.generator, height, width) / 1e9, 2),
+            engine=engine,
+            device=device,
+            precision=precision,
+            width=width,
+            height=height,
+            ms=latency,
+            in_a_row_ms=share,
+            hidden=self._hidden.get(way),
+            noisy=noisy,
+        )
+
+    def _by_torch(self) -> Iterator[tuple[Way, Callable[[], object]]]:
+        """The network alone by torch: on a GPU where there is one, else on the processor."""
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        kinds = {"fp32": torch.float32, **({"fp16": torch.float16} if device == "cuda" else {})}
+        for precision, kind in kinds.items():
+            yield (LAYERS, device, precision), self._alone(device, kind, compiled=False)
+            if device == "cuda" and kind != torch.float32 and importlib.util.find_spec("triton"):
+                yield (COMPILED, device, precision), self._alone(device, kind, compiled=True)
+
+    def _alone(self, device: str, kind: torch.dtype, *, compiled: bool) -> Callable[[], object]:
+        width, height = self._size
+        size = WorkingSize.of(height, width, 1.0, self._style.size_multiple)
+        picture = self._pictures[0]
+        y, u, v = (size.shrink(plane) for plane in (picture.y, picture.u, picture.v))
+        rgb = size.pad(yuv_to_rgb(y, u, v, picture.colour))
+        values = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 127.5 - 1
+        layout = torch.contiguous_format if kind == torch.float32 else torch.channels_last
+        network: Any = create(self._style.generator).eval()
+        network.load_state_dict(self._network.state_dict())
+        network = network.to(device, kind).to(memory_format=layout)
+        given = values.to(device, kind).to(memory_format=layout)
+        return partial(_called, torch.compile(network) if compiled else network, given)
+
+    def _engines(self, stack: ExitStack, *, throughput: bool) -> Iterator[tuple[Way, Engine]]:
+        """Every engine that is installed, on its first device and in that one's first precision."""
+        width, height = self._size
+        colour = self._pictures[0].colour
+        for row in available():
+            if not row.present:
+                continue
+            try:
+                engine = open_engine(
+                    self._style,
+                    backend=row.name,
+                    quality="full",
+                    width=width,
+                    height=height,
+                    throughput=throughput,
+                    colour=colour,
+                )
+            except StreamtoonError as error:
+                self._found.notes.append(f"{self._style.generator} is left out: {str(error).rstrip('.')}")
+                continue
+            stack.callback(engine.close)
+            yield (row.name, engine.facts.device, engine.facts.precision), engine
+
+
+class _InARow:
+    """Draws `count` pictures, as many at a time as the engine takes; returns when all are there."""
+
+    def __init__(self, engine: Engine, pictures: Sequence[Picture], seconds_alone: float) -> None:
+        self._engine, self._turn = engine, cycle(pictures)
+        self.count = max(4 * engine.at_a_time, round(AT_LEAST / seconds_alone))
+        self._pool = ThreadPoolExecutor(engine.at_a_time)
+
+    def __call__(self) -> None:
+        jobs: deque[Future[Picture]] = deque()
+        for _ in range(self.count):
+            if len(jobs) == self._engine.at_a_time:
+                jobs.popleft().result()
+            jobs.append(self._pool.submit(self._engine.start(next(self._turn))))
+        for job in jobs:
+            job.result()
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+@torch.inference_mode()
+def _called(network: Callable[[Tensor], Tensor], picture: Tensor) -> None:
+    network(picture)
+    if picture.is_cuda:
+        torch.cuda.synchronize(picture.device)
+
+
+def _draw_next(engine: Engine, pictures: Iterator[Picture]) -> object:
+    return engine(next(pictures))
+
+
+def _card(generator: str, height: int) -> dict[str, object]:
+    """Of a style that nobody keeps."""
+    return {
+        "name": generator,
+        "title": generator,
+        "description": "Weights drawn by lot, to be timed.",
+        "generator": generator,
+        "working_height": height,
+        "licence": "Apache-2.0",
+        "attribution": "streamtoon",
+        "recipe": "none",
+        "guided_filter": {"radius": 1, "eps": 3e-4},
+        "data": [{"name": "none", "licence": "CC0-1.0", "source": "https://example.org"}],
+    }

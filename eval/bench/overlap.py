@@ -1,0 +1,80 @@
+"""Whether a GPU copies pictures while it draws others: its own timeline, and how much of that is hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+from eval.bench.results import Span
+
+COPIES: dict[str, Literal["in", "out"]] = {"Memcpy HtoD": "in", "Memcpy DtoH": "out"}
+"""How CUDA's own tracing begins the names of copies from and to the host; all else is drawing."""
+JOINED = 0.005
+"""Milliseconds between two kernels below which they are shown as one."""
+SHOWN = 40
+"""Spans of each kind that are kept: the middle of a run, where nothing fills or empties."""
+
+
+def traced(draw: Callable[[], object]) -> list[Span]:
+    """What the GPU did while `draw` ran, in order of time, from 0; needs torch with CUDA and a GPU."""
+    import torch
+    from torch.autograd import DeviceType
+    from torch.profiler import ProfilerActivity, profile
+
+    torch.cuda.synchronize()
+    with profile(activities=[ProfilerActivity.CUDA]) as seen:
+        draw()
+        torch.cuda.synchronize()
+    spans = [
+        Span(_kind(event.name), event.time_range.start / 1000, event.time_range.end / 1000)
+        for event in seen.events() or ()
+        if event.device_type == DeviceType.CUDA and not event.is_user_annotation
+    ]
+    first = min((span.begin for span in spans), default=0.0)
+    return sorted(
+        (Span(span.kind, round(span.begin - first, 4), round(span.end - first, 4)) for span in spans),
+        key=lambda span: span.begin,
+    )
+
+
+def hidden(spans: Iterable[Span]) -> float | None:
+    """Share of the time of all copies during which something was drawn; None where nothing was copied."""
+    spans = list(spans)
+    drawing = joined((span for span in spans if span.kind == "draw"), 0.0)
+    copies = [span for span in spans if span.kind != "draw"]
+    total = sum(span.end - span.begin for span in copies)
+    if not total:
+        return None
+    covered = sum(
+        max(0.0, min(copy.end, drawn.end) - max(copy.begin, drawn.begin))
+        for copy in copies
+        for drawn in drawing
+    )
+    return round(covered / total, 4)
+
+
+def joined(spans: Iterable[Span], gap: float = JOINED) -> list[Span]:
+    """Spans of one kind, in order; those that overlap or lie at most `gap` milliseconds apart are one."""
+    found: list[Span] = []
+    for span in sorted(spans, key=lambda span: span.begin):
+        if found and span.begin - found[-1].end <= gap:
+            found[-1] = Span(span.kind, found[-1].begin, max(found[-1].end, span.end))
+        else:
+            found.append(span)
+    return found
+
+
+def middle(spans: Sequence[Span]) -> list[Span]:
+    """What is worth a look: about `SHOWN` spans of drawing out of the middle, and the copies beside them."""
+    drawing = joined(span for span in spans if span.kind == "draw")
+    if not drawing:
+        return []
+    start = max(0, (len(drawing) - SHOWN) // 2)
+    kept = drawing[start : start + SHOWN]
+    begin, end = kept[0].begin, kept[-1].end
+    copies = [span for span in spans if span.kind != "draw" and begin <= span.begin and span.end <= end]
+    return sorted([*kept, *copies], key=lambda span: span.begin)
+
+
+def _kind(name: str) -> Literal["in", "draw", "out"]:
+    return next((kind for begins, kind in COPIES.items() if name.startswith(begins)), "draw")

@@ -1,0 +1,116 @@
+"""Generators timed by themselves, and how much of a GPU's copying lies behind its drawing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from planes_pictures import photographs, picture
+from typer.testing import CliRunner
+
+from engines.backends import available
+from engines.errors import StyleError
+from engines.generators import GENERATORS, create
+from eval.bench.networks import LAYERS, _InARow, measure_networks
+from eval.bench.overlap import hidden, joined, middle
+from eval.bench.results import Span
+from streamtoon.cli.app import app
+
+HEIGHT, WIDTH = 48, 64
+KINDS: tuple[Literal["in", "draw", "out"], ...] = ("in", "draw", "out")
+
+
+def test_every_way_to_run_a_network_has_a_row() -> None:
+    told: list[tuple[float, str]] = []
+    pictures = [picture(photo) for photo in photographs(HEIGHT, WIDTH).values()]
+    found = measure_networks(
+        ["lite", "unet", "lite"], WIDTH, HEIGHT, pictures, seconds=0.01, tell=lambda *said: told.append(said)
+    )
+    assert [name for _, name in told] == ["lite", "unet"] and [share for share, _ in told] == [0, 0.5]
+    installed = [row.name for row in available() if row.present]
+    assert not found.notes and bool(found.timeline) == torch.cuda.is_available()
+    for name in ("lite", "unet"):
+        rows = [row for row in found.rows if row.generator == name]
+        assert sorted(row.engine for row in rows) == sorted([LAYERS, *installed])
+        assert {row.parameters for row in rows} == {sum(w.numel() for w in create(name).parameters())}
+        assert [row.ms.median for row in rows] == sorted((row.ms.median for row in rows), reverse=True)
+        for row in rows:
+            assert (row.in_a_row_ms is None) == (row.engine == LAYERS)
+            assert row.ms.median > 0 and (row.width, row.height) == (WIDTH, HEIGHT)
+    lite, unet = ({row.gmacs for row in found.rows if row.generator == name} for name in ("lite", "unet"))
+    assert max(lite) < min(unet)
+
+
+def test_an_unknown_network_is_one_sentence() -> None:
+    with pytest.raises(StyleError, match="unknown generator 'nobody'"):
+        measure_networks(["nobody"], WIDTH, HEIGHT, [])
+    for words in ("nobody", "unet,all"):
+        done = CliRunner().invoke(app, ["bench", "--networks", words])
+        assert done.exit_code == 1 and done.stderr.count("\n") == 1
+        assert all(name in done.stderr for name in GENERATORS)
+
+
+@pytest.mark.parametrize("at_a_time", [1, 3])
+def test_pictures_in_a_row_keep_an_engine_busy_and_are_all_drawn(at_a_time: int) -> None:
+    lock, at_work, most, drawn = threading.Lock(), 0, 0, 0
+
+    def start(given: object) -> Callable[[], object]:
+        def job() -> object:
+            nonlocal at_work, most, drawn
+            with lock:
+                at_work += 1
+                most = max(most, at_work)
+            time.sleep(0.002)
+            with lock:
+                at_work -= 1
+                drawn += 1
+            return given
+
+        return job
+
+    engine: Any = SimpleNamespace(start=start, at_a_time=at_a_time)
+    several = _InARow(engine, photographs(HEIGHT, WIDTH).values(), seconds_alone=0.01)  # type: ignore[arg-type]
+    several()
+    several.close()
+    assert several.count == drawn == 20
+    assert most == at_a_time
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_hidden_is_what_a_count_of_moments_says(seed: int) -> None:
+    dice = np.random.default_rng(seed)
+    starts, lengths = dice.integers(0, 900, 40), dice.integers(1, 60, 40)
+    kinds = [KINDS[n % 3] for n in range(40)]
+    spans = [Span(kind, float(a), float(a + n)) for kind, a, n in zip(kinds, starts, lengths, strict=True)]
+    drawing = np.zeros(1000, bool)
+    for span in spans:
+        if span.kind == "draw":
+            drawing[int(span.begin) : int(span.end)] = True
+    copied = [np.arange(int(s.begin), int(s.end)) for s in spans if s.kind != "draw"]
+    share = np.concatenate([drawing[moments] for moments in copied]).mean()
+    assert hidden(spans) == pytest.approx(share, abs=1e-4)
+
+
+def test_copies_without_drawing_are_bare_and_nothing_copied_is_nothing_to_hide() -> None:
+    assert hidden([Span("in", 0, 2), Span("out", 1, 3)]) == 0
+    assert hidden([Span("in", 1, 2), Span("draw", 0, 3)]) == 1
+    assert hidden([Span("draw", 0, 3)]) is None
+
+
+def test_the_middle_of_a_run_is_shown_with_what_is_copied_meanwhile() -> None:
+    spans = [Span("draw", n, n + 0.9) for n in range(100)] + [
+        Span("in", n + 0.1, n + 0.2) for n in range(100)
+    ]
+    shown = middle(spans)
+    drawing = [span for span in shown if span.kind == "draw"]
+    assert len(drawing) == 40 and (drawing[0].begin, drawing[-1].begin) == (30, 69)
+    assert len(shown) == 80 and [s.begin for s in shown] == sorted(s.begin for s in shown)
+    assert middle([Span("in", 0, 1)]) == []
+    kernels = [Span("draw", 0, 1), Span("draw", 1.004, 2), Span("draw", 2.1, 3), Span("draw", 2.5, 2.6)]
+    assert joined(kernels) == [Span("draw", 0, 2), Span("draw", 2.1, 3)]
