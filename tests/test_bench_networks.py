@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -12,6 +14,8 @@ import numpy as np
 import pytest
 import torch
 from planes_pictures import photographs, picture
+from rich.console import Console
+from test_bench import bench, row
 from typer.testing import CliRunner
 
 from engines.backends import available
@@ -19,8 +23,9 @@ from engines.errors import StyleError
 from engines.generators import GENERATORS, create
 from eval.bench.networks import LAYERS, _InARow, measure_networks
 from eval.bench.overlap import hidden, joined, middle
-from eval.bench.results import Span
+from eval.bench.results import Bench, Latency, NetworkRow, Span
 from streamtoon.cli.app import app
+from streamtoon.cli.bench_tables import tables
 
 HEIGHT, WIDTH = 48, 64
 KINDS: tuple[Literal["in", "draw", "out"], ...] = ("in", "draw", "out")
@@ -40,9 +45,9 @@ def test_every_way_to_run_a_network_has_a_row() -> None:
         assert sorted(row.engine for row in rows) == sorted([LAYERS, *installed])
         assert {row.parameters for row in rows} == {sum(w.numel() for w in create(name).parameters())}
         assert [row.ms.median for row in rows] == sorted((row.ms.median for row in rows), reverse=True)
-        for row in rows:
-            assert (row.in_a_row_ms is None) == (row.engine == LAYERS)
-            assert row.ms.median > 0 and (row.width, row.height) == (WIDTH, HEIGHT)
+        for one in rows:
+            assert (one.in_a_row_ms is None) == (one.engine == LAYERS)
+            assert one.ms.median > 0 and (one.width, one.height) == (WIDTH, HEIGHT)
     lite, unet = ({row.gmacs for row in found.rows if row.generator == name} for name in ("lite", "unet"))
     assert max(lite) < min(unet)
 
@@ -114,3 +119,47 @@ def test_the_middle_of_a_run_is_shown_with_what_is_copied_meanwhile() -> None:
     assert middle([Span("in", 0, 1)]) == []
     kernels = [Span("draw", 0, 1), Span("draw", 1.004, 2), Span("draw", 2.1, 3), Span("draw", 2.5, 2.6)]
     assert joined(kernels) == [Span("draw", 0, 2), Span("draw", 2.1, 3)]
+
+
+def _gpu_bench(width: int, height: int) -> Bench:
+    """Two networks, one of them on a GPU that copied beside its drawing."""
+    base = NetworkRow(
+        generator="unet", parameters=1_467_075, gmacs=115.1, engine=LAYERS, device="cuda", precision="fp32",
+        width=width, height=height, ms=Latency(12.0, 13.0, 0.02), in_a_row_ms=None, hidden=None, noisy=False,
+    )  # fmt: skip
+    rows = [
+        base,
+        replace(base, engine="tensorrt", precision="fp16", in_a_row_ms=0.75, hidden=0.97),
+        replace(base, generator="lite", noisy=True),
+    ]
+    spans = [Span(kind, n + at, n + at + 0.4) for n in range(9) for at, kind in enumerate(KINDS)]
+    return replace(bench(row()), networks=rows, timeline=spans)
+
+
+def test_networks_are_told_in_the_terminal_beside_what_was_published() -> None:
+    def shown(found: Bench) -> str:
+        screen = Console(file=StringIO(), width=110)
+        for table in tables(found):
+            screen.print(table)
+        said: str = screen.file.getvalue()  # type: ignore[attr-defined]
+        return said
+
+    said = shown(_gpu_bench(1280, 720))
+    assert said.count("unet") == 1 and "tensorrt cuda fp16" in said and "12 ?" in said
+    assert "97 %" in said and "15.23" in said and "GTX 1060" in said
+    assert "15.23" not in shown(_gpu_bench(640, 360))
+    assert "Networks" not in shown(bench(row()))
+
+
+def test_networks_are_a_section_of_the_report_with_the_gpus_timeline() -> None:
+    pytest.importorskip("jinja2")
+    pytest.importorskip("matplotlib")
+    from eval.bench.report import render
+
+    page = render(_gpu_bench(1280, 720))
+    assert page.count("<svg") == 2 and "When the GPU copied pictures" in page
+    assert "tensorrt cuda fp16" in page and "97 %" in page and "15.23" in page
+    assert "Published" not in render(_gpu_bench(640, 360))
+    bare = render(replace(_gpu_bench(1280, 720), timeline=()))
+    assert bare.count("<svg") == 1 and "Copies hidden" not in bare
+    assert "#networks" not in render(bench(row()))

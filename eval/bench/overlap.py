@@ -18,7 +18,6 @@ SHOWN = 40
 def traced(draw: Callable[[], object]) -> list[Span]:
     """What the GPU did while `draw` ran, in order of time, from 0; needs torch with CUDA and a GPU."""
     import torch
-    from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
 
     torch.cuda.synchronize()
@@ -28,7 +27,7 @@ def traced(draw: Callable[[], object]) -> list[Span]:
     spans = [
         Span(_kind(event.name), event.time_range.start / 1000, event.time_range.end / 1000)
         for event in seen.events() or ()
-        if event.device_type == DeviceType.CUDA and not event.is_user_annotation
+        if event.device_type.name == "CUDA" and not event.is_user_annotation
     ]
     first = min((span.begin for span in spans), default=0.0)
     return sorted(
