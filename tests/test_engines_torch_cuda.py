@@ -15,7 +15,7 @@ pytest.importorskip("onnxscript")
 
 from planes_pictures import drawn, photographs, picture, psnr, task_for  # noqa: E402
 
-from engines.backends import open_runner  # noqa: E402
+from engines.backends import open_runner, torch_cuda  # noqa: E402
 from engines.errors import EngineError  # noqa: E402
 from engines.half import planes_network  # noqa: E402
 from engines.opening import open_engine  # noqa: E402
@@ -65,6 +65,16 @@ def test_a_gpu_that_is_not_here_is_one_sentence(device: str, backend: str) -> No
 def test_several_devices_are_gpus(device: str) -> None:
     with pytest.raises(EngineError, match="name one device, or GPUs alone"):
         open_engine("comic", backend="torch", device=device, width=64, height=48)
+
+
+@pytest.mark.skipif(bool(GPUS), reason="there is a GPU here, for which memory can be pinned")
+def test_memory_that_cannot_be_pinned_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    torch_cuda._tell_of_ordinary_memory.cache_clear()
+    blocks = [torch_cuda._pinned(6) for _ in range(3)]
+    assert all(block.shape == (6,) and block.flags.writeable for block in blocks)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the system pins no more memory: pictures get to the GPU and back more slowly"
+    ]
 
 
 @needs(*gpu)

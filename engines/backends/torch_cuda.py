@@ -8,6 +8,8 @@ planes, a batch a few calls into the driver and one event that is waited for, as
 from __future__ import annotations
 
 import copy
+import functools
+import logging
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +30,7 @@ from engines.planes import PlanesNetwork, to_half
 from engines.reuse import Planes
 from engines.style import Style
 
+LOG = logging.getLogger("streamtoon.engines")
 Bytes = NDArray[np.uint8]
 LANES = 4
 """Batches under way on a device: one being filled, one copied in, one computed, one copied out."""
@@ -264,13 +267,19 @@ def _network(generator: nn.Module, task: PlanesTask, device: torch.device, batch
 
 
 def _pinned(size: int) -> Bytes:
-    """Ordinary memory where the system pins no more: copies then wait for the device."""
+    """Ordinary memory where the system pins no more: copies then wait for the device, which is said once."""
     try:
         memory: Tensor = torch.empty(size, dtype=torch.uint8, pin_memory=True)
     except RuntimeError:
+        _tell_of_ordinary_memory()
         return np.empty(size, np.uint8)
     block: Bytes = memory.numpy()
     return block
+
+
+@functools.cache
+def _tell_of_ordinary_memory() -> None:
+    LOG.warning("the system pins no more memory: pictures get to the GPU and back more slowly")
 
 
 @contextmanager
