@@ -151,6 +151,10 @@ class Engine:
             y, u, v = (np.empty(shape, np.uint8) for shape in ((height, width), chroma, chroma))
             self._device.open(self._task(Picture(y, u, v, 0, Fraction(1), colour=colour)))
 
+    def device_seconds(self) -> float | None:
+        """What a picture takes by the device's own clock, without copies; None where the host draws."""
+        return None if self._device is None else self._device.seconds()
+
     def _task(self, picture: Picture) -> PlanesTask:
         size, style = self._working_size(picture.height, picture.width), self._style
         radius, eps = filter_radius(style, size), filter_eps(style, picture.colour)

@@ -68,6 +68,10 @@ class OnDevice:
         self._runners[task] = runner
         return runner
 
+    def seconds(self) -> float | None:
+        """Of the runner used last, by its device's clock; None before there is one."""
+        return next(reversed(self._runners.values())).seconds() if self._runners else None
+
     def close(self) -> None:
         """Waits for what is under way and frees the runners; a second call does nothing."""
         while self._runners:

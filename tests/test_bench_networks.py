@@ -47,6 +47,8 @@ def test_every_way_to_run_a_network_has_a_row() -> None:
         assert [row.ms.median for row in rows] == sorted((row.ms.median for row in rows), reverse=True)
         for one in rows:
             assert (one.in_a_row_ms is None) == (one.engine == LAYERS)
+            on_gpu = one.engine != LAYERS and one.device.startswith("cuda")
+            assert (one.device_ms is not None, one.hidden is not None) == (on_gpu, on_gpu)
             assert one.ms.median > 0 and (one.width, one.height) == (WIDTH, HEIGHT)
     lite, unet = ({row.gmacs for row in found.rows if row.generator == name} for name in ("lite", "unet"))
     assert max(lite) < min(unet)
@@ -125,11 +127,12 @@ def _gpu_bench(width: int, height: int) -> Bench:
     """Two networks, one of them on a GPU that copied beside its drawing."""
     base = NetworkRow(
         generator="unet", parameters=1_467_075, gmacs=115.1, engine=LAYERS, device="cuda", precision="fp32",
-        width=width, height=height, ms=Latency(12.0, 13.0, 0.02), in_a_row_ms=None, hidden=None, noisy=False,
+        width=width, height=height, ms=Latency(12.0, 13.0, 0.02), in_a_row_ms=None, device_ms=None,
+        hidden=None, noisy=False,
     )  # fmt: skip
     rows = [
         base,
-        replace(base, engine="tensorrt", precision="fp16", in_a_row_ms=0.75, hidden=0.97),
+        replace(base, engine="tensorrt", precision="fp16", in_a_row_ms=0.75, device_ms=0.71, hidden=0.97),
         replace(base, generator="lite", noisy=True),
     ]
     spans = [Span(kind, n + at, n + at + 0.4) for n in range(9) for at, kind in enumerate(KINDS)]
@@ -146,7 +149,7 @@ def test_networks_are_told_in_the_terminal_beside_what_was_published() -> None:
 
     said = shown(_gpu_bench(1280, 720))
     assert said.count("unet") == 1 and "tensorrt cuda fp16" in said and "12 ?" in said
-    assert "97 %" in said and "15.23" in said and "GTX 1060" in said
+    assert "0.71" in said and "97 %" in said and "15.23" in said and "GTX 1060" in said
     assert "15.23" not in shown(_gpu_bench(640, 360))
     assert "Networks" not in shown(bench(row()))
 

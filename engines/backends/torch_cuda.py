@@ -115,6 +115,10 @@ class CudaPlanes:
         """As `engines.backends.base.PlanesRunner`."""
         return self._batches.start(planes, strength)
 
+    def seconds(self) -> float:
+        """As `engines.backends.base.PlanesRunner`, on the first device."""
+        return self._graphs[0].seconds()
+
     def close(self) -> None:
         """Waits for what is under way and frees the graphs; a second call does nothing."""
         self._batches.close()

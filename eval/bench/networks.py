@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -103,12 +103,13 @@ class _Ways:
         self._style, self._network, self._size = style, network, size
         self._pictures, self._found = pictures, found
         self._turns = Turns()
+        self._device_ms: dict[Way, float] = {}
         self._hidden: dict[Way, float | None] = {}
 
     def measure(self, seconds: float) -> None:
         """Adds the rows, the fastest last."""
         alone = dict(self._by_torch())
-        in_a_row: dict[Way, tuple[int, Callable[[], object]]] = {}
+        in_a_row: dict[Way, _InARow] = {}
         with ExitStack() as stack:
             for way, engine in self._engines(stack, throughput=False):
                 alone[way] = partial(_draw_next, engine, cycle(self._pictures))
@@ -118,20 +119,22 @@ class _Ways:
                 if way in alone:
                     several = _InARow(engine, self._pictures, self._seconds("alone", way))
                     stack.callback(several.close)
-                    in_a_row[way] = several.count, several
-            self._run({way: call for way, (_, call) in in_a_row.items()}, "in a row", seconds)
-            for way, (_, call) in in_a_row.items():
-                self._trace(way, call)
-        rows = [self._row(way, in_a_row[way][0] if way in in_a_row else None) for way in alone]
+                    in_a_row[way] = several
+            self._run(in_a_row, "in a row", seconds)
+            for way, several in in_a_row.items():
+                self._look_inside(way, several)
+        rows = [self._row(way, in_a_row.get(way)) for way in alone]
         self._found.rows += sorted(rows, key=lambda row: row.ms.median, reverse=True)
 
-    def _trace(self, way: Way, call: Callable[[], object]) -> None:
-        if way[1].startswith("cuda"):
-            spans = traced(call)
+    def _look_inside(self, way: Way, several: _InARow) -> None:
+        """What a GPU says of itself, where it is one."""
+        if (seconds := several.engine.device_seconds()) is not None:
+            self._device_ms[way] = round(1000 * seconds, 4)
+            spans = traced(several)
             self._hidden[way] = hidden(spans)
             self._found.timeline = self._found.timeline or middle(spans)
 
-    def _run(self, calls: dict[Way, Callable[[], object]], what: str, seconds: float) -> None:
+    def _run(self, calls: Mapping[Way, Callable[[], object]], what: str, seconds: float) -> None:
         named = {f"{what} {' '.join(way)}": call for way, call in calls.items()}
         if named:
             self._turns.run(named, seconds=seconds, runs=RUNS)
@@ -139,14 +142,14 @@ class _Ways:
     def _seconds(self, what: str, way: Way) -> float:
         return self._turns.latency(f"{what} {' '.join(way)}").median / 1000
 
-    def _row(self, way: Way, count: int | None) -> NetworkRow:
+    def _row(self, way: Way, several: _InARow | None) -> NetworkRow:
         latency = self._turns.latency(f"alone {' '.join(way)}")
         (engine, device, precision), (width, height) = way, self._size
         noisy = latency.spread > NOISY
         share = None
-        if count is not None:
+        if several is not None:
             together = self._turns.latency(f"in a row {' '.join(way)}")
-            share, noisy = round(together.median / count, 4), noisy or together.spread > NOISY
+            share, noisy = round(together.median / several.count, 4), noisy or together.spread > NOISY
         return NetworkRow(
             generator=self._style.generator,
             parameters=self._style.parameters,
@@ -158,6 +161,7 @@ class _Ways:
             height=height,
             ms=latency,
             in_a_row_ms=share,
+            device_ms=self._device_ms.get(way),
             hidden=self._hidden.get(way),
             noisy=noisy,
         )
@@ -213,16 +217,16 @@ class _InARow:
     """Draws `count` pictures, as many at a time as the engine takes; returns when all are there."""
 
     def __init__(self, engine: Engine, pictures: Sequence[Picture], seconds_alone: float) -> None:
-        self._engine, self._turn = engine, cycle(pictures)
+        self.engine, self._turn = engine, cycle(pictures)
         self.count = max(4 * engine.at_a_time, round(AT_LEAST / seconds_alone))
         self._pool = ThreadPoolExecutor(engine.at_a_time)
 
     def __call__(self) -> None:
         jobs: deque[Future[Picture]] = deque()
         for _ in range(self.count):
-            if len(jobs) == self._engine.at_a_time:
+            if len(jobs) == self.engine.at_a_time:
                 jobs.popleft().result()
-            jobs.append(self._pool.submit(self._engine.start(next(self._turn))))
+            jobs.append(self._pool.submit(self.engine.start(next(self._turn))))
         for job in jobs:
             job.result()
 

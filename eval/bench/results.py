@@ -150,6 +150,8 @@ class NetworkRow:
     """One picture after the other. By an engine from planes to planes, else from tensor to tensor."""
     in_a_row_ms: float | None
     """A picture's share where as many are under way as the engine takes; None without an engine."""
+    device_ms: float | None
+    """That share by the GPU's own clock (CUDA events), copies left out; None off a GPU."""
     hidden: float | None
     """Share of the time of copies to and from a GPU during which it drew; None without one."""
     noisy: bool

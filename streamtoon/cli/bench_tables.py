@@ -103,7 +103,7 @@ def _networks(bench: Bench) -> Table:
     named = published(bench)
     table = _table(f"Networks at {first.width}x{first.height}, weights drawn by lot", ("network", "by"))
     on_gpu = any(row.hidden is not None for row in bench.networks)
-    extra = [*(["hidden"] if on_gpu else []), *(["published"] if named else [])]
+    extra = [*(["GPU", "hidden"] if on_gpu else []), *(["published"] if named else [])]
     for heading in ("M", "GMAC", "ms", "in a row", *extra):
         table.add_column(heading, justify="right", no_wrap=True)
     before = ""
@@ -114,13 +114,14 @@ def _networks(bench: Bench) -> Table:
         cells += [f"{row.ms.median:.4g}{' ?' if row.noisy else ''}"]
         cells += ["" if row.in_a_row_ms is None else f"{row.in_a_row_ms:.4g}"]
         if on_gpu:
+            cells.append("" if row.device_ms is None else f"{row.device_ms:.4g}")
             cells.append("" if row.hidden is None else f"{100 * row.hidden:.0f} %")
         if named:
             cells.append(f"{named[row.generator]:g}" if new and row.generator in named else "")
         device = "" if row.device == "cpu" else f" {row.device}"
         table.add_row(row.generator if new else "", f"{row.engine}{device} {row.precision}", *cells)
     said = "ms: one picture after the other; in a row: several under way; layer by layer: torch as it comes"
-    said += "; hidden: of the time of copies, while it drew" if on_gpu else ""
+    said += "; GPU: by its own clock; hidden: of the time of copies, while it drew" if on_gpu else ""
     return _captioned(table, f"{said}; published: on a GTX 1060" if named else said)
 
 
