@@ -12,7 +12,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle
@@ -109,20 +109,19 @@ class _Ways:
     def measure(self, seconds: float) -> None:
         """Adds the rows, the fastest last."""
         alone = dict(self._by_torch())
-        in_a_row: dict[Way, _InARow] = {}
+        in_a_row: dict[Way, int] = {}
         with ExitStack() as stack:
-            for way, engine in self._engines(stack, throughput=False):
+            for way, engine in self._engines(throughput=False, kept=stack):
                 alone[way] = partial(_draw_next, engine, cycle(self._pictures))
             self._run(alone, "alone", seconds)
-        with ExitStack() as stack:
-            for way, engine in self._engines(stack, throughput=True):
-                if way in alone:
-                    several = _InARow(engine, self._pictures, self._seconds("alone", way))
-                    stack.callback(several.close)
-                    in_a_row[way] = several
-            self._run(in_a_row, "in a row", seconds)
-            for way, several in in_a_row.items():
+        # One engine at a time: several pictures of each under way would fill a small machine's memory.
+        for way, engine in self._engines(throughput=True):
+            if way in alone:
+                several = _InARow(engine, self._pictures, self._seconds("alone", way))
+                in_a_row[way] = several.count
+                self._run({way: several}, "in a row", seconds)
                 self._look_inside(way, several)
+                several.close()
         rows = [self._row(way, in_a_row.get(way)) for way in alone]
         self._found.rows += sorted(rows, key=lambda row: row.ms.median, reverse=True)
 
@@ -142,14 +141,14 @@ class _Ways:
     def _seconds(self, what: str, way: Way) -> float:
         return self._turns.latency(f"{what} {' '.join(way)}").median / 1000
 
-    def _row(self, way: Way, several: _InARow | None) -> NetworkRow:
+    def _row(self, way: Way, count: int | None) -> NetworkRow:
         latency = self._turns.latency(f"alone {' '.join(way)}")
         (engine, device, precision), (width, height) = way, self._size
         noisy = latency.spread > NOISY
         share = None
-        if several is not None:
+        if count is not None:
             together = self._turns.latency(f"in a row {' '.join(way)}")
-            share, noisy = round(together.median / several.count, 4), noisy or together.spread > NOISY
+            share, noisy = round(together.median / count, 4), noisy or together.spread > NOISY
         return NetworkRow(
             generator=self._style.generator,
             parameters=self._style.parameters,
@@ -189,8 +188,11 @@ class _Ways:
         given = values.to(device, kind).to(memory_format=layout)
         return partial(_called, torch.compile(network) if compiled else network, given)
 
-    def _engines(self, stack: ExitStack, *, throughput: bool) -> Iterator[tuple[Way, Engine]]:
-        """Every engine that is installed, on its first device and in that one's first precision."""
+    def _engines(self, *, throughput: bool, kept: ExitStack | None = None) -> Iterator[tuple[Way, Engine]]:
+        """Every engine that is installed, on its first device and in that one's first precision.
+
+        Each is closed before the next one is opened, or kept open by `kept`.
+        """
         width, height = self._size
         colour = self._pictures[0].colour
         for row in available():
@@ -209,8 +211,8 @@ class _Ways:
             except StreamtoonError as error:
                 self._found.notes.append(f"{self._style.generator} is left out: {str(error).rstrip('.')}")
                 continue
-            stack.callback(engine.close)
-            yield (row.name, engine.facts.device, engine.facts.precision), engine
+            with nullcontext(kept.enter_context(engine)) if kept else engine:
+                yield (row.name, engine.facts.device, engine.facts.precision), engine
 
 
 class _InARow:
@@ -218,7 +220,7 @@ class _InARow:
 
     def __init__(self, engine: Engine, pictures: Sequence[Picture], seconds_alone: float) -> None:
         self.engine, self._turn = engine, cycle(pictures)
-        self.count = max(4 * engine.at_a_time, round(AT_LEAST / seconds_alone))
+        self.count = max(2 * engine.at_a_time, round(AT_LEAST / seconds_alone))
         self._pool = ThreadPoolExecutor(engine.at_a_time)
 
     def __call__(self) -> None:
