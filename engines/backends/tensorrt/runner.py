@@ -63,14 +63,22 @@ class TensorRtRunner(CudaRunner):
     def open_planes(self, task: PlanesTask) -> TensorRtPlanes:
         """As `engines.backends.base.DrawsPlanes`."""
         make = partial(TensorRtPlanes, self._style, self._devices, self.precision, task)
-        if self._throughput:
-            with suppress(OutOfMemoryError):  # several pictures a batch may be too many
-                return make(throughput=True)
-        return make(throughput=False)
+        batch = batch_of(task, self._throughput)
+        while batch > 1:
+            with suppress(OutOfMemoryError):
+                return make(batch)
+            batch //= 2
+        return make(1)
 
 
 class TensorRtPlanes(CudaPlanes):
-    """A planes runner whose graphs run a plan."""
+    """A planes runner whose graphs run a plan, for `batch` pictures at a time."""
+
+    def __init__(
+        self, style: Style, devices: list[str], precision: Precision, task: PlanesTask, batch: int
+    ) -> None:
+        self._asked = batch
+        super().__init__(style, devices, precision, task, throughput=batch > 1)
 
     def maker(self, style: Style, task: PlanesTask) -> Make:
         """What gives the plan for a device and a batch."""
@@ -81,8 +89,8 @@ class TensorRtPlanes(CudaPlanes):
         return make
 
     def batches(self, task: PlanesTask, throughput: bool) -> list[int]:
-        """One number."""
-        return [batch_of(task, throughput)]
+        """The one asked for: each is a plan of its own, too dear to try."""
+        return [self._asked]
 
 
 def _index(device: str) -> int:
