@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from engines.backends import available
 from engines.errors import StyleError
 from engines.generators import GENERATORS, create
+from engines.opening import open_engine
 from eval.bench.networks import LAYERS, _InARow, measure_networks
 from eval.bench.overlap import hidden, joined, middle
 from eval.bench.results import Bench, Latency, NetworkRow, Span
@@ -39,6 +40,7 @@ def test_every_way_to_run_a_network_has_a_row() -> None:
     )
     assert [name for _, name in told] == ["lite", "unet"] and [share for share, _ in told] == [0, 0.5]
     installed = [row.name for row in available() if row.present]
+    alone = [name for name in installed if _at_a_time(name) == 1]
     assert not found.notes and bool(found.timeline) == torch.cuda.is_available()
     for name in ("lite", "unet"):
         rows = [row for row in found.rows if row.generator == name]
@@ -46,12 +48,18 @@ def test_every_way_to_run_a_network_has_a_row() -> None:
         assert {row.parameters for row in rows} == {sum(w.numel() for w in create(name).parameters())}
         assert [row.ms.median for row in rows] == sorted((row.ms.median for row in rows), reverse=True)
         for one in rows:
-            assert (one.in_a_row_ms is None) == (one.engine == LAYERS)
+            assert (one.in_a_row_ms is None) == (one.engine in (LAYERS, *alone))
             on_gpu = one.engine != LAYERS and one.device.startswith("cuda")
             assert (one.device_ms is not None, one.hidden is not None) == (on_gpu, on_gpu)
             assert one.ms.median > 0 and (one.width, one.height) == (WIDTH, HEIGHT)
     lite, unet = ({row.gmacs for row in found.rows if row.generator == name} for name in ("lite", "unet"))
     assert max(lite) < min(unet)
+
+
+def _at_a_time(backend: str) -> int:
+    asked: dict[str, Any] = {"backend": backend, "quality": "full", "throughput": True}
+    with open_engine("comic", width=WIDTH, height=HEIGHT, **asked) as engine:
+        return engine.at_a_time
 
 
 def test_an_unknown_network_is_one_sentence() -> None:

@@ -116,7 +116,7 @@ class _Ways:
             self._run(alone, "alone", seconds)
         # One engine at a time: several pictures of each under way would fill a small machine's memory.
         for way, engine in self._engines(throughput=True):
-            if way in alone:
+            if way in alone and engine.at_a_time > 1:
                 several = _InARow(engine, self._pictures, self._seconds("alone", way))
                 in_a_row[way] = several.count
                 self._run({way: several}, "in a row", seconds)

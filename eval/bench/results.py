@@ -149,7 +149,7 @@ class NetworkRow:
     ms: Latency
     """One picture after the other. By an engine from planes to planes, else from tensor to tensor."""
     in_a_row_ms: float | None
-    """A picture's share where as many are under way as the engine takes; None without an engine."""
+    """A picture's share where as many are under way as the engine takes; None where that is one."""
     device_ms: float | None
     """That share by the GPU's own clock (CUDA events), copies left out; None off a GPU."""
     hidden: float | None
