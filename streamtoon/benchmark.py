@@ -27,7 +27,7 @@ from streamtoon import children
 from streamtoon.benchmark_clips import Clip, SizedClip, default_clip, rgb_of
 from streamtoon.benchmark_plan import EngineChoice, Plan
 from streamtoon.errors import InputError
-from streamtoon.machine import examine
+from streamtoon.machine import examine_cpu, memory_gb, nvidia_gpus
 
 if TYPE_CHECKING:
     from eval.bench.networks import Networks
@@ -46,16 +46,16 @@ Progress = Callable[[float, str], object]
 
 
 def machine_facts() -> dict[str, Any]:
-    """What a time depends on. Takes seconds, as every engine that is installed is imported."""
-    machine = examine()
+    """What a time depends on."""
+    cpu = examine_cpu()
     return {
-        "cpu": machine.cpu.model,
-        "cores": machine.cpu.cores,
-        "features": [name for name, has in machine.cpu.features.items() if has],
-        "memory_gb": machine.memory_gb,
-        "gpus": [gpu.name for gpu in machine.gpus],
-        "os": f"{machine.system} {platform.machine()}",
-        "python": machine.python,
+        "cpu": cpu.model,
+        "cores": cpu.cores,
+        "features": [name for name, has in cpu.features.items() if has],
+        "memory_gb": memory_gb(),
+        "gpus": [gpu.name for gpu in nvidia_gpus()],
+        "os": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
     }
 
@@ -101,6 +101,8 @@ def benchmark(
             if lengths and found and not grown:
                 grown = bench.lengths()
             notes += bench.notes
+    if not rows:
+        raise EngineError(notes[-1] if notes else "nothing was asked for")
     by_themselves: Networks | None = None
     if networks:
         from eval.bench.networks import measure_networks  # which needs torch
@@ -110,8 +112,6 @@ def benchmark(
         shown = film.pictures(*size, DIFFERENT)
         by_themselves = measure_networks(networks, *size, shown, seconds=seconds, tell=told)
         notes += by_themselves.notes
-    if not rows:
-        raise EngineError(notes[-1] if notes else "nothing was asked for")
     noise = gauges.noise(row.noisy for row in rows)
     return Bench(
         machine=machine,

@@ -184,8 +184,8 @@ class Conversion:
         del options["overwrite"], options["decoder"]
         return {**options, "container": Path(self.target).suffix.lower()}
 
-    def _open(self) -> Source:
-        return Source(self.source, **self.reading)
+    def _open(self, **changes: Any) -> Source:
+        return Source(self.source, **{**self.reading, **changes})
 
     def _sink(self, source: Source, *, alone: bool = False) -> Sink:
         width, height = self.artist.size(source.info)
@@ -207,7 +207,7 @@ class Conversion:
         return [f"The disk may become full: {folder} has {left} left, and about {needed} may be needed."]
 
     def _join(self, work: Work) -> tuple[Written, list[str]]:
-        with self._open() as source:
+        with self._open(decoder="cpu") as source:  # nothing but its first picture
             sink = self._sink(source, alone=True)  # whoever has the Work open
             try:
                 with sink:

@@ -48,8 +48,8 @@ class Gpu:
     name: str
     memory_gb: float
     driver: str
-    compute_capability: str
-    """Such as 8.9: which instructions it has."""
+    compute_capability: str = ""
+    """Such as 8.9: which instructions it has; empty where the driver does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ def examine() -> Machine:
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         cpu=examine_cpu(),
-        memory_gb=_memory_gb(),
-        gpus=_nvidia_gpus(),
+        memory_gb=memory_gb(),
+        gpus=nvidia_gpus(),
         cuda=_cuda(),
         engines=tuple(available()),
         encoders=tuple(encoders()),
@@ -128,7 +128,8 @@ def _cpu_model(info: str) -> str:
     return platform.processor() or platform.machine()
 
 
-def _memory_gb() -> float | None:
+def memory_gb() -> float | None:
+    """Of main memory; None where the system does not say."""
     if sys.platform == "win32":
         size = ctypes.c_ulonglong()
         if not ctypes.windll.kernel32.GetPhysicallyInstalledSystemMemory(ctypes.byref(size)):
@@ -140,11 +141,18 @@ def _memory_gb() -> float | None:
         return None
 
 
-def _nvidia_gpus() -> tuple[Gpu, ...]:
-    wanted = "--query-gpu=name,memory.total,driver_version,compute_cap"
-    query = _output("nvidia-smi", wanted, "--format=csv,noheader,nounits")
-    rows = [[cell.strip() for cell in line.split(",")] for line in query.splitlines()]
-    return tuple(Gpu(row[0], round(_number(row[1]) / 1024, 1), *row[2:]) for row in rows if len(row) == 4)
+def nvidia_gpus() -> tuple[Gpu, ...]:
+    """Those that NVIDIA's own tool tells of."""
+    known = "--query-gpu=name,memory.total,driver_version"
+    # Drivers of before 2021 do not know the last, and answer nothing at all.
+    for wanted in (f"{known},compute_cap", known):
+        if query := _output("nvidia-smi", wanted, "--format=csv,noheader,nounits"):
+            rows = [[cell.strip() for cell in line.split(",")] for line in query.splitlines()]
+            return tuple(
+                Gpu(name, round(_number(memory) / 1024, 1), driver, *capability)
+                for name, memory, driver, *capability in rows
+            )
+    return ()
 
 
 def _cuda() -> Cuda | None:

@@ -22,7 +22,8 @@ from engines.backends import available
 from engines.errors import StyleError
 from engines.generators import GENERATORS, create
 from engines.opening import open_engine
-from eval.bench.networks import LAYERS, _InARow, measure_networks
+from eval.bench import networks
+from eval.bench.networks import COMPILED, LAYERS, _InARow, measure_networks
 from eval.bench.overlap import hidden, joined, middle
 from eval.bench.results import Bench, Latency, NetworkRow, Span
 from streamtoon.cli.app import app
@@ -40,16 +41,17 @@ def test_every_way_to_run_a_network_has_a_row() -> None:
     )
     assert [name for _, name in told] == ["lite", "unet"] and [share for share, _ in told] == [0, 0.5]
     installed = [row.name for row in available() if row.present]
+    by_torch = [LAYERS, LAYERS, COMPILED] if torch.cuda.is_available() else [LAYERS]
     alone = [name for name in installed if _at_a_time(name) == 1]
     assert not found.notes and bool(found.timeline) == torch.cuda.is_available()
     for name in ("lite", "unet"):
         rows = [row for row in found.rows if row.generator == name]
-        assert sorted(row.engine for row in rows) == sorted([LAYERS, *installed])
+        assert sorted(row.engine for row in rows) == sorted([*by_torch, *installed])
         assert {row.parameters for row in rows} == {sum(w.numel() for w in create(name).parameters())}
         assert [row.ms.median for row in rows] == sorted((row.ms.median for row in rows), reverse=True)
         for one in rows:
-            assert (one.in_a_row_ms is None) == (one.engine in (LAYERS, *alone))
-            on_gpu = one.engine != LAYERS and one.device.startswith("cuda")
+            assert (one.in_a_row_ms is None) == (one.engine in (*by_torch, *alone))
+            on_gpu = one.engine not in by_torch and one.device.startswith("cuda")
             assert (one.device_ms is not None, one.hidden is not None) == (on_gpu, on_gpu)
             assert one.ms.median > 0 and (one.width, one.height) == (WIDTH, HEIGHT)
     lite, unet = ({row.gmacs for row in found.rows if row.generator == name} for name in ("lite", "unet"))
@@ -60,6 +62,17 @@ def _at_a_time(backend: str) -> int:
     asked: dict[str, Any] = {"backend": backend, "quality": "full", "throughput": True}
     with open_engine("comic", width=WIDTH, height=HEIGHT, **asked) as engine:
         return engine.at_a_time
+
+
+def test_a_way_that_fails_is_a_sentence_and_all_others_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise RuntimeError("no compiler\n   was found.")
+
+    monkeypatch.setattr(networks._Ways, "_alone", failing)
+    pictures = [picture(photo) for photo in photographs(HEIGHT, WIDTH).values()]
+    found = measure_networks(["lite"], WIDTH, HEIGHT, pictures, seconds=0.01)
+    assert all(note.endswith("is left out: no compiler was found") for note in found.notes) and found.notes
+    assert sorted(row.engine for row in found.rows) == sorted(row.name for row in available() if row.present)
 
 
 def test_an_unknown_network_is_one_sentence() -> None:
@@ -93,7 +106,7 @@ def test_pictures_in_a_row_keep_an_engine_busy_and_are_all_drawn(at_a_time: int)
     several = _InARow(engine, photographs(HEIGHT, WIDTH).values(), seconds_alone=0.01)  # type: ignore[arg-type]
     several()
     several.close()
-    assert several.count == drawn == 20
+    assert several.count == drawn == {1: 20, 3: 21}[at_a_time]  # whole rounds of 0.2 s
     assert most == at_a_time
 
 
@@ -156,8 +169,8 @@ def test_networks_are_told_in_the_terminal_beside_what_was_published() -> None:
         return said
 
     said = shown(_gpu_bench(1280, 720))
-    assert said.count("unet") == 1 and "tensorrt cuda fp16" in said and "12 ?" in said
-    assert "0.71" in said and "97 %" in said and "15.23" in said and "GTX 1060" in said
+    assert said.count(" unet ") == 1 and "tensorrt cuda fp16" in said and "12 ?" in said
+    assert "0.71" in said and "97 %" in said and "15.23" in said and "published: by" in said
     assert "15.23" not in shown(_gpu_bench(640, 360))
     assert "Networks" not in shown(bench(row()))
 

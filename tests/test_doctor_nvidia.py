@@ -21,6 +21,10 @@ test "$1" = --query-gpu=name,memory.total,driver_version,compute_cap || exit 1
 echo "NVIDIA GeForce RTX 4070, 12282, 575.51.03, 8.9"
 echo "NVIDIA GB10, [N/A], 580.95.05, 12.1"
 """
+OLD_SMI = """#!/bin/sh
+test "$1" = --query-gpu=name,memory.total,driver_version || { echo "Field is not a valid field"; exit 2; }
+echo "Tesla K80, 11441, 470.42"
+"""
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell script stands on the PATH")
@@ -29,12 +33,14 @@ def test_gpus_are_read_off_nvidias_own_tool(tmp_path: Path, monkeypatch: pytest.
     tool.write_text(SMI, encoding="utf-8")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert machine._nvidia_gpus() == (
+    assert machine.nvidia_gpus() == (
         Gpu("NVIDIA GeForce RTX 4070", 12.0, "575.51.03", "8.9"),
         Gpu("NVIDIA GB10", 0.0, "580.95.05", "12.1"),
     )
+    tool.write_text(OLD_SMI, encoding="utf-8")
+    assert machine.nvidia_gpus() == (Gpu("Tesla K80", 11.2, "470.42"),)
     tool.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'; exit 9\n", encoding="utf-8")
-    assert machine._nvidia_gpus() == ()
+    assert machine.nvidia_gpus() == ()
 
 
 @pytest.mark.skipif(has_driver(), reason="there is an NVIDIA driver here")
@@ -58,6 +64,8 @@ def test_what_has_to_fit_together_is_told() -> None:
     assert "NVDEC h264" in told and "hevc" not in told
     alone = replace(found, cuda=Cuda("12.2", None, None, 0, 0.0), decoders=())
     assert "the driver serves 12.2 TensorRT engines none kept NVDEC does not decode here" in _printed(alone)
+    old = replace(found, gpus=(Gpu("Tesla K80", 11.2, "470.42"),))
+    assert "Tesla K80, 11.2 GB, driver 470.42" in _printed(old)
     assert "CUDA" not in _printed(replace(found, cuda=None))
 
 

@@ -121,8 +121,8 @@ def test_nvidias_encoders_have_their_own_scale_and_no_pictures_before_their_time
     plain = choose_encoder(BY_EXTENSION[".mkv"], "h264_nvenc", None, None).options
     assert plain["rc"] == "vbr" and 0 < int(plain["cq"]) < 51 and "crf" not in plain
     assert choose_encoder(BY_EXTENSION[".mkv"], "av1_nvenc", 60, "p7").options["cq"] == "60"
-    with pytest.raises(OutputError, match=r"out of range for h264_nvenc: 0 \(best\) to 51"):
-        choose_encoder(BY_EXTENSION[".mkv"], "h264_nvenc", 60, None)
+    with pytest.raises(OutputError, match=r"out of range for h264_nvenc: 1 \(best\) to 51"):
+        choose_encoder(BY_EXTENSION[".mkv"], "h264_nvenc", 0, None)
     live = without_delay(choose_encoder(BY_EXTENSION[".mkv"], "h264_nvenc", None, None), 1_000_000, 50)
     assert live.options["bf"] == "0" and "cq" not in live.options
 

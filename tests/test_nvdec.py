@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -48,6 +50,28 @@ def test_the_clip_that_proves_a_decoder_is_one(codec: str) -> None:
     assert any(way.device_type == HWDeviceType.cuda and way.is_supported for way in ways)
 
 
+def test_ten_bits_off_the_gpu_are_those_of_the_processor() -> None:
+    """P010 holds ten bits at the top of sixteen, U and V in turns; FFmpeg's own layout is the reference."""
+    clip = nvdec.clip("hevc", nvdec.DEEP)
+    with av.open(io.BytesIO(clip)) as file:
+        frames = list(file.decode(video=0))
+    assert frames[0].format.name == nvdec.DEEP
+    for number, frame in enumerate(frames):
+        planes = [
+            np.frombuffer(memoryview(p), "<u2").reshape(p.height, -1)[:, : p.width] for p in frame.planes
+        ]
+        packed = av.VideoFrame(frame.width, frame.height, "p010le")
+        packed.pts, packed.colorspace, packed.color_trc = number, 9, 16
+        packed.planes[0].update((planes[0] << 6).tobytes())
+        packed.planes[1].update((np.stack(planes[1:], -1) << 6).tobytes())
+        given = nvdec.unpacked(packed)
+        assert (given.pts, given.colorspace, given.color_trc) == (number, 9, 16)
+        for ours, plane in zip(given.planes, planes, strict=True):
+            rows = np.frombuffer(memoryview(ours), "<u2").reshape(ours.height, -1)
+            assert np.array_equal(rows[:, : ours.width], plane)
+    assert nvdec.unpacked(frames[0]) is frames[0]
+
+
 @without_gpu
 def test_without_a_gpu_one_sentence_says_so_and_nothing_is_written(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", pts=[0])
@@ -68,9 +92,16 @@ def test_what_hides_damage_is_not_combined_with_stopping_at_it(tmp_path: Path) -
 
 @pytest.mark.gpu
 @with_gpu
-def test_the_gpu_gives_the_processors_pictures(tmp_path: Path) -> None:
+def test_the_gpu_proves_itself() -> None:
     assert nvdec.proven() == dict.fromkeys(nvdec.CODECS, True)
-    clip = make_clip(tmp_path / "in.mp4", size=(320, 240), tags=(1, 1, 1, 1), rotation=90)
+
+
+@pytest.mark.gpu
+@with_gpu
+@pytest.mark.parametrize(("codec", "pixel_format"), [("libx264", "yuv420p"), ("libx265", "yuv420p10le")])
+def test_the_gpu_gives_the_processors_pictures(tmp_path: Path, codec: str, pixel_format: str) -> None:
+    asked: dict[str, Any] = {"codec": codec, "pixel_format": pixel_format, "tags": (1, 1, 1, 1)}
+    clip = make_clip(tmp_path / "in.mp4", size=(320, 240), rotation=90, **asked)
     with Source(clip) as cpu, Source(clip, decoder="nvdec") as gpu:
         pairs = list(zip(cpu.pictures(), gpu.pictures(), strict=True))
         assert gpu.warnings == cpu.warnings and gpu.info.rotation == cpu.info.rotation
@@ -86,11 +117,19 @@ def test_the_gpu_gives_the_processors_pictures(tmp_path: Path) -> None:
 
 @pytest.mark.gpu
 @with_gpu
-@pytest.mark.parametrize(("codec", "pixel_format"), [("libx264", "yuv444p"), ("ffv1", "yuv420p")])
+@pytest.mark.parametrize(
+    ("codec", "pixel_format", "size"),
+    [
+        ("libx264", "yuv444p", (320, 240)),
+        ("libx265", "yuv444p", (320, 240)),
+        ("libvpx-vp9", "yuv420p", (321, 241)),
+        ("ffv1", "yuv420p", (320, 240)),
+    ],
+)
 def test_what_the_gpu_does_not_decode_the_processor_does(
-    tmp_path: Path, codec: str, pixel_format: str
+    tmp_path: Path, codec: str, pixel_format: str, size: tuple[int, int]
 ) -> None:
-    clip = make_clip(tmp_path / "in.mkv", codec=codec, pixel_format=pixel_format, size=(320, 240), audio=None)
+    clip = make_clip(tmp_path / "in.mkv", codec=codec, pixel_format=pixel_format, size=size, audio=None)
     with Source(clip) as cpu, Source(clip, decoder="nvdec") as gpu:
         assert [p.check() for p in cpu.pictures()] == [p.check() for p in gpu.pictures()]
-        assert any("NVDEC does not decode this video" in said for said in gpu.warnings)
+        assert any("NVDEC is not used for this video" in said for said in gpu.warnings)

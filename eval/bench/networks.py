@@ -12,7 +12,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle
@@ -31,6 +31,7 @@ from engines.export import save_style
 from engines.generators import GENERATORS, create
 from engines.opening import open_engine
 from engines.picture import Picture
+from engines.plan_cache import PlanCache
 from engines.style import Style
 from engines.working_size import WorkingSize
 from eval.bench.overlap import hidden, middle, traced
@@ -74,15 +75,29 @@ def measure_networks(
     """
     networks = {name: create(name) for name in _named(generators)}
     found = Networks()
-    with tempfile.TemporaryDirectory(prefix="streamtoon-networks-") as folder:
+    with _folder() as folder:
         for n, name in enumerate(networks):
             if tell:
                 tell(n / len(networks), name)
             torch.manual_seed(SEED)
             network = create(name).eval().requires_grad_(requires_grad=False)
-            style = save_style(Path(folder) / name, network, _card(name, height))
+            style = save_style(folder / name, network, _card(name, height))
             _Ways(style, network, (width, height), pictures, found).measure(seconds)
     return found
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Where the styles lie for as long as they are timed; TensorRT engines kept of them go with it."""
+    with tempfile.TemporaryDirectory(prefix="streamtoon-networks-") as name:
+        folder = Path(name).resolve()
+        try:
+            yield folder
+        finally:
+            cache = PlanCache.of_user()
+            for entry in cache.entries():
+                if Path(str(entry.facts.get("folder"))).is_relative_to(folder):
+                    cache.remove(entry.key)
 
 
 def _named(generators: Sequence[str]) -> list[str]:
@@ -108,9 +123,17 @@ class _Ways:
 
     def measure(self, seconds: float) -> None:
         """Adds the rows, the fastest last."""
-        alone = dict(self._by_torch())
+        alone: dict[Way, Callable[[], object]] = {}
         in_a_row: dict[Way, int] = {}
         with ExitStack() as stack:
+            for way, make in self._by_torch().items():
+                try:
+                    call = make()
+                    call()
+                except Exception as error:  # torch raises whatever its compilers do
+                    self._leave_out(" ".join(way), error)
+                else:
+                    alone[way] = call
             for way, engine in self._engines(throughput=False, kept=stack):
                 alone[way] = partial(_draw_next, engine, cycle(self._pictures))
             self._run(alone, "alone", seconds)
@@ -119,9 +142,9 @@ class _Ways:
             if way in alone and engine.at_a_time > 1:
                 several = _InARow(engine, self._pictures, self._seconds("alone", way))
                 in_a_row[way] = several.count
-                self._run({way: several}, "in a row", seconds)
-                self._look_inside(way, several)
-                several.close()
+                with closing(several):
+                    self._run({way: several}, "in a row", seconds)
+                    self._look_inside(way, several)
         rows = [self._row(way, in_a_row.get(way)) for way in alone]
         self._found.rows += sorted(rows, key=lambda row: row.ms.median, reverse=True)
 
@@ -132,6 +155,8 @@ class _Ways:
             spans = traced(several)
             self._hidden[way] = hidden(spans)
             self._found.timeline = self._found.timeline or middle(spans)
+            if not spans:
+                self._leave_out(f"the timeline of {' '.join(way)}", "CUDA's tracing gives nothing")
 
     def _run(self, calls: Mapping[Way, Callable[[], object]], what: str, seconds: float) -> None:
         named = {f"{what} {' '.join(way)}": call for way, call in calls.items()}
@@ -165,16 +190,21 @@ class _Ways:
             noisy=noisy,
         )
 
-    def _by_torch(self) -> Iterator[tuple[Way, Callable[[], object]]]:
-        """The network alone by torch: on a GPU where there is one, else on the processor."""
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        kinds = {"fp32": torch.float32, **({"fp16": torch.float16} if device == "cuda" else {})}
-        for precision, kind in kinds.items():
-            yield (LAYERS, device, precision), self._alone(device, kind, compiled=False)
-            if device == "cuda" and kind != torch.float32 and importlib.util.find_spec("triton"):
-                yield (COMPILED, device, precision), self._alone(device, kind, compiled=True)
+    def _by_torch(self) -> dict[Way, Callable[[], Callable[[], object]]]:
+        """What makes the network alone by torch: on a GPU where there is one, else on the processor."""
+        if not torch.cuda.is_available():
+            return {(LAYERS, "cpu", "fp32"): partial(self._alone, "cpu", torch.float32)}
+        # As torch comes, cuDNN's convolutions of fp32 keep ten bits of mantissa.
+        single = "tf32" if torch.backends.cudnn.allow_tf32 else "fp32"
+        ways = {
+            (LAYERS, "cuda", single): partial(self._alone, "cuda", torch.float32),
+            (LAYERS, "cuda", "fp16"): partial(self._alone, "cuda", torch.float16),
+        }
+        if importlib.util.find_spec("triton"):
+            ways[COMPILED, "cuda", "fp16"] = partial(self._alone, "cuda", torch.float16, compiled=True)
+        return dict(ways)
 
-    def _alone(self, device: str, kind: torch.dtype, *, compiled: bool) -> Callable[[], object]:
+    def _alone(self, device: str, kind: torch.dtype, *, compiled: bool = False) -> Callable[[], object]:
         width, height = self._size
         size = WorkingSize.of(height, width, 1.0, self._style.size_multiple)
         picture = self._pictures[0]
@@ -209,10 +239,16 @@ class _Ways:
                     colour=colour,
                 )
             except StreamtoonError as error:
-                self._found.notes.append(f"{self._style.generator} is left out: {str(error).rstrip('.')}")
+                self._leave_out(row.name, error)
                 continue
             with nullcontext(kept.enter_context(engine)) if kept else engine:
                 yield (row.name, engine.facts.device, engine.facts.precision), engine
+
+    def _leave_out(self, what: str, why: Exception | str) -> None:
+        said = " ".join(str(why).split())[:200].rstrip(".")
+        note = f"{self._style.generator}: {what} is left out: {said}"
+        if note not in self._found.notes:
+            self._found.notes.append(note)
 
 
 class _InARow:
@@ -220,7 +256,9 @@ class _InARow:
 
     def __init__(self, engine: Engine, pictures: Sequence[Picture], seconds_alone: float) -> None:
         self.engine, self._turn = engine, cycle(pictures)
-        self.count = max(2 * engine.at_a_time, round(AT_LEAST / seconds_alone))
+        # A whole number of batches: one that does not fill waits a while for more.
+        times = max(2, round(AT_LEAST / seconds_alone / engine.at_a_time))
+        self.count = times * engine.at_a_time
         self._pool = ThreadPoolExecutor(engine.at_a_time)
 
     def __call__(self) -> None:

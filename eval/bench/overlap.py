@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
+
+import numpy as np
 
 from eval.bench.results import Span
 
@@ -16,7 +19,12 @@ SHOWN = 40
 
 
 def traced(draw: Callable[[], object]) -> list[Span]:
-    """What the GPU did while `draw` ran, in order of time, from 0; needs torch with CUDA and a GPU."""
+    """What the GPU did while `draw` ran, in order of time, from 0; needs torch with CUDA and a GPU.
+
+    Empty where CUDA's tracing gives nothing.
+    """
+    # Left to itself CUDA's tracing is taken down after the first time, and may not come up again.
+    os.environ.setdefault("TEARDOWN_CUPTI", "0")
     import torch
     from torch.profiler import ProfilerActivity, profile
 
@@ -40,16 +48,18 @@ def hidden(spans: Iterable[Span]) -> float | None:
     """Share of the time of all copies during which something was drawn; None where nothing was copied."""
     spans = list(spans)
     drawing = joined((span for span in spans if span.kind == "draw"), 0.0)
-    copies = [span for span in spans if span.kind != "draw"]
-    total = sum(span.end - span.begin for span in copies)
+    copies = np.array([(span.begin, span.end) for span in spans if span.kind != "draw"]).reshape(-1, 2)
+    total = float(np.diff(copies).sum())
     if not total:
         return None
-    covered = sum(
-        max(0.0, min(copy.end, drawn.end) - max(copy.begin, drawn.begin))
-        for copy in copies
-        for drawn in drawing
-    )
-    return round(covered / total, 4)
+    if not drawing:
+        return 0.0
+    # How long it has drawn until a time: that rises within spans and stays between them.
+    times = np.array([(span.begin, span.end) for span in drawing])
+    drawn = np.zeros(times.size)
+    drawn[1::2] = np.cumsum(np.diff(times))
+    drawn[2::2] = drawn[1:-1:2]
+    return round(float(np.diff(np.interp(copies, times.ravel(), drawn)).sum()) / total, 4)
 
 
 def joined(spans: Iterable[Span], gap: float = JOINED) -> list[Span]:

@@ -17,7 +17,8 @@ from engines.picture_files import write_whole
 from eval.bench.against import Moved
 from eval.bench.looks import LONGEST, StyleLooks
 from eval.bench.plots import length_plot, overlap_plot, rate_plot, scaling_plot
-from eval.bench.results import Bench, Look, Row, published
+from eval.bench.published import published_ms
+from eval.bench.results import Bench, Look, Row
 from eval.report.embed import embed
 
 STAGES = {"decode": "Decode", "run": "Draw", "encode": "Encode"}
@@ -56,7 +57,7 @@ def render(bench: Bench, moved: Sequence[Moved] = (), looks: Sequence[StyleLooks
         scaling=scaling_plot(bench),
         length=length_plot(bench.lengths),
         networks=[(name, list(rows)) for name, rows in groupby(bench.networks, lambda row: row.generator)],
-        published=published(bench),
+        published=published_ms(bench),
         overlap=overlap_plot(bench.timeline),
         moved=moved,
         looks=[_shown(one, bench) for one in looks],

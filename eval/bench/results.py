@@ -157,10 +157,6 @@ class NetworkRow:
     noisy: bool
 
 
-PUBLISHED_MS = {"animegan": 45.53, "cartoongan": 148.02, "cyclegan": 106.82, "unet": 15.23}
-"""Milliseconds of a picture of 1280x720 on a GTX 1060: Le, Bui and Phan's Table 1."""
-
-
 @dataclass(frozen=True, slots=True)
 class LengthRow:
     """What a video of this length takes: whether memory grows with it."""
@@ -226,12 +222,6 @@ class Bench:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {"format": FORMAT, **asdict(self)}
-
-
-def published(bench: Bench) -> Mapping[str, float]:
-    """`PUBLISHED_MS` where the networks were timed at that size, else nothing."""
-    sizes = {(row.width, row.height) for row in bench.networks}
-    return PUBLISHED_MS if sizes == {(1280, 720)} else {}
 
 
 def row_key(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from eval.bench.against import Moved
-from eval.bench.results import Bench, Row, published
+from eval.bench.published import published_ms
+from eval.bench.results import Bench, Row
 from streamtoon.cli.common import printable
 
 STAGES = {"decode": "decode", "run": "draw", "encode": "encode"}
@@ -100,7 +101,7 @@ def _peers(bench: Bench) -> Table:
 
 def _networks(bench: Bench) -> Table:
     first = bench.networks[0]
-    named = published(bench)
+    named = published_ms(bench)
     table = _table(f"Networks at {first.width}x{first.height}, weights drawn by lot", ("network", "by"))
     on_gpu = any(row.hidden is not None for row in bench.networks)
     extra = [*(["GPU", "hidden"] if on_gpu else []), *(["published"] if named else [])]
@@ -122,7 +123,8 @@ def _networks(bench: Bench) -> Table:
         table.add_row(row.generator if new else "", f"{row.engine}{device} {row.precision}", *cells)
     said = "ms: one picture after the other; in a row: several under way; layer by layer: torch as it comes"
     said += "; GPU: by its own clock; hidden: of the time of copies, while it drew" if on_gpu else ""
-    return _captioned(table, f"{said}; published: on a GTX 1060" if named else said)
+    said += "; published: by the thesis behind unet, on a GPU that is not named" if named else ""
+    return _captioned(table, said)
 
 
 def _looks(bench: Bench) -> Table:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from engines.backends import BackendRow
-    from streamtoon.machine import Cuda, Machine
+    from streamtoon.machine import Cuda, Gpu, Machine
 
 YES, NO = "yes", "no"
 WIDTH, HEIGHT, RATE = 1280, 720, Fraction(30)
@@ -52,11 +52,7 @@ def _machine(machine: Machine) -> Table:
     table.add_row("CPU", f"{machine.cpu.model}, {machine.cpu.cores} cores")
     table.add_row("CPU features", ", ".join(f"{name} {has}" for name, has in features.items()))
     table.add_row("Memory", "unknown" if machine.memory_gb is None else f"{machine.memory_gb} GB")
-    gpus = [
-        f"{gpu.name}, {gpu.memory_gb} GB, compute capability {gpu.compute_capability}, driver {gpu.driver}"
-        for gpu in machine.gpus
-    ]
-    table.add_row("NVIDIA GPU", "\n".join(gpus) or "none found")
+    table.add_row("NVIDIA GPU", "\n".join(map(_gpu, machine.gpus)) or "none found")
     if machine.cuda is not None:
         table.add_row("CUDA", _cuda(machine.cuda))
         kept = f"{machine.cuda.plans} kept, {machine.cuda.plans_mb} MB (streamtoon engine list)"
@@ -68,6 +64,11 @@ def _machine(machine: Machine) -> Table:
     )
     table.add_row("System", f"{machine.system}, Python {machine.python}")
     return table
+
+
+def _gpu(gpu: Gpu) -> str:
+    capability = f", compute capability {gpu.compute_capability}" if gpu.compute_capability else ""
+    return f"{gpu.name}, {gpu.memory_gb} GB{capability}, driver {gpu.driver}"
 
 
 def _cuda(cuda: Cuda) -> str:

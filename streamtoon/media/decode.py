@@ -15,11 +15,13 @@ from av.video.stream import VideoStream
 
 from engines.memory import has_room
 from streamtoon.errors import EngineError, InputError, OutOfMemoryError
-from streamtoon.media.nvdec import THREADS
+from streamtoon.media.nvdec import is_on_gpu, set_threads, unpacked
 from streamtoon.media.opening import MAX_PIXELS
 
 MAX_READ_ERRORS = 100
 """Read errors in a row after which a file counts as ended."""
+MAX_GPU_FAILURES = 8
+"""Packets in a row that a GPU refuses after which it counts as lost; fewer are damage."""
 
 
 class VideoDecoder:
@@ -33,11 +35,9 @@ class VideoDecoder:
     def __init__(self, stream: VideoStream, name: str, *, strict: bool = False) -> None:
         self._stream, self._name, self.strict = stream, name, strict
         if not stream.codec_context.is_open:
-            stream.thread_type = "AUTO"
-            if stream.codec_context.is_hwaccel:
-                stream.codec_context.thread_count = THREADS
+            set_threads(stream)
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        self._bad_packets = self._bad_pictures = 0
+        self._bad_packets = self._bad_pictures = self._gpu_failures = 0
         self.read_errors = 0
         """Places in the file where reading failed."""
         self.bad_sounds = 0
@@ -114,16 +114,19 @@ class VideoDecoder:
                 self._refuse(error)
 
     def _demand_gpu(self, error: av.FFmpegError) -> None:
-        """Raises EngineError where it is the GPU that has failed, and no picture would come any more."""
-        if self._stream.codec_context.is_hwaccel and not isinstance(error, av.error.InvalidDataError):
-            reason = str(error.strerror or error).rstrip(".").lower()
+        """Raises EngineError where it is the GPU that fails, picture after picture; one may be damaged."""
+        gpu_failed = isinstance(error, (av.error.ExternalError, av.error.UnknownError))
+        self._gpu_failures = self._gpu_failures + 1 if gpu_failed and is_on_gpu(self._stream) else 0
+        if self._gpu_failures >= MAX_GPU_FAILURES:
             raise EngineError(
-                f"NVDEC failed while decoding {self._name} ({reason}): the same command goes on with "
-                "--decoder cpu"
+                f"NVDEC fails at every picture of {self._name}: run it again with --decoder cpu"
             ) from error
 
     def _count(self, frames: list[VideoFrame]) -> list[VideoFrame]:
+        if is_on_gpu(self._stream):
+            frames = [unpacked(frame) for frame in frames]
         for frame in frames:
+            self._gpu_failures = 0
             if frame.is_corrupt:
                 self._bad_pictures += 1
                 if frame.pts is not None and frame.time_base:

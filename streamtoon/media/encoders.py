@@ -156,7 +156,8 @@ def without_delay(choice: EncoderChoice, bits: int, interval: int) -> EncoderCho
         kept = [each for each in parameters if not each.startswith(("mbtree", "rc-lookahead"))]
         options |= {"tune": "zerolatency", "forced-idr": "1", "x264-params": ":".join([*kept, "scenecut=0"])}
     elif choice.name.endswith(NVENC):
-        options |= {"rc": "cbr", "tune": "ull", "zerolatency": "1", "forced-idr": "1", "no-scenecut": "1"}
+        at_once = {"tune": "ull", "zerolatency": "1", "delay": "0", "rc": "cbr"}
+        options |= {**at_once, "forced-idr": "1", "no-scenecut": "1"}
     return replace(choice, options=options)
 
 
@@ -222,8 +223,9 @@ def _checked_crf(name: str, crf: int) -> int:
     top = _CRF_MAX.get(name)
     if top is None:
         raise OutputError(f"{name} has no CRF setting; leave it out or take another codec.")
-    if not 0 <= crf <= top:
-        raise OutputError(f"A CRF of {crf} is out of range for {name}: 0 (best) to {top}.")
+    best = 1 if name in _CQ else 0  # NVIDIA's take 0 for "as you like"
+    if not best <= crf <= top:
+        raise OutputError(f"A CRF of {crf} is out of range for {name}: {best} (best) to {top}.")
     return crf
 
 

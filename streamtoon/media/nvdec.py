@@ -1,8 +1,9 @@
 """Decoding by the video hardware of NVIDIA's GPUs (NVDEC), where it is asked for.
 
-What it decodes lies on the GPU and is copied into main memory, as NV12. H.264, HEVC and VP9 state every
-sample of a decoded picture, so these are the software's pictures, bit for bit. It does not tell of damage
-within a picture, and it has its limits of size and profile, beyond which FFmpeg decodes in software.
+What it decodes lies on the GPU and is copied into main memory, as NV12 or, of 10 bits, P010. H.264, HEVC and
+VP9 state every sample of a decoded picture, so these are the software's pictures, bit for bit. It does not
+tell of damage within a picture, and FFmpeg's copy off a failing GPU may come without an error, too. What it
+does not take, FFmpeg decodes in software.
 
 Run as a program, it prints for which codecs that holds on this machine, as JSON. A driver that fails may take
 its process with it: `proven` asks in a child.
@@ -10,6 +11,7 @@ its process with it: `proven` asks in a child.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import subprocess
@@ -20,18 +22,20 @@ import av
 import numpy as np
 from av.codec import Codec
 from av.codec.hwaccel import HWAccel
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from streamtoon.children import command, environment
 from streamtoon.errors import EngineError
 
 DecoderName = Literal["cpu", "nvdec"]
 CODECS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9"}
-"""What NVDEC decodes to the bit -> the encoder of the clip that proves it."""
+"""What NVDEC decodes to the bit -> the encoder of the clips that prove it."""
+DEEP = "yuv420p10le"
+"""What the software gives where the GPU gives P010."""
 THREADS = 4
 """Of a decoder on the GPU: each wants surfaces of its own, of which there are 32 in all. They do the work
 where the GPU does not take a stream after all."""
-FORMATS = ("nv12", "p010le", "p016le")
-"""In which 4:2:0 comes back from the GPU."""
 PATIENCE = 60
 """Seconds for the proof; a GPU that sleeps takes some to wake up."""
 PICTURES = 24
@@ -39,66 +43,111 @@ WIDTH, HEIGHT = 320, 192
 _QUIET = {"hevc": {"x265-params": "log-level=error"}}
 
 
+@functools.cache
 def accelerator() -> HWAccel:
     """What makes PyAV decode on the GPU. Raises EngineError, in one sentence, where no GPU can."""
     asked = HWAccel("cuda", allow_software_fallback=True)
     try:
         asked.create(Codec("h264", "r"))
     except (av.FFmpegError, NotImplementedError, ValueError) as error:
-        raise EngineError(
-            "NVDEC cannot be used here: there is no NVIDIA GPU with its driver, or the driver is too old; "
-            "decode on the processor (--decoder cpu)"
-        ) from error
+        raise no_gpu() from error
     return asked
+
+
+def no_gpu() -> EngineError:
+    """One sentence for where no GPU can decode."""
+    return EngineError(
+        "NVDEC cannot be used here: there is no NVIDIA GPU with its driver, or the driver is too old, or its "
+        "memory is full; decode on the processor (--decoder cpu)"
+    )
+
+
+def is_on_gpu(stream: VideoStream) -> bool:
+    """Whether the GPU decodes a stream, whose first picture there is: FFmpeg may have taken the processor."""
+    return stream.codec_context.is_hwaccel and stream.codec_context.pix_fmt == "cuda"
+
+
+def gives_all(stream: VideoStream, frame: VideoFrame) -> bool:
+    """Whether the GPU's first picture is the processor's: 4:2:0 of 8 or 10 bits, all of it and no more.
+
+    `frame` is as `unpacked` gives it. Of an odd size FFmpeg's copy leaves out half a row of chroma, and it
+    crops hardware pictures at two sides only.
+    """
+    context = stream.codec_context
+    whole = (frame.width, frame.height) == (context.width, context.height)
+    even = frame.width % 2 == 0 and frame.height % 2 == 0
+    return is_on_gpu(stream) and frame.format.name in ("nv12", DEEP) and whole and even
+
+
+def not_decoded(codec: str, pixel_format: str) -> str:
+    """The sentence for a video that the GPU was asked to decode and does not."""
+    return f"NVDEC is not used for this video ({codec}, {pixel_format}): the processor decodes it."
+
+
+def unpacked(frame: VideoFrame) -> VideoFrame:
+    """A picture of 10 bits as the software gives it; any other as it is."""
+    return frame.reformat(format=DEEP) if frame.format.name == "p010le" else frame
 
 
 def proven() -> dict[str, bool]:
     """By codec, whether this machine's GPU gives the very pictures that the processor decodes."""
     nothing = dict.fromkeys(CODECS, False)
     try:
-        accelerator()
         done = subprocess.run(
-            command(__name__),
-            capture_output=True,
-            timeout=PATIENCE,
-            check=True,
-            env=environment(),
+            command(__name__), capture_output=True, timeout=PATIENCE, check=True, env=environment()
         )
         return {**nothing, **json.loads(done.stdout)}
-    except (EngineError, OSError, subprocess.SubprocessError, ValueError):
+    except (OSError, subprocess.SubprocessError, ValueError):
         return nothing
 
 
-def clip(codec: str) -> bytes:
+def clip(codec: str, pixel_format: str = "yuv420p") -> bytes:
     """A short video of that codec with something that moves, and noise that no decoder could guess."""
     file, noise = io.BytesIO(), np.random.default_rng(0)
     with av.open(file, "w", format="matroska") as out:
         stream: Any = out.add_stream(CODECS[codec], rate=25, options=_QUIET.get(codec, {}))
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixel_format
         ground = noise.integers(0, 256, (HEIGHT * 3 // 2, WIDTH), np.uint8)
         for number in range(PICTURES):
-            frame = av.VideoFrame.from_ndarray(np.roll(ground, 3 * number, 1), "yuv420p")
-            out.mux(stream.encode(frame))
+            frame = VideoFrame.from_ndarray(np.roll(ground, 3 * number, 1), "yuv420p")
+            out.mux(stream.encode(frame.reformat(format=pixel_format)))
         out.mux(stream.encode(None))
     return file.getvalue()
 
 
-def pictures(data: bytes, hwaccel: HWAccel | None) -> list[bytes]:
-    """The samples of every picture, 4:2:0. Raises FFmpegError where the GPU is asked for and does not."""
+def pictures(data: bytes, hwaccel: HWAccel | None, pixel_format: str = "yuv420p") -> list[bytes]:
+    """The samples of every picture. Raises FFmpegError where the GPU is asked for and does not do it."""
     with av.open(io.BytesIO(data), "r", hwaccel=hwaccel) as file:
-        return [frame.reformat(format="yuv420p").to_ndarray().tobytes() for frame in file.decode(video=0)]
+        set_threads(file.streams.video[0])
+        return [
+            unpacked(frame).reformat(format=pixel_format).to_ndarray().tobytes()
+            for frame in file.decode(video=0)
+        ]
+
+
+def set_threads(stream: VideoStream) -> None:
+    """As many as there are cores, or as the GPU has surfaces for. The decoder must not be open yet."""
+    stream.thread_type = "AUTO"
+    if stream.codec_context.is_hwaccel:
+        stream.codec_context.thread_count = THREADS
 
 
 def _main() -> None:
     found = {}
     for codec in CODECS:
-        data = clip(codec)
-        try:
-            drawn = pictures(data, HWAccel("cuda", allow_software_fallback=False))
-        except (av.FFmpegError, NotImplementedError, RuntimeError):
-            drawn = []
-        found[codec] = drawn == pictures(data, None)
+        # H.264 of 10 bits is in hardware on the newest GPUs only, and FFmpeg knows which.
+        formats = ("yuv420p", DEEP) if codec == "hevc" else ("yuv420p",)
+        found[codec] = all(_agrees(codec, pixel_format) for pixel_format in formats)
     json.dump(found, sys.stdout)
+
+
+def _agrees(codec: str, pixel_format: str) -> bool:
+    data = clip(codec, pixel_format)
+    try:
+        drawn = pictures(data, HWAccel("cuda", allow_software_fallback=False), pixel_format)
+    except (av.FFmpegError, NotImplementedError, RuntimeError):
+        return False
+    return drawn == pictures(data, None, pixel_format)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 
 from streamtoon.errors import InputError
 from streamtoon.media import allowed
-from streamtoon.media.nvdec import CODECS, DecoderName, accelerator
+from streamtoon.media.nvdec import CODECS, DecoderName, accelerator, no_gpu
 from streamtoon.media.patience import LIMIT, PatientFile, within
 
 MAX_SIDE = 16384
@@ -148,6 +148,8 @@ def _open(
             hwaccel=hwaccel,
         )
     except (av.FFmpegError, ValueError, OSError) as error:
+        if hwaccel is not None and not isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
+            raise no_gpu() from error  # the file itself was opened before
         raise InputError(_why_unreadable(name, local, error)) from error
     try:
         stream = main_video(container, name)

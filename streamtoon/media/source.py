@@ -20,7 +20,7 @@ from streamtoon.errors import InputError
 from streamtoon.media.convert import Converter
 from streamtoon.media.damage import ends_early, sentences
 from streamtoon.media.decode import VideoDecoder
-from streamtoon.media.nvdec import FORMATS, DecoderName
+from streamtoon.media.nvdec import DecoderName, gives_all, not_decoded
 from streamtoon.media.opening import OpenedVideo, is_cover_art
 from streamtoon.media.packets import Passthrough
 from streamtoon.media.probe import MediaInfo, believable_rate, describe
@@ -65,25 +65,33 @@ class Source:
         """Sentences for the user; complete when the last item has been given."""
         self.frames = 0
         """Pictures given so far."""
-        opened, covers = open_at(path, start, decoder)
         self.on_error: OnError = on_error
         """What becomes of damage on the way."""
-        self.opened: OpenedVideo = opened
-        """The container and its main stream, for the Sink that copies the rest."""
         self.shift = Fraction(0)
         """Seconds that a cut takes off every timestamp."""
-        self.covers: dict[int, bytes] = covers
+        self.opened: OpenedVideo
+        """The container and its main stream, for the Sink that copies the rest."""
+        self.covers: dict[int, bytes]
         """Cover art by stream index."""
+        first = self._open(path, start, end, decoder)
+        if decoder == "nvdec" and not gives_all(self.opened.stream, first):
+            if self.opened.stream.codec_context.is_hwaccel:
+                self.close()
+                self._open(path, start, end, "cpu")
+            self.warnings.append(not_decoded(self.info.video_codec, self.info.pixel_format))
+
+    def _open(
+        self, path: str | Path | BinaryIO, start: float | None, end: float | None, decoder: DecoderName
+    ) -> VideoFrame:
+        """Gives the first picture within the cut."""
+        self.opened, self.covers = open_at(path, start, decoder)
         try:
-            self._prepare(start, end)
+            return self._prepare(start, end)
         except BaseException:
             self.close()
             raise
-        if decoder == "nvdec" and self.info.pixel_format not in FORMATS:
-            what = f"{self.info.video_codec}, {self.info.pixel_format}"
-            self.warnings.append(f"NVDEC does not decode this video ({what}): the processor does.")
 
-    def _prepare(self, start: float | None, end: float | None) -> None:
+    def _prepare(self, start: float | None, end: float | None) -> VideoFrame:
         container, stream = self.opened.container, self.opened.stream
         time_base = stream.time_base or Fraction(1, 90000)
         try:
@@ -109,6 +117,7 @@ class Source:
             self._decoder.forget_damage()  # what came before the cut, from wherever the search ended
             self._decoder.strict = self.on_error == "stop"
         self._converter = Converter(self.info, self.warnings)
+        return first[0]
 
     def _begin_reading(self, *, strict: bool) -> None:
         """Everything that remembers what came before begins anew, where the container now stands."""

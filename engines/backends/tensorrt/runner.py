@@ -10,7 +10,7 @@ import torch
 from engines.backends.base import Device, PlanesTask, Precision, pick_device, pick_precision
 from engines.backends.tensorrt.gpu import demand_gpu
 from engines.backends.tensorrt.library import Messages, new_runtime, version
-from engines.backends.tensorrt.open import open_plan
+from engines.backends.tensorrt.open import LOG, open_plan
 from engines.backends.tensorrt.wanted import Wanted, batch_of
 from engines.backends.torch_cuda import CudaPlanes, CudaRunner, Make, Network
 from engines.errors import EngineError, OutOfMemoryError
@@ -62,11 +62,14 @@ class TensorRtRunner(CudaRunner):
 
     def open_planes(self, task: PlanesTask) -> TensorRtPlanes:
         """As `engines.backends.base.DrawsPlanes`."""
-        make = partial(TensorRtPlanes, self._style, self._devices, self.precision, task)
-        batch = batch_of(task, self._throughput)
+        many = self._throughput
+        make = partial(TensorRtPlanes, self._style, self._devices, self.precision, task, many)
+        batch = batch_of(task, many)
         while batch > 1:
             with suppress(OutOfMemoryError):
                 return make(batch)
+            LOG.info("the GPU has too little memory for %d pictures at a time: half as many are tried", batch)
+            torch.cuda.empty_cache()  # here, where no error holds on to what did not fit
             batch //= 2
         return make(1)
 
@@ -75,10 +78,16 @@ class TensorRtPlanes(CudaPlanes):
     """A planes runner whose graphs run a plan, for `batch` pictures at a time."""
 
     def __init__(
-        self, style: Style, devices: list[str], precision: Precision, task: PlanesTask, batch: int
+        self,
+        style: Style,
+        devices: list[str],
+        precision: Precision,
+        task: PlanesTask,
+        throughput: bool,
+        batch: int,
     ) -> None:
         self._asked = batch
-        super().__init__(style, devices, precision, task, throughput=batch > 1)
+        super().__init__(style, devices, precision, task, throughput)
 
     def maker(self, style: Style, task: PlanesTask) -> Make:
         """What gives the plan for a device and a batch."""
