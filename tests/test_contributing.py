@@ -91,6 +91,23 @@ def test_the_command_offers_every_backend() -> None:
     assert set(get_args(option)) == {"auto", *BACKENDS}
 
 
+def test_the_lines_for_a_gpu_are_ones_that_the_tool_takes() -> None:
+    from streamtoon.benchmark_plan import plan
+    from streamtoon.cli.bench import bench, split_list
+
+    (line,) = re.findall(
+        r"^streamtoon bench .*$", _section("Run it on an NVIDIA GPU").replace("\\\n", ""), re.MULTILINE
+    )
+    words = line.split()
+    given = {word[2:]: words[at + 1] for at, word in enumerate(words) if word.startswith("--")}
+    known = set(inspect.signature(bench).parameters)
+    assert {name.replace("json", "as_json") for name in given} <= known
+    plan([], split_list(given["engines"]), split_list(given["sizes"]), [])
+    assert set(split_list(given["networks"])) <= set(GENERATORS)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {"dev", "tensorrt"} <= set(extras["optional-dependencies"])
+
+
 def test_a_metric_is_a_file_with_a_function_of_its_name() -> None:
     tests = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").glob("test_metrics*.py"))
     files = [file for file in (ROOT / "eval" / "metrics").glob("*.py") if file.stem != "__init__"]
