@@ -5,8 +5,7 @@ suits integers (`for_integers`, where it has one). NNCF places the quantizers, s
 has no integer kernel for activations with a zero point, and then computes in float or not at all.
 Activations' ranges are the largest values on photographs, for a range that cuts some off darkens what is
 bright. Weights are quantized for every output channel by itself and rounded so that their errors cancel
-(`engines.rounding`), which also does what a correction of biases is for. Which convolutions stay in float a
-generator says in `float_convolutions`, by their place in the graph.
+(`engines.rounding`), which also does what a correction of biases is for.
 
 Needs the packages nncf, onnx, onnxruntime and torch.
 """
@@ -34,7 +33,6 @@ from engines.equalize import equalized
 from engines.errors import StyleError
 from engines.export import export_onnx, write_card
 from engines.files import replace_file
-from engines.generators import find
 from engines.rounding import round_weights
 from engines.style import CARD, INT8_GRAPH, Style, file_sha256
 from engines.telemetry import without_telemetry
@@ -68,7 +66,6 @@ def quantize_style(style: Style, photographs: Iterable[NDArray[np.uint8]]) -> St
             nncf.Dataset(pictures, lambda picture: {"picture": picture}),
             subset_size=len(pictures),
             preset=nncf.QuantizationPreset.PERFORMANCE,
-            ignored_scope=nncf.IgnoredScope(names=_float_layers(model, style.generator)),
             advanced_parameters=AdvancedQuantizationParameters(
                 activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
                 overflow_fix=nncf.OverflowFix.DISABLE,
@@ -90,12 +87,6 @@ def _graph(network: nn.Module, pictures: list[NDArray[np.float32]]) -> onnx.Mode
         has_form = hasattr(even, "for_integers")
         export_onnx(even.for_integers() if has_form else even, file)  # type: ignore[operator]
         return onnx.load(file)
-
-
-def _float_layers(model: onnx.ModelProto, generator: str) -> list[str]:
-    """The names of the convolutions that stay in float."""
-    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
-    return [convolutions[at] for at in getattr(find(generator), "float_convolutions", ())]
 
 
 def _middle(photo: NDArray[np.uint8]) -> NDArray[np.float32]:

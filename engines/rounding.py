@@ -27,6 +27,8 @@ SPARE = 15
 """The largest weight may have as many steps fewer, where that fits the others better."""
 GAIN = 0.98
 """A smaller number is taken where it brings the squared error below that share."""
+SHUFFLES = ("Reshape", "Transpose", "SpaceToDepth")
+"""Nodes that bring pixels into another order."""
 FAINT = 1e-6
 """Channels whose mean is nearer to 0 take no error over."""
 
@@ -48,7 +50,7 @@ def round_weights(quantized: onnx.ModelProto, model: onnx.ModelProto, pictures: 
             continue
         weight = numpy_helper.to_array(exact[plain[node.name].input[1]]).astype(np.float64)
         taken = plain[node.name].input[0]
-        scale = _scales(weight, HALF if taken == model.graph.input[0].name else LARGEST)
+        scale = _scales(weight, HALF if _is_picture(model, taken) else LARGEST)
         codes = diffused(weight, scale, means[taken])
         stored[reader.input[0]].CopyFrom(numpy_helper.from_array(codes, reader.input[0]))
         stored[reader.input[1]].CopyFrom(numpy_helper.from_array(scale.astype(np.float32), reader.input[1]))
@@ -73,6 +75,14 @@ def diffused(weight: Floats, scale: Floats, means: Floats) -> NDArray[np.int8]:
             codes[place] = code
             owed += (weight[place] - code * scale) * mean
     return codes
+
+
+def _is_picture(model: onnx.ModelProto, value: str) -> bool:
+    """Whether a value is the graph's input, its pixels in whatever order."""
+    maker = {name: node for node in model.graph.node for name in node.output}
+    while value in maker and maker[value].op_type in SHUFFLES:
+        value = maker[value].input[0]
+    return bool(value == model.graph.input[0].name)
 
 
 def _scales(weight: Floats, most: int) -> Floats:

@@ -17,9 +17,12 @@ from engines.equalize import equalized
 from engines.generators import create
 from engines.generators.unet_folded import PIXELS, FoldedUpsample, FromFolded
 
-pytest.importorskip("onnx", reason="the extra `train` is not installed")
+onnx = pytest.importorskip("onnx", reason="the extra `train` is not installed")
 
-from engines.rounding import diffused
+from onnx import numpy_helper  # noqa: E402
+
+from engines.rounding import diffused  # noqa: E402
+from engines.style import load_style  # noqa: E402
 
 
 def shaken(name: str) -> nn.Module:
@@ -122,6 +125,7 @@ from engines.style import load_style
 if sys.argv[1] != "DEFAULT":
     openvino.has_amx = lambda: False  # which it reads off the real processor
 style = load_style("comic")
+style = style.lite if sys.argv[2] == "lite" else style
 photo = np.ascontiguousarray(data.astronaut()[:192, 100:356])
 drawn = {}
 for precision in ("fp32", "int8"):
@@ -133,12 +137,13 @@ print(np.abs(drawn["int8"] - drawn["fp32"]).mean())
 """
 
 
-@pytest.mark.parametrize("isa", ["AVX2", "AVX512_CORE_VNNI", "DEFAULT"])
-def test_older_processors_draw_the_same(isa: str) -> None:
+@pytest.mark.parametrize("form", ["full", "lite"])
+@pytest.mark.parametrize("isa", ["AVX2", "AVX2_VNNI", "AVX512_CORE_VNNI", "DEFAULT"])
+def test_older_processors_draw_the_same(isa: str, form: str) -> None:
     """oneDNN's own switch makes this processor one of an older kind; there is none that adds to it."""
     environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": isa}
     done = subprocess.run(
-        [sys.executable, "-c", DRAW, isa],
+        [sys.executable, "-c", DRAW, isa, form],
         env=environment,
         capture_output=True,
         text=True,
@@ -146,6 +151,23 @@ def test_older_processors_draw_the_same(isa: str) -> None:
         check=True,
     )
     assert 0 < float(done.stdout) < 3
+
+
+@pytest.mark.parametrize("form", ["full", "lite"])
+def test_the_first_weights_leave_avx2_room_to_add_two_products(form: str) -> None:
+    """AVX2 adds 8-bit products in pairs of 16 bits: 255 x 63 twice fits, and 255 x 127 twice does not."""
+    style = load_style("comic")
+    graph = (style.lite if form == "lite" else style).int8_graph  # type: ignore[union-attr]
+    assert graph is not None
+    model = onnx.load(graph)
+    maker = {name: node for node in model.graph.node for name in node.output}
+    stored = {value.name: numpy_helper.to_array(value) for value in model.graph.initializer}
+    largest = [
+        int(np.abs(stored[maker[node.input[1]].input[0]].astype(int)).max())
+        for node in model.graph.node
+        if node.op_type == "Conv"
+    ]
+    assert 2 * 255 * largest[0] < 2**15 <= 2 * 255 * max(largest)
 
 
 def test_the_switch_is_the_librarys_own() -> None:

@@ -29,7 +29,6 @@ class Lite(nn.Module):
 
     size_multiple: ClassVar[int] = FOLD
     gains_from_int8: ClassVar[bool] = True
-    float_convolutions: ClassVar[tuple[int, ...]] = (0,)
 
     def __init__(self, channels: int = 64, blocks: int = 4) -> None:
         super().__init__()
