@@ -149,8 +149,7 @@ def nvidia_gpus() -> tuple[Gpu, ...]:
         if query := _output("nvidia-smi", wanted, "--format=csv,noheader,nounits"):
             rows = [[cell.strip() for cell in line.split(",")] for line in query.splitlines()]
             return tuple(
-                Gpu(name, round(_number(memory) / 1024, 1), driver, *capability)
-                for name, memory, driver, *capability in rows
+                Gpu(row[0], round(_number(row[1]) / 1024, 1), *row[2:]) for row in rows if len(row) in (3, 4)
             )
     return ()
 

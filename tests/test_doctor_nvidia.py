@@ -18,6 +18,7 @@ from streamtoon.media.hardware import Decoder, decoders
 
 SMI = """#!/bin/sh
 test "$1" = --query-gpu=name,memory.total,driver_version,compute_cap || exit 1
+echo "a warning of the driver"
 echo "NVIDIA GeForce RTX 4070, 12282, 575.51.03, 8.9"
 echo "NVIDIA GB10, [N/A], 580.95.05, 12.1"
 """

@@ -73,8 +73,7 @@ _EXTRA: dict[str, dict[str, str]] = {
     "libx265": {"x265-params": "log-level=error"},
     "libvpx-vp9": {"deadline": "good", "row-mt": "1"},
     "libvpx": {"deadline": "good"},
-    # `cq` is looked at where the bit rate is variable. Adaptive quantisation takes bits from flat paint and
-    # gives them to texture, and a cartoon's flaws are seen in its paint: it stays off, as it is by default.
+    # `cq` is looked at where the bit rate is variable.
     **{f"{codec}{NVENC}": {"rc": "vbr", "preset": "p4", "tune": "hq"} for codec in ("h264", "hevc", "av1")},
 }
 _AVX512 = 256
