@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ from media_clips import make_clip
 
 from engines.nvidia_driver import has_driver
 from streamtoon import Cartoonizer
+from streamtoon.children import command, environment
 from streamtoon.errors import EngineError
-from streamtoon.media import Source, nvdec
+from streamtoon.media import Source, nvdec, nvdec_proof
 
 without_gpu = pytest.mark.skipif(has_driver(), reason="there is an NVIDIA driver here")
 with_gpu = pytest.mark.skipif(not has_driver(), reason="there is no NVIDIA driver here")
@@ -41,10 +44,10 @@ def test_nv12_is_taken_as_it_is(tmp_path: Path, size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("codec", nvdec.CODECS)
 def test_the_clip_that_proves_a_decoder_is_one(codec: str) -> None:
-    data = nvdec.clip(codec)
-    drawn = nvdec.pictures(data, None)
-    assert len(drawn) == nvdec.PICTURES and len(set(drawn)) == nvdec.PICTURES
-    assert all(len(samples) == nvdec.WIDTH * nvdec.HEIGHT * 3 // 2 for samples in drawn)
+    data = nvdec_proof.clip(codec)
+    drawn = nvdec_proof.pictures(data, None)
+    assert len(drawn) == nvdec_proof.PICTURES and len(set(drawn)) == nvdec_proof.PICTURES
+    assert all(len(samples) == nvdec_proof.WIDTH * nvdec_proof.HEIGHT * 3 // 2 for samples in drawn)
     # FFmpeg knows a way to decode it with CUDA, whether or not there is a GPU here.
     ways = Codec(codec, "r").hardware_configs
     assert any(way.device_type == HWDeviceType.cuda and way.is_supported for way in ways)
@@ -52,7 +55,7 @@ def test_the_clip_that_proves_a_decoder_is_one(codec: str) -> None:
 
 def test_ten_bits_off_the_gpu_are_those_of_the_processor() -> None:
     """P010 holds ten bits at the top of sixteen, U and V in turns; FFmpeg's own layout is the reference."""
-    clip = nvdec.clip("hevc", nvdec.DEEP)
+    clip = nvdec_proof.clip("hevc", nvdec.DEEP)
     with av.open(io.BytesIO(clip)) as file:
         frames = list(file.decode(video=0))
     assert frames[0].format.name == nvdec.DEEP
@@ -72,6 +75,15 @@ def test_ten_bits_off_the_gpu_are_those_of_the_processor() -> None:
     assert nvdec.unpacked(frames[0]) is frames[0]
 
 
+def test_the_proof_runs_by_itself_and_without_a_word_beside_its_answer() -> None:
+    """A child that fails counts as no GPU, which would hide that it cannot even start."""
+    asked = [*command("streamtoon.media.nvdec_proof")]
+    asked[1:1] = ["-W", "error"]
+    done = subprocess.run(asked, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(json.loads(done.stdout)) == set(nvdec.CODECS) == set(nvdec_proof.ENCODERS)
+
+
 @without_gpu
 def test_without_a_gpu_one_sentence_says_so_and_nothing_is_written(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", pts=[0])
@@ -79,7 +91,7 @@ def test_without_a_gpu_one_sentence_says_so_and_nothing_is_written(tmp_path: Pat
     with Cartoonizer() as cartoonize, pytest.raises(EngineError, match=r"NVDEC cannot.*--decoder cpu"):
         cartoonize.video(clip, tmp_path / "out.mp4", decoder="nvdec")
     assert sorted(tmp_path.iterdir()) == before
-    assert nvdec.proven() == dict.fromkeys(nvdec.CODECS, False)
+    assert nvdec_proof.proven() == dict.fromkeys(nvdec.CODECS, False)
 
 
 def test_what_hides_damage_is_not_combined_with_stopping_at_it(tmp_path: Path) -> None:
@@ -93,7 +105,7 @@ def test_what_hides_damage_is_not_combined_with_stopping_at_it(tmp_path: Path) -
 @pytest.mark.gpu
 @with_gpu
 def test_the_gpu_proves_itself() -> None:
-    assert nvdec.proven() == dict.fromkeys(nvdec.CODECS, True)
+    assert nvdec_proof.proven() == dict.fromkeys(nvdec.CODECS, True)
 
 
 @pytest.mark.gpu

@@ -11,7 +11,8 @@ import av.logging
 from av.video.codeccontext import VideoCodecContext
 
 from engines.nvidia_driver import has_driver
-from streamtoon.media import nvdec
+from streamtoon.media.nvdec import CODECS
+from streamtoon.media.nvdec_proof import proven
 
 SOFTWARE = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9"}
 """Codec -> the encoder in software."""
@@ -66,7 +67,7 @@ def encoders() -> list[Encoder]:
 
 def decoders() -> list[Decoder]:
     """What hardware decodes here; tried where there is an NVIDIA driver, which takes seconds."""
-    found = nvdec.proven() if has_driver() else dict.fromkeys(nvdec.CODECS, False)
+    found = proven() if has_driver() else dict.fromkeys(CODECS, False)
     return [Decoder(codec, "nvdec", works) for codec, works in found.items()]
 
 

@@ -4,43 +4,29 @@ What it decodes lies on the GPU and is copied into main memory, as NV12 or, of 1
 VP9 state every sample of a decoded picture, so these are the software's pictures, bit for bit. It does not
 tell of damage within a picture, and FFmpeg's copy off a failing GPU may come without an error, too. What it
 does not take, FFmpeg decodes in software.
-
-Run as a program, it prints for which codecs that holds on this machine, as JSON. A driver that fails may take
-its process with it: `proven` asks in a child.
 """
 
 from __future__ import annotations
 
 import functools
-import io
-import json
-import subprocess
-import sys
-from typing import Any, Literal
+from typing import Literal
 
 import av
-import numpy as np
 from av.codec import Codec
 from av.codec.hwaccel import HWAccel
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamtoon.children import command, environment
 from streamtoon.errors import EngineError
 
 DecoderName = Literal["cpu", "nvdec"]
-CODECS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9"}
-"""What NVDEC decodes to the bit -> the encoder of the clips that prove it."""
+CODECS = ("h264", "hevc", "vp9")
+"""What NVDEC decodes to the bit."""
 DEEP = "yuv420p10le"
 """What the software gives where the GPU gives P010."""
 THREADS = 4
 """Of a decoder on the GPU: each wants surfaces of its own, of which there are 32 in all. They do the work
 where the GPU does not take a stream after all."""
-PATIENCE = 60
-"""Seconds for the proof; a GPU that sleeps takes some to wake up."""
-PICTURES = 24
-WIDTH, HEIGHT = 320, 192
-_QUIET = {"hevc": {"x265-params": "log-level=error"}}
 
 
 @functools.cache
@@ -89,66 +75,8 @@ def unpacked(frame: VideoFrame) -> VideoFrame:
     return frame.reformat(format=DEEP) if frame.format.name == "p010le" else frame
 
 
-def proven() -> dict[str, bool]:
-    """By codec, whether this machine's GPU gives the very pictures that the processor decodes."""
-    nothing = dict.fromkeys(CODECS, False)
-    try:
-        done = subprocess.run(
-            command(__name__), capture_output=True, timeout=PATIENCE, check=True, env=environment()
-        )
-        return {**nothing, **json.loads(done.stdout)}
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return nothing
-
-
-def clip(codec: str, pixel_format: str = "yuv420p") -> bytes:
-    """A short video of that codec with something that moves, and noise that no decoder could guess."""
-    file, noise = io.BytesIO(), np.random.default_rng(0)
-    with av.open(file, "w", format="matroska") as out:
-        stream: Any = out.add_stream(CODECS[codec], rate=25, options=_QUIET.get(codec, {}))
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixel_format
-        ground = noise.integers(0, 256, (HEIGHT * 3 // 2, WIDTH), np.uint8)
-        for number in range(PICTURES):
-            frame = VideoFrame.from_ndarray(np.roll(ground, 3 * number, 1), "yuv420p")
-            out.mux(stream.encode(frame.reformat(format=pixel_format)))
-        out.mux(stream.encode(None))
-    return file.getvalue()
-
-
-def pictures(data: bytes, hwaccel: HWAccel | None, pixel_format: str = "yuv420p") -> list[bytes]:
-    """The samples of every picture. Raises FFmpegError where the GPU is asked for and does not do it."""
-    with av.open(io.BytesIO(data), "r", hwaccel=hwaccel) as file:
-        set_threads(file.streams.video[0])
-        return [
-            unpacked(frame).reformat(format=pixel_format).to_ndarray().tobytes()
-            for frame in file.decode(video=0)
-        ]
-
-
 def set_threads(stream: VideoStream) -> None:
     """As many as there are cores, or as the GPU has surfaces for. The decoder must not be open yet."""
     stream.thread_type = "AUTO"
     if stream.codec_context.is_hwaccel:
         stream.codec_context.thread_count = THREADS
-
-
-def _main() -> None:
-    found = {}
-    for codec in CODECS:
-        # H.264 of 10 bits is in hardware on the newest GPUs only, and FFmpeg knows which.
-        formats = ("yuv420p", DEEP) if codec == "hevc" else ("yuv420p",)
-        found[codec] = all(_agrees(codec, pixel_format) for pixel_format in formats)
-    json.dump(found, sys.stdout)
-
-
-def _agrees(codec: str, pixel_format: str) -> bool:
-    data = clip(codec, pixel_format)
-    try:
-        drawn = pictures(data, HWAccel("cuda", allow_software_fallback=False), pixel_format)
-    except (av.FFmpegError, NotImplementedError, RuntimeError):
-        return False
-    return drawn == pictures(data, None, pixel_format)
-
-
-if __name__ == "__main__":
-    _main()
