@@ -1,12 +1,7 @@
 """An engine: pictures in, cartoons out, in the same order.
 
-It owns everything between two pictures: the working size, colour conversion, padding, the generator, the
-guided filter that brings the drawing to the picture's own size, and the strength of the effect.
-
-The generator draws a picture at working size. Of its drawing, luma is taken over through a guided filter:
-lines fitted at working size between the source's luma (the guide) and the drawn luma, applied to the
-source's full-size luma (He and Sun's fast guided filter). Chroma is taken as it
-is, resized to where 4:2:0 keeps it. RGB exists at working size only.
+It owns everything between two pictures. What all engines share is here; `engines.rgb_engine` draws with
+generators of finished pictures, `engines.fields_engine` with generators of fields and a look.
 
 A picture that is the last one again, sample by sample, gets the last one's cartoon.
 """
@@ -15,34 +10,35 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from types import TracebackType
+from typing import Any, Self
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from engines.backends import Runner
-from engines.backends.base import DrawsPlanes, PlanesTask, Precision
-from engines.colour import rgb_to_yuv, yuv_to_rgb
-from engines.guided_filter import Scratch, apply_coefficients, fast_coefficients, keep_lines
-from engines.memory import memory_told
-from engines.on_device import OnDevice, filter_eps, filter_radius, planes_task
-from engines.picture import Colour, Picture
-from engines.reuse import Drawing, LastPicture, Planes
-from engines.style import Style
-from engines.working_size import Quality, WorkingSize, extend, fit, working_scale
+from engines.backends.base import Runner, SupportsBatches
+from engines.backends.frame_runner import DeviceRunners
+from engines.common.arrays import Bytes
+from engines.frame import ColorInfo, Frame, Planes
+from engines.frame_dedup import LastFrameCache, PendingDrawing
+from engines.imaging.color import rgb_to_yuv, yuv_to_rgb
+from engines.imaging.field_blocks import FieldPlanes
+from engines.imaging.temporal_filter import Stabilizer
+from engines.imaging.working_size import WorkingSize, extend
+from engines.looks.look import Look
+from engines.registry.style import Style
+from engines.spec import Precision, Quality
 
-Bytes = NDArray[np.uint8]
 OpenRunner = Callable[[int, int], Runner]
-"""Padded height and width to a runner."""
+"""Padded height and width, in pixels or blocks as the generator takes them, to a runner."""
 
-RGB_COLOUR = Colour("bt601", full_range=True)
+RGB_COLOUR = ColorInfo("bt601", full_range=True)
 """In which photographs pass through the engine (as JPEG's): the range that loses least."""
-KEPT_SIZES = 2
+MAX_RUNNERS = 2
 """Runners kept for pictures of changing size: a landscape and a portrait one."""
 
 
@@ -66,108 +62,148 @@ class EngineFacts:
     """Pixels."""
     reason: str
     """Why this quality, one clause for people."""
+    too_slow: bool = False
+    """Whether `auto` has found that no quality keeps up with the rate here."""
     given_up: str = ""
     """What was asked for and not done for want of memory, a sentence; empty where all is as asked."""
 
 
-class Engine:
-    """Made by `engines.opening.open_engine`. Used by one thread at a time, except for the jobs that `start`
-    gives; frees its models on `close`.
+@dataclass(frozen=True, slots=True, eq=False)
+class Setup:
+    """What an engine is made of."""
+
+    style: Style
+    """The one whose network draws: with quality `lite`, the style's lite form."""
+    facts: EngineFacts
+    detail: float | None
+    strength: float
+    open_at: OpenRunner
+    first: dict[tuple[int, int], Runner]
+    """The runner for the size that the engine is opened for."""
+    stabilizer: Stabilizer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """What a job gives: all that the cartoon is finished from."""
+
+    source: Frame
+    strength: float = 0.0
+    planes: Planes | None = None
+    """The finished cartoon's, read-only; None where there are fields, or strength is 0."""
+    fields: FieldPlanes | None = None
+    """Where they are to be made steady before the look."""
+    look: Look | None = None
+
+
+class PendingFrame:
+    """A frame that an engine renders."""
+
+    def __init__(self, job: Callable[[], Drawn], finish: Callable[[Drawn], Frame]) -> None:
+        self._job, self._finish = job, finish
+        self._drawn: Drawn | None = None
+
+    def compute(self) -> None:
+        """Render: the slow part. `Engine.concurrency` threads may call it at the same time."""
+        self._drawn = self._job()
+
+    def result(self) -> Frame:
+        """Return the cartoon. Called once, after `compute`, in the order of the frames."""
+        assert self._drawn is not None, "compute() comes first"
+        return self._finish(self._drawn)
+
+
+class Engine(ABC):
+    """Renders frames. `engines.factory.open_engine` makes one.
+
+    One thread at a time uses it; only the pending frames that `submit` gives may be computed in others.
     """
 
     facts: EngineFacts
-    at_a_time: int
-    """Pictures that it draws as fast at the same time as one after the other, or faster: jobs of `start`."""
+    concurrency: int
+    """Number of pending frames that are worth computing at the same time."""
     reused: int
     """Pictures so far that were the one before again, and were not drawn anew."""
     strength: float
     """0, the source, to 1, the cartoon; may be set at any time, and counts from the next start on."""
+    stabilizer: Stabilizer
+    """What holds drawings steady; with amount 0 it touches nothing."""
 
-    def __init__(
-        self,
-        style: Style,
-        facts: EngineFacts,
-        detail: float | None,
-        strength: float,
-        open_at: OpenRunner,
-        first: dict[tuple[int, int], Runner],
-    ) -> None:
-        """`style` is the one whose network draws: with quality `lite`, the style's lite form."""
-        self.facts = facts
-        runner = next(iter(first.values()))
-        self._device = OnDevice(runner) if isinstance(runner, DrawsPlanes) else None
-        self.at_a_time = runner.at_a_time if self._device is None else self._device.at_a_time
+    def __init__(self, setup: Setup) -> None:
+        self.facts = setup.facts
         self.reused = 0
-        self._style = style
-        self._detail = detail
-        self.strength = strength
-        self._open_at = open_at
-        self._runners = first
+        self.stabilizer = setup.stabilizer
+        self.strength = setup.strength
+        self._style = setup.style
+        self._detail = setup.detail
+        self._open_at = setup.open_at
+        self._runners = setup.first
+        runner = next(iter(setup.first.values()))
+        self._device = DeviceRunners(runner) if isinstance(runner, SupportsBatches) else None
+        self.concurrency = runner.concurrency if self._device is None else self._device.concurrency
         self._opening = threading.Lock()
-        self._local = threading.local()
-        self._last = LastPicture()
-        self._last_strength = strength
+        self._last = LastFrameCache[Any]()
+        self._last_asked: tuple[object, ...] = ()
         self._closed = False
 
-    def __call__(self, picture: Picture) -> Picture:
+    def __call__(self, picture: Frame) -> Frame:
         """The cartoon of a picture: same size, time and colour. Strength 0 returns the picture itself.
 
         Its planes are read-only, for the next picture may share them. Read-only planes of the source are
         taken to stay as they are; others may be filled anew once this has returned.
         """
-        return self.start(picture)()
+        pending = self.submit(picture)
+        pending.compute()
+        return pending.result()
 
-    def start(self, picture: Picture) -> Callable[[], Picture]:
-        """The job that draws a picture, to be called in any thread, `at_a_time` of them at the same time.
+    def submit(self, frame: Frame) -> PendingFrame:
+        """Begin to render a frame.
 
-        Pictures are started in their order, so that one that is the last one again is known for it; the
-        source's planes have to stay as they are until its job is done.
+        Frames are submitted in their order, so that a frame that equals the one before is not rendered again.
+        The source's planes have to stay unchanged until `PendingFrame.result` returns.
         """
+        return PendingFrame(self._start(frame), self._finish)
+
+    def _start(self, picture: Frame) -> Callable[[], Drawn]:
+        """Return the job that draws a picture."""
         strength = self.strength
         if strength == 0:
-            return lambda: picture
-        drawing = self._last.drawing_of(picture) if strength == self._last_strength else None
+            return lambda: Drawn(picture)
+        asked = self._asked(strength)
+        drawing = self._last.drawing_of(picture) if asked == self._last_asked else None
         if drawing is None:
-            drawing = Drawing(self._job(picture, strength))
+            drawing = PendingDrawing(self._job(picture, strength))
             self._last.remember(picture, drawing)
-            self._last_strength = strength
+            self._last_asked = asked
         else:
             self.reused += 1
-        return partial(_with_planes, picture, drawing)
+        return self._giving(picture, strength, drawing)
 
-    def _job(self, picture: Picture, strength: float) -> Callable[[], Planes]:
-        """A device begins at once; the host's work is the job itself."""
-        if self._device is None:
-            return partial(self._draw, picture, strength)
-        return self._device.start(picture, self._task(picture), strength)
+    def _finish(self, drawn: Drawn) -> Frame:
+        """Return the cartoon. Called once for every job, in the order of their frames."""
+        if drawn.planes is None:
+            self.stabilizer.reset()
+            return drawn.source
+        y, u, v = drawn.planes
+        return dataclasses.replace(drawn.source, y=y, u=u, v=v)
 
-    def prepare(self, width: int, height: int, colour: Colour) -> None:
+    @abstractmethod
+    def prepare(self, width: int, height: int, colour: ColorInfo) -> None:
         """Makes ready for pictures of that size and colour, 4:2:0, which else happens with the first of them.
 
         Raises EngineError where the device cannot draw them, OutOfMemoryError where its memory is too small.
         """
-        if self._device is not None:
-            chroma = ((height + 1) // 2, (width + 1) // 2)
-            y, u, v = (np.empty(shape, np.uint8) for shape in ((height, width), chroma, chroma))
-            self._device.open(self._task(Picture(y, u, v, 0, Fraction(1), colour=colour)))
 
     def device_seconds(self) -> float | None:
         """What a picture takes by the device's own clock, without copies; None where the host draws."""
         return None if self._device is None else self._device.seconds()
 
-    def _task(self, picture: Picture) -> PlanesTask:
-        size, style = self._working_size(picture.height, picture.width), self._style
-        radius, eps = filter_radius(style, size), filter_eps(style, picture.colour)
-        return planes_task(picture, size, radius=radius, eps=eps, lines=style.lines)
+    def switch(self, style: Style) -> bool:
+        """Draws in another style from the next start on, where that needs no other network.
 
-    def _draw(self, picture: Picture, strength: float) -> Planes:
-        height, width = picture.height, picture.width
-        y = extend(picture.y, height + height % 2, width + width % 2)
-        drawn_y, u, v = self._cartoon((y, picture.u, picture.v), picture.colour)
-        y = drawn_y[:height, :width]
-        pairs = ((picture.y, y), (picture.u, u), (picture.v, v))
-        mixed_y, mixed_u, mixed_v = (_mix(source, cartoon, strength) for source, cartoon in pairs)
-        return mixed_y, mixed_u, mixed_v
+        False, with nothing changed, where another engine has to be opened for it.
+        """
+        return False
 
     def rgb(self, image: Bytes) -> Bytes:
         """The cartoon of an H x W x 3 RGB image of any size; strength 0 returns a copy.
@@ -181,8 +217,8 @@ class Engine:
             return image.copy()
         height, width = image.shape[:2]
         even = extend(np.ascontiguousarray(image), height + height % 2, width + width % 2)
-        y, u, v = self._cartoon(rgb_to_yuv(even, RGB_COLOUR), RGB_COLOUR)
-        return _mix(image, yuv_to_rgb(y, u, v, RGB_COLOUR)[:height, :width], strength)
+        y, u, v = self._still(rgb_to_yuv(even, RGB_COLOUR))
+        return mixed(image, yuv_to_rgb(y, u, v, RGB_COLOUR)[:height, :width], strength)
 
     def close(self) -> None:
         """Frees the models; a second call does nothing."""
@@ -193,7 +229,7 @@ class Engine:
         self._last.forget()
         self._closed = True
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -201,56 +237,47 @@ class Engine:
     ) -> None:
         self.close()
 
-    def _cartoon(self, planes: Planes, colour: Colour) -> Planes:
-        """Three planes of even luma size and any chroma size to the same, at full strength."""
-        y, u, v = planes
-        scratch = self._scratch()
-        size = self._working_size(*y.shape)
-        guide = size.shrink(y)
-        image = yuv_to_rgb(guide, size.shrink(u), size.shrink(v), colour)
-        with memory_told(f"a picture of {size.width}x{size.height} in style {self._style.name}"):
-            drawing = size.crop(self._runner(size)(size.pad(image)))
-        drawn_y, drawn_u, drawn_v = rgb_to_yuv(drawing, colour)
-        radius, eps = filter_radius(self._style, size), filter_eps(self._style, colour)
-        a, b = fast_coefficients(guide, drawn_y, radius, eps, scratch)
-        if self._style.lines:
-            b = keep_lines(a, b, guide, drawn_y, self._style.lines, scratch)
-        return apply_coefficients(a, b, y, scratch), fit(drawn_u, *u.shape), fit(drawn_v, *v.shape)
+    def _asked(self, strength: float) -> tuple[object, ...]:
+        """What has to be the same for a drawing to be used again."""
+        return (strength,)
 
-    def _working_size(self, height: int, width: int) -> WorkingSize:
-        scale = working_scale(self.facts.quality, self._detail, self._style.working_height, height, width)
-        return WorkingSize.of(height, width, scale, self._style.size_multiple)
+    @abstractmethod
+    def _job(self, picture: Frame, strength: float) -> Callable[[], Any]:
+        """What draws a picture, in any thread: gives what `_giving` makes a Drawn of."""
+
+    def _giving(self, picture: Frame, strength: float, drawing: PendingDrawing[Any]) -> Callable[[], Drawn]:
+        return partial(_with_planes, picture, strength, drawing)
+
+    @abstractmethod
+    def _still(self, planes: Planes) -> Planes:
+        """Three planes of `RGB_COLOUR`, all of one even size, to the same of the cartoon at full strength."""
+
+    @abstractmethod
+    def _working_size(self, height: int, width: int) -> WorkingSize: ...
 
     def _runner(self, size: WorkingSize) -> Runner:
         """The runner for that size, moved to the end of the ones kept."""
         if self._closed:
             raise ValueError("the engine is closed")
-        key = (size.padded_height, size.padded_width)
+        key = size.given[:2]
         with self._opening:
             runner = self._runners.pop(key, None)
-            while runner is None and len(self._runners) >= KEPT_SIZES:
+            while runner is None and len(self._runners) >= MAX_RUNNERS:
                 oldest = self._runners.pop(next(iter(self._runners)))
-                if self.at_a_time == 1:  # else another thread may be drawing with it, and it goes with that
+                if self.concurrency == 1:  # else another thread may be drawing with it, and it goes with that
                     oldest.close()
             if runner is None:
                 runner = self._open_at(*key)
             self._runners[key] = runner
         return runner
 
-    def _scratch(self) -> Scratch:
-        """The calling thread's own."""
-        scratch: Scratch | None = getattr(self._local, "scratch", None)
-        if scratch is None:
-            scratch = self._local.scratch = Scratch()
-        return scratch
 
-
-def _mix(source: Bytes, cartoon: Bytes, strength: float) -> Bytes:
+def mixed(source: Bytes, cartoon: Bytes, strength: float) -> Bytes:
+    """The share `strength` of the cartoon in the source."""
     if strength == 1:
         return cartoon
     return np.asarray(cv2.addWeighted(cartoon, strength, source, 1 - strength, 0), np.uint8)
 
 
-def _with_planes(picture: Picture, drawing: Drawing) -> Picture:
-    y, u, v = drawing.planes()
-    return dataclasses.replace(picture, y=y, u=u, v=v)
+def _with_planes(picture: Frame, strength: float, drawing: PendingDrawing[Planes]) -> Drawn:
+    return Drawn(picture, strength, drawing.planes())

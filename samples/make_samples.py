@@ -4,6 +4,9 @@
 `phone.mp4`  4 s, as a phone held upright records it: landscape frames with a display matrix that turns
              them by 90 degrees, variable frame rate, AAC mono
 `photo.jpg`  one photograph
+`../engines/export/calibration_images.webp`  all photographs, small, on one sheet
+`../streamtoon/tools/benchmark/benchmark.mp4`  `tour.mp4` as a smaller file,
+    which comes with every installation
 
 The photographs in `photos/` are reduced crops from packages that carry them under CC0 (README.md lists
 them); `--packages DIR` makes them again out of those packages, unpacked below DIR. The same libraries
@@ -26,6 +29,11 @@ from numpy.typing import NDArray
 
 HERE = Path(__file__).resolve().parent
 PHOTOS = HERE / "photos"
+SHEET, TILE, COLUMNS = HERE.parent / "engines" / "export" / "calibration_images.webp", (640, 360), 3
+"""What `engines.export.calibration_images` reads; width and height of each photograph on it; photographs in a
+row."""
+BENCHMARK = HERE.parent / "streamtoon" / "tools" / "benchmark" / "benchmark.mp4"
+"""What `streamtoon.tools.benchmark.clips` reads."""
 
 Rgb = NDArray[np.uint8]
 Sound = NDArray[np.float32]
@@ -137,12 +145,14 @@ def write(
     time_base: Fraction,
     rate: int,
     sound: Sound,
+    *,
     rotation: int | None = None,
+    crf: int = 21,
 ) -> None:
     """Writes (timestamp, picture) pairs and `sound` as H.264 and AAC, tagged BT.709 limited range."""
     layout = "stereo" if sound.shape[1] == 2 else "mono"
     with av.open(str(path), "w", options={"movflags": "+faststart", "fflags": "+bitexact"}) as out:
-        video = out.add_stream("libx264", rate=rate, options={"crf": "21", "preset": "slow", "bf": "2"})
+        video = out.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "slow", "bf": "2"})
         video.height, video.width = frames[0][1].shape[:2]
         video.pix_fmt = "yuv420p"
         video.codec_context.time_base = time_base
@@ -169,12 +179,13 @@ def write(
 
 
 def make_tour() -> None:
-    """Writes `tour.mp4`."""
+    """Writes `tour.mp4`, and the same for `streamtoon bench`, small enough to come with a wheel."""
     length_s, rate = 6.0, 25
     photos = {name: read(name) for name, _, _ in TOUR}
     frames = [(n, tour(n / rate, length_s, photos, (1280, 720))) for n in range(round(length_s * rate))]
     chords = ((48, 55, 64, 71), (45, 52, 60, 67), (41, 53, 60, 69), (43, 55, 62, 71))
-    write(HERE / "tour.mp4", frames, Fraction(1, rate), rate, music(length_s, chords, 2))
+    for path, crf in ((HERE / "tour.mp4", 21), (BENCHMARK, 26)):
+        write(path, frames, Fraction(1, rate), rate, music(length_s, chords, 2), crf=crf)
 
 
 def make_phone() -> None:
@@ -209,6 +220,19 @@ def make_photo() -> None:
     (HERE / "photo.jpg").write_bytes((PHOTOS / "tourist.jpg").read_bytes())
 
 
+def make_sheet() -> None:
+    """Writes `engines/photographs.webp`."""
+    tiles = []
+    for origin in ORIGINS:
+        photo = read(origin.name)
+        scale = TILE[0] / photo.shape[1]
+        size = (TILE[0], round(photo.shape[0] * scale))
+        top = (size[1] - TILE[1]) // 2
+        tiles.append(cv2.resize(photo, size, interpolation=cv2.INTER_AREA)[top : top + TILE[1]])
+    rows = [np.hstack(tiles[at : at + COLUMNS]) for at in range(0, len(tiles), COLUMNS)]
+    cv2.imwrite(str(SHEET), np.vstack(rows)[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 80])
+
+
 def make_photos(packages: Path) -> None:
     """Writes `photos/` from the unpacked packages below `packages`."""
     PHOTOS.mkdir(exist_ok=True)
@@ -232,3 +256,4 @@ if __name__ == "__main__":
     make_tour()
     make_phone()
     make_photo()
+    make_sheet()

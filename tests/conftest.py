@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import ROOT
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,15 +23,17 @@ def _no_own_styles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("data")
         patch.setenv("XDG_DATA_HOME", str(home))
-        patch.setattr("engines.style.data_folder", lambda name: home / "streamtoon" / name)
+        patch.setattr("engines.registry.style.data_folder", lambda name: home / "streamtoon" / name)
         yield
 
 
 @pytest.fixture(scope="session")
-def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As `make_style` makes it."""
+def style_folder() -> Path:
+    """A plain RGB style around a UNet, as `rgb_styles.make_style` makes it."""
     pytest.importorskip("torch")
-    return make_style(tmp_path_factory.mktemp("styles") / "shaken")
+    from rgb_styles import rgb_style
+
+    return rgb_style().folder
 
 
 @pytest.fixture
@@ -38,8 +41,8 @@ def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Conversions keep parts that are as short as those of `killed_job.py`."""
     from killed_job import LONGEST, SHORTEST
 
-    monkeypatch.setattr("streamtoon.media.parts.SHORTEST", SHORTEST)
-    monkeypatch.setattr("streamtoon.media.parts.LONGEST", LONGEST)
+    monkeypatch.setattr("streamtoon.media.segments.segments.MIN_SEGMENT_FRAMES", SHORTEST)
+    monkeypatch.setattr("streamtoon.media.segments.segments.MAX_SEGMENT_FRAMES", LONGEST)
 
 
 @pytest.fixture(scope="session")
@@ -62,41 +65,13 @@ def uneven_cartoon(uneven_clip: Path, tmp_path_factory: pytest.TempPathFactory) 
     return target
 
 
-def make_style(folder: Path) -> Path:
-    """A style around an untrained UNet whose weights are shaken a little: it changes every pixel, mildly."""
-    import torch
-
-    from engines.export import save_style
-    from engines.generators import create
-
-    dice = torch.Generator().manual_seed(0)
-    generator = create("unet")
-    with torch.no_grad():
-        for weight in generator.parameters():
-            weight.add_(torch.randn(weight.shape, generator=dice), alpha=0.004)
-    card = {
-        "name": "shaken",
-        "title": "Shaken",
-        "description": "Not a style: weights for tests.",
-        "generator": "unet",
-        "working_height": 256,
-        "licence": "Apache-2.0",
-        "attribution": "",
-        "recipe": "none",
-        "guided_filter": {"radius": 1, "eps": 3e-4},
-        "data": [{"name": "nothing", "licence": "CC0-1.0", "source": ""}],
-    }
-    save_style(folder, generator, card)
-    return folder
-
-
 @pytest.fixture(scope="session")
 def vgg_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """VGG-16's and VGG-19's shapes with seeded random values: enough for shapes and gradients."""
     torch = pytest.importorskip("torch")
     from safetensors.torch import save_file
 
-    from engines.vgg import CHANNELS, convolutions
+    from engines.pretrained.vgg import CHANNELS, convolutions
 
     folder, dice = tmp_path_factory.mktemp("vgg"), torch.Generator().manual_seed(0)
     files = {}
@@ -130,3 +105,10 @@ def picture_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
             cv2.imwrite(str(root / name / f"{n}.png"), picture)
         cv2.imwrite(str(root / "smoothed" / f"{n}.png"), cv2.GaussianBlur(picture, (0, 0), 3))
     return root
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in tests/e2e is of that tier."""
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests" / "e2e"):
+            item.add_marker(pytest.mark.e2e)

@@ -1,8 +1,8 @@
-"""An adversary: one discriminator, how it looks at pictures, its optimizer and the game it plays.
+"""An adversary: a discriminator with its view of the images, its optimizer and its objective.
 
-A step asks it three things in this order: to look at a batch (`Trial`), to learn from what it saw, and to
-judge the same fakes for the generator. Features of the fakes are computed once and serve both: detached for
-learning, with their gradient for the verdict.
+In a step it first sees a batch (`DiscriminatorBatch`), then learns from it, then scores the same fakes for
+the generator. The features of the fakes are computed once for both: without gradient for learning, with
+gradient for the generator's loss.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from engines.vgg import VGG
+from engines.pretrained.vgg import VGG
 from training.discriminators import create
-from training.discriminators.base import PictureDiscriminator
-from training.history import History
+from training.discriminators.base import ImageDiscriminator
+from training.image_pool import ImagePool
 from training.losses.adversarial import OBJECTIVES, clip_weights, gradient_penalty, match, soft_labels
 from training.losses.surface import draw_colour_mix, draw_grey_weights, mix_colours, random_grey, surface
-from training.optimizers import average_gradients, make_optimizer, placed
+from training.optimizers import average_gradients, make_optimizer, to_device
 from training.recipe import Recipe
 
 View = Callable[[Tensor], Tensor]
-"""What is done to a picture before a discriminator sees it."""
+"""The transformation of an image before a discriminator sees it."""
 
 
 @dataclass(frozen=True)
-class Trial:
+class DiscriminatorBatch:
     """A batch as one adversary sees it."""
 
     view: View
@@ -47,41 +47,46 @@ class Adversary:
     def __init__(self, view: str, recipe: Recipe, fabric: Fabric, vgg: VGG | None) -> None:
         self._name, self._settings, self._fabric, self._vgg = view, recipe.adversary, fabric, vgg
         self._objective = OBJECTIVES[recipe.adversary.objective]
-        self.network = placed(create(recipe.adversary.discriminator), fabric.device)
+        self.network = to_device(create(recipe.adversary.discriminator), fabric.device)
         self.optimizer = make_optimizer(
             recipe.optimizer, self.network, recipe.optimizer.discriminator_rate, fabric
         )
-        self.history = History(recipe.adversary.history)
+        self.history = ImagePool(recipe.adversary.history)
 
-    def look(self, real: Tensor, fake: Tensor, draw: torch.Generator) -> Trial:
-        """Sees drawings and fakes, both N x 3 x H x W in [-1, 1], in the same light."""
-        view = self._view(len(real), draw)
+    def see(self, real: Tensor, fake: Tensor, rng: torch.Generator) -> DiscriminatorBatch:
+        """Return the views of drawings and fakes, both N x 3 x H x W in [-1, 1].
+
+        Both are transformed with the same random numbers.
+        """
+        view = self._view(len(real), rng)
         with torch.no_grad():
             seen = self._see(view(real))
-        return Trial(view, seen, self._see(view(fake)), fake.detach())
+        return DiscriminatorBatch(view, seen, self._see(view(fake)), fake.detach())
 
-    def learn(self, trial: Trial, draw: torch.Generator, smoothed: Tensor | None = None) -> dict[str, Tensor]:
-        """One step of the discriminator, and what it lost: `discriminator`, and `penalty` without its weight.
+    def learn(
+        self, batch: DiscriminatorBatch, rng: torch.Generator, smoothed: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Take one step with the discriminator. Returns `discriminator`, its loss, and `penalty`, unweighted.
 
-        `smoothed`: targets with smoothed edges, which are fakes too.
+        `smoothed` are targets with smoothed edges, which count as fakes.
         """
-        settings, count = self._settings, len(trial.picture)
+        settings, count = self._settings, len(batch.picture)
         labels: tuple[float | Tensor, float | Tensor] = (1.0, 0.0)
         if settings.soft_labels:
-            labels = soft_labels(count, draw)
-        fake = [seen.detach() for seen in trial.fake]
+            labels = soft_labels(count, rng)
+        fake = [seen.detach() for seen in batch.fake]
         if settings.history:
             with torch.no_grad():
-                fake = self._see(trial.view(self.history.exchange(trial.picture, draw)))
-        loss = self._objective.discriminator(self.network(trial.real), self.network(fake), labels)
+                fake = self._see(batch.view(self.history.exchange(batch.picture, rng)))
+        loss = self._objective.discriminator(self.network(batch.real), self.network(fake), labels)
         if settings.edges and smoothed is not None:
             with torch.no_grad():
-                seen = self._see(trial.view(smoothed))
+                seen = self._see(batch.view(smoothed))
             loss = loss + settings.edges * self._objective.against(self.network(seen), labels[1])
         total, lost = loss, {"discriminator": loss.detach()}
         if settings.objective == "wasserstein-gp":
-            mix = torch.rand(count, generator=draw)
-            penalty = gradient_penalty(self.network, trial.real, fake, mix)
+            mix = torch.rand(count, generator=rng)
+            penalty = gradient_penalty(self.network, batch.real, fake, mix)
             total = loss + settings.gradient_penalty * penalty
             lost["penalty"] = penalty.detach()
         self.optimizer.zero_grad(set_to_none=True)
@@ -92,54 +97,54 @@ class Adversary:
             clip_weights(self.network, settings.clip)
         return lost
 
-    def verdict(self, trial: Trial) -> Tensor:
-        """The generator's loss for these fakes."""
+    def generator_loss(self, batch: DiscriminatorBatch) -> Tensor:
+        """Return the generator's loss for these fakes."""
         with frozen(self.network):
-            return self._objective.generator(self.network(trial.fake))
+            return self._objective.generator(self.network(batch.fake))
 
-    def match(self, trial: Trial) -> Tensor:
-        """How far the fakes' scores are from those of the drawings that they should have become.
+    def match(self, batch: DiscriminatorBatch) -> Tensor:
+        """Return the distance between the scores of the fakes and the scores of their own targets.
 
-        Of the vanilla objective these are probabilities, as in the paper, which have a bound.
+        With the vanilla objective it compares probabilities, which are bounded, as in the paper.
         """
         with frozen(self.network):
             with torch.no_grad():
-                wanted = self.network(trial.real)
-            found = self.network(trial.fake)
+                wanted = self.network(batch.real)
+            found = self.network(batch.fake)
             if self._settings.objective == "vanilla":
                 wanted, found = [w.sigmoid() for w in wanted], [f.sigmoid() for f in found]
             return match(wanted, found)
 
-    def middle(self, picture: Tensor) -> Tensor:
-        """The features of the discriminator's middle layer, with the picture's gradient alone."""
-        assert isinstance(self.network, PictureDiscriminator)  # which recipes see to
+    def middle_features(self, picture: Tensor) -> Tensor:
+        """Return the features of the discriminator's middle layer. Gradients reach the image only."""
+        assert isinstance(self.network, ImageDiscriminator)  # recipes are checked for this
         with frozen(self.network):
-            return self.network.middle([picture])
+            return self.network.middle_features([picture])
 
     def _see(self, picture: Tensor) -> list[Tensor]:
         layers = self.network.layers
         return self._vgg(picture, layers) if layers and self._vgg else [picture]
 
-    def _view(self, count: int, draw: torch.Generator) -> View:
-        """The view, with its chance drawn: every picture that it is then used on is seen in one light."""
+    def _view(self, count: int, rng: torch.Generator) -> View:
+        """Make the view with its random choices: all images that it is applied to are changed alike."""
         device = self._fabric.device
         if self._name == "texture":
-            grey = draw_grey_weights(count, draw).to(device)
+            grey = draw_grey_weights(count, rng).to(device)
             return lambda picture: random_grey(picture, grey)
         if self._name == "surface":
             if not self._settings.colour_blind:
                 return surface
-            mixes = draw_colour_mix(count, draw).to(device)
+            mixes = draw_colour_mix(count, rng).to(device)
             return lambda picture: surface(mix_colours(picture, mixes))
         return lambda picture: picture
 
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Gradients pass through the network within this block and stay out of its weights.
+    """Let gradients pass through the network in this block but keep them out of its weights.
 
-    It also keeps autocast from taking the weights that it cast before the network's step: it remembers only
-    those that are learned.
+    Autocast caches casts of learning weights only. Freezing therefore also keeps it from reusing casts from
+    before the network's step.
     """
     network.requires_grad_(False)
     try:

@@ -11,13 +11,13 @@ from torch import nn
 
 from training.recipe import Optimizer
 
-CLIMB = 100
+WARMUP_STEPS = 100
 """Steps in which the cosine schedule reaches its rate."""
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def placed(network: Network, device: torch.device) -> Network:
+def to_device(network: Network, device: torch.device) -> Network:
     """On the device, channels last: what convolutions are fastest in, on CPUs and GPUs."""
     return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
@@ -43,7 +43,7 @@ def rate_share(settings: Optimizer, step: int, steps: int) -> float:
     if settings.schedule == "linear":
         return min(1.0, 2 * (1 - step / steps))
     if settings.schedule == "cosine":
-        return (0.55 + 0.45 * math.cos(math.pi * step / steps)) * min(1.0, (step + 1) / CLIMB)
+        return (0.55 + 0.45 * math.cos(math.pi * step / steps)) * min(1.0, (step + 1) / WARMUP_STEPS)
     return 1.0
 
 

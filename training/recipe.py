@@ -1,6 +1,7 @@
-"""Recipes: everything that makes a style, as frozen dataclasses. `training.recipe_file` reads them from TOML.
+"""Recipes: all settings of a style's training, as frozen dataclasses.
 
-Every field says what it means, and its type what it may be: both are what an error message is made of.
+`training.recipe_loader` reads them from TOML. Every field is followed by its meaning, and its type gives the
+allowed values. Error messages and `streamtoon train --explain` are built from both.
 """
 
 from __future__ import annotations
@@ -10,30 +11,31 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from engines.errors import StreamtoonError
+from engines.looks.look import DEFAULT, Look
 
 
 class RecipeError(StreamtoonError):
-    """A recipe has a key, type or value that it may not have."""
+    """A recipe has an unknown key, a wrong type or a value out of range."""
 
 
-BEYOND = 1e18
-"""No number of a recipe is as large."""
+MAX_NUMBER = 1e18
+"""Every number in a recipe must be smaller than this."""
 
 
 @dataclass(frozen=True)
 class Between:
-    """The numbers from `low` to `high`; `above` leaves `low` itself out, `below` `high`."""
+    """The numbers from `low` to `high`. `above` excludes `low` itself, `below` excludes `high`."""
 
     low: float
     high: float = float("inf")
     above: bool = False
     below: bool = False
     multiple: int = 1
-    """What whole numbers are multiples of."""
+    """Whole numbers must be multiples of this."""
 
     def holds(self, value: float) -> bool:
-        """Whether the value is one of them; NaN, infinities and what is beyond all sense never are."""
-        inside = self.low <= value <= self.high and abs(value) < BEYOND
+        """Return whether `value` is in range. NaN, infinities and numbers above `MAX_NUMBER` never are."""
+        inside = self.low <= value <= self.high and abs(value) < MAX_NUMBER
         ends = (self.above and value == self.low) or (self.below and value == self.high)
         return inside and not ends and (self.multiple == 1 or value % self.multiple == 0)
 
@@ -55,18 +57,18 @@ Factor = Annotated[float, Between(0)]
 
 @dataclass(frozen=True)
 class Ramp:
-    """A weight that goes from `start` to `end` along a straight line while its phase lasts."""
+    """A weight that changes linearly from `start` to `end` over its phase."""
 
     start: float = 0.0
     end: float = 0.0
 
     def at(self, progress: float) -> float:
-        """The weight when `progress`, 0 to 1, of the phase is done."""
+        """Return the weight at `progress` of the phase, 0 to 1."""
         return self.start + (self.end - self.start) * progress
 
     @property
     def used(self) -> bool:
-        """Whether it is ever anything but 0."""
+        """Whether the weight is ever different from 0."""
         return bool(self.start or self.end)
 
 
@@ -75,242 +77,314 @@ OFF = Ramp()
 
 @dataclass(frozen=True)
 class Data:
-    """What is learned from. Relative paths start at the working directory."""
+    """The training data. Relative paths start at the working directory."""
 
     source: str
-    """Folder of pictures of the kind that is to be translated: photographs, for a cartoon style."""
-    target: str
-    """Folder of pictures of the kind that is wanted: drawings, for a cartoon style."""
+    """Folder of the source images: photographs, for a cartoon style."""
+    target: str = ""
+    """Folder of the target images: drawings, for a cartoon style. Not used by recipes for fields."""
     show: str = ""
-    """Folder of pictures to watch the training on, best ones that are not in `source`; empty: of `source`."""
+    """Folder of images for the sample pictures of the run. Best are images that are not in `source`. Default:
+    images from `source`."""
     paired: bool = False
-    """Whether every source has its target: the file of the same name and of the same size."""
+    """Whether every source image has its own target: a file with the same name and the same size."""
     smoothed: str = ""
-    """Folder of the targets with smoothed edges (`streamtoon dataset smooth`), for `adversary.edges`."""
+    """Folder of the targets with smoothed edges (made by `streamtoon dataset smooth`), for `adversary.edges`.
+    """
     crop: Annotated[int, Between(64, 1024, multiple=8)] = 192
-    """Side of the square crops, pixels."""
+    """Side of the square crops, in pixels."""
     smallest: Annotated[float, Between(0, 1, above=True)] = 0.6
-    """Pictures are shrunk by a random factor from here to 1 before they are cut."""
+    """Smallest random scale factor. Images are shrunk by a factor between this and 1 before they are cropped.
+    Sources of recipes for fields are not shrunk."""
+    scales: tuple[Share, ...] = (1.0, 0.5)
+    """For recipes that learn from fields: the scales, relative to the photographs' own size, at which fields
+    are computed."""
+    noise: Annotated[float, Between(0, 64)] = 6.0
+    """For recipes for fields: largest standard deviation of the noise added to half of the crops, in code
+    values."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The weight of every term of the generators' loss, a number or [first, last] for one that moves.
+    """The weights of the terms of the generators' loss. Each is a number, or [first, last] for a weight that
+    changes linearly.
 
-    0 leaves the term and its cost out. `training.terms` defines each.
+    0 turns the term off and saves its cost. `training.loss_terms` defines each term.
     """
 
     reconstruction: Ramp = OFF
-    """L1 distance to the source: what an initialization phase learns."""
+    """L1 distance between output and source. An initialization phase learns from it."""
     adversarial: Ramp = OFF
-    """Discriminator on the pictures as they are."""
+    """GAN loss of the discriminator that sees the images unchanged."""
     surface: Ramp = OFF
-    """Discriminator on guided-filtered pictures (FPT UNet, L_surface)."""
+    """GAN loss of the discriminator that sees guided-filtered images (FPT UNet, L_surface)."""
     texture: Ramp = OFF
-    """Discriminator on random grey pictures (FPT UNet, L_texture)."""
+    """GAN loss of the discriminator that sees randomly weighted grey images (FPT UNet, L_texture)."""
     structure: Ramp = OFF
-    """Distance of features between the output and its own superpixels (FPT UNet, L_structure)."""
+    """Feature distance between the output and its own superpixels (FPT UNet, L_structure)."""
     abstraction: Ramp = OFF
-    """L1 distance to the source's flat, inked abstraction, of colours and of steps between neighbours."""
+    """L1 distance to the abstraction program's drawing of the source, both of colours and of differences
+    between neighbouring pixels. The table [abstraction] sets the look of that drawing."""
     content: Ramp = OFF
-    """Distance of features between output and source (FPT UNet, L_sp; LWComicGAN, Eq. 3)."""
+    """Feature distance between output and source (FPT UNet, L_sp; LWComicGAN, Eq. 3)."""
     gram: Ramp = OFF
-    """Distance of the Gram matrices of grey output and grey targets (LWComicGAN, Eq. 4)."""
+    """Distance between the Gram matrices of the grey output and the grey targets (LWComicGAN, Eq. 4)."""
     colour: Ramp = OFF
-    """YUV distance to the source or, where it is learned from, its abstraction (LWComicGAN, Eq. 5)."""
+    """YUV distance to the source, or to its abstraction where the recipe uses one (LWComicGAN, Eq. 5)."""
     total_variation: Ramp = OFF
-    """Neighbouring pixels' difference (FPT UNet, L_tv)."""
+    """Difference between neighbouring pixels (FPT UNet, L_tv)."""
     scale: Ramp = OFF
-    """L1 distance between the half-size picture's cartoon and the cartoon at half its size."""
+    """L1 distance between the cartoon of the half-size image and the half-size cartoon."""
     consistency: Ramp = OFF
-    """L1 distance between the cartoon and that of the picture shifted a little, under noise: for video."""
+    """L1 distance between the cartoon (or fields) and that of the same image shifted and with noise. It
+    steadies video."""
     cycle: Ramp = OFF
-    """L1 distance after there and back (CycleGAN); trains a second generator for the way back."""
+    """L1 distance between the source and its round trip to a cartoon and back (CycleGAN). It trains a second,
+    backward generator."""
     cycle_features: Ramp = OFF
-    """The same between the features of the source's discriminator (cartoon-to-human, Eq. 8)."""
+    """Distance between the same two images in the features of the source's discriminator (cartoon-to-human,
+    Eq. 8)."""
     identity: Ramp = OFF
-    """Mean square distance of a target from what the generator makes of it (cartoon-to-human, Eq. 3)."""
+    """Mean squared distance between a target and the generator's output for that target (cartoon-to-human,
+    Eq. 3)."""
     paired: Ramp = OFF
-    """Mean square distance to the source's own target (cartoon-to-human, Eq. 5)."""
+    """Mean squared distance between the output and the source's own target (cartoon-to-human, Eq. 5)."""
     match: Ramp = OFF
-    """Distance of the discriminator's scores of output and own target (cartoon-to-human, Eq. 6)."""
+    """Distance between the discriminator's scores of the output and of its own target (cartoon-to-human, Eq.
+    6)."""
     teacher: Ramp = OFF
-    """L1 distance to the teacher's drawing, of colours and of steps between neighbours (distillation)."""
+    """L1 distance to the teacher's drawing, both of colours and of differences between neighbouring pixels
+    (distillation)."""
+    paint: Ramp = OFF
+    """For fields: L1 distance to the abstraction program's paint, both of samples and of differences between
+    neighbours."""
+    ink: Ramp = OFF
+    """For fields: L1 distance to the abstraction program's ink response, both of samples and of differences
+    between neighbours. Inked samples count more."""
+    lines: Ramp = OFF
+    """For fields: L1 distance between the lines that a soft threshold makes from the two ink responses."""
+    drawing: Ramp = OFF
+    """For fields: L1 distance between the two drawings in the look [abstraction], both of colours and of
+    differences between neighbours."""
+    drawing_features: Ramp = OFF
+    """For fields: feature distance between these two drawings."""
 
     def used(self) -> set[str]:
-        """The names of the terms that are learned from."""
+        """Return the names of the terms with a weight other than 0."""
         return {field.name for field in dataclasses.fields(self) if getattr(self, field.name).used}
 
     @property
     def judged_whole(self) -> bool:
-        """Whether a discriminator sees the pictures as they are."""
+        """Whether a discriminator sees the images unchanged."""
         return self.adversarial.used or self.match.used
 
-    def judges(self) -> list[str]:
-        """The views that discriminators judge, each by one of its own."""
+    def discriminator_views(self) -> list[str]:
+        """Return the names of the views that have a discriminator."""
         views = {"adversarial": self.judged_whole, "surface": self.surface.used, "texture": self.texture.used}
         return [name for name, judged in views.items() if judged]
 
 
-RETURNS = {"cycle", "cycle_features"}
-"""The terms that need a generator for the way back."""
-SEES_FEATURES = {"structure", "content", "gram"}
-"""The terms that look through VGG."""
+BACKWARD_TERMS = {"cycle", "cycle_features"}
+"""The terms that need a backward generator."""
+FIELD_TERMS = {"paint", "ink", "lines", "drawing", "drawing_features"}
+"""The terms that only generators of fields have. Such generators can also use `consistency`."""
+FEATURE_TERMS = {"structure", "content", "gram", "drawing_features"}
+"""The terms that compare VGG features."""
 
 
 def layer_names(network: Literal["vgg16", "vgg19"]) -> list[str]:
-    """VGG's convolutions by their names, conv1_1 to conv5_3 or conv5_4."""
+    """Return the names of VGG's convolutions, conv1_1 to conv5_3 or conv5_4."""
     blocks = (2, 2, 3, 3, 3) if network == "vgg16" else (2, 2, 4, 4, 4)
     return [f"conv{block}_{at + 1}" for block, count in enumerate(blocks, 1) for at in range(count)]
 
 
 @dataclass(frozen=True)
 class Initialization:
-    """A first phase with weights of its own, by which a generator learns to draw what it sees."""
+    """A first phase with its own weights, in which a generator learns to reproduce its input."""
 
     steps: Count = 0
+    """Number of steps of this phase. 0 skips it."""
     weights: Weights = Weights(reconstruction=Ramp(1.0, 1.0))
+    """The weights of this phase. They replace the table [weights]."""
 
 
 @dataclass(frozen=True)
-class Features:
-    """What the terms on features look through."""
+class FeatureSettings:
+    """The network whose features the feature terms compare."""
 
     network: Literal["vgg16", "vgg19"] = "vgg16"
+    """The network whose features are compared."""
     layer: str = "conv4_3"
-    """Before its activation, as `conv4_3`; features are compared relative to the target's mean."""
+    """The convolution whose output, before the activation, is compared, such as conv4_3. Distances are
+    relative to the target's mean."""
     half: bool = False
-    """Whether content is compared at half size: a quarter of the work, and a looser hold on detail."""
-
-
-Level = Annotated[int, Between(0, 255)]
-
-
-@dataclass(frozen=True)
-class Abstraction:
-    """How sources are made flat and inked for the term `abstraction`."""
-
-    paint: Literal["regions", "brush"] = "regions"
-    """regions: superpixels over mean-shift smoothing, flat; brush: bilateral smoothing, softer on faces."""
-    ink: Share = 0.8
-    """How dark the lines are."""
-    lift: Annotated[float, Between(0, 4, above=True)] = 0.88
-    """Exponent on luma; below 1 it opens the shadows, as a painter who fears mud does."""
-    saturation: Factor = 1.3
-    """Factor on the distance from grey."""
-    palette: tuple[tuple[Level, Level, Level], ...] = ()
-    """RGB that greys become, evenly spaced from black to white; colours lie around them. Empty: greys."""
-
-
-PLAIN = Abstraction()
+    """Whether `content` compares images at half size. This costs a quarter of the time and preserves less
+    detail."""
 
 
 @dataclass(frozen=True)
-class Adversary:
-    """What the discriminators are and what game is played.
+class FieldSettings:
+    """The settings of the abstraction program, which computes paint and ink from photographs
+    (`training.abstraction.fields`).
 
-    For every objective each discriminator takes one step for one of the generators, on the same batch:
-    the papers say nothing else. (WGAN's authors give critics five.)
+    Lengths are in pixels of a photograph with a short side of about 720 pixels.
+    """
+
+    passes: Annotated[int, Between(1, 16)] = 4
+    """Number of bilateral passes. Fewer passes leave texture; more passes merge small shapes."""
+    sigma_distance: Annotated[float, Between(0.5, 16)] = 3.5
+    """Spatial sigma of the bilateral filter, in pixels."""
+    sigma_range: Annotated[float, Between(0.5, 50)] = 4.5
+    """Range sigma of the bilateral filter, in units of L*a*b*. Weaker edges are painted over."""
+    threshold: Annotated[float, Between(0.001, 0.2)] = 0.020
+    """Difference of Gaussians of L* / 100 at which a line begins on mid-grey."""
+    floor: Annotated[float, Between(0.01, 10)] = 0.30
+    """Added to L* / 100 when the threshold is scaled by brightness. Dark areas need smaller differences
+    (Weber's law)."""
+    kept: Share = 0.7
+    """Share of small isolated features that is put back onto the paint. On skin the share is always 1."""
+    skin_lines: Factor = 1.2
+    """Factor on the strength of fine lines on skin colours. It keeps eyes and mouths in small faces."""
+
+
+@dataclass(frozen=True)
+class AdversarySettings:
+    """The discriminators and the GAN objective.
+
+    With every objective, each discriminator takes one step per step of the generators, on the same batch. The
+    papers do not say otherwise. (WGAN's authors use five critic steps.)
     """
 
     discriminator: Literal["lwcomicgan", "patchgan", "residual", "resnet18", "vgg-heads", "white-box"] = (
         "vgg-heads"
     )
-    """`training.discriminators` has them; vgg-heads learn much faster than the others on small sets."""
+    """The discriminator network. vgg-heads learns much faster than the others on small sets."""
     objective: Literal["vanilla", "least-squares", "hinge", "wasserstein-clip", "wasserstein-gp"] = "hinge"
+    """The GAN objective of all discriminators and of the generators' adversarial terms."""
     gradient_penalty: Factor = 10.0
-    """Weight of wasserstein-gp's penalty."""
+    """Weight of the gradient penalty of wasserstein-gp."""
     clip: Annotated[float, Between(0, above=True)] = 0.01
-    """Bound of wasserstein-clip's weights."""
+    """Largest absolute weight of the discriminator, for wasserstein-clip."""
     soft_labels: bool = False
-    """Labels drawn from 0.9..1 and 0..0.1 instead of 1 and 0, for vanilla and least-squares."""
+    """Whether labels are random in 0.9..1 and 0..0.1 instead of 1 and 0. For vanilla and least-squares."""
     edges: Factor = 0.0
-    """Weight with which targets with smoothed edges count as fakes (CartoonGAN's edge-promoting loss)."""
+    """Weight of targets with smoothed edges as additional fakes (CartoonGAN's edge-promoting loss)."""
     history: Count = 0
-    """Fakes that are remembered and shown to discriminators again (CycleGAN: 50)."""
+    """Size of the pool of earlier fakes that discriminators see again (CycleGAN: 50). 0 turns it off."""
     colour_blind: bool = False
-    """Whether `surface` sees through random colours: it then judges shapes, and hues stay the source's."""
+    """Whether the discriminator of `surface` sees randomly mixed colours. It then judges shapes, and the
+    source keeps its hues."""
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """How networks are stepped; the generators by one optimizer, every discriminator by its own."""
+    """The optimizers. The generators share one; every discriminator has its own."""
 
     name: Literal["adam", "sgd"] = "adam"
+    """The optimizer of all networks."""
     generator_rate: Rate = 1.5e-4
+    """Learning rate of the generators, before the schedule is applied."""
     discriminator_rate: Rate = 1.5e-4
+    """Learning rate of the discriminators, before the schedule is applied."""
     schedule: Literal["constant", "cosine", "linear"] = "constant"
-    """Of both rates: cosine climbs for 100 steps, then falls along half a cosine to a tenth; linear stays
-    for the first half and falls to 0 in the second (CycleGAN). The generators' runs over the whole run, the
-    discriminators' over the phase in which they learn."""
+    """Schedule of both learning rates. cosine warms up for 100 steps, then falls along half a cosine to a
+    tenth. linear is constant for the first half and falls to 0 in the second (CycleGAN). The generators'
+    schedule spans the whole run; the discriminators' spans the phase in which they learn."""
     betas: tuple[Decay, Decay] = (0.5, 0.99)
-    """Adam's."""
+    """Adam's beta_1 and beta_2."""
     clip_gradients: Factor = 0.0
-    """Largest norm of the generators' gradient; 0 leaves it as it is."""
+    """Largest norm of the generators' gradient. 0 turns clipping off."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """Pictures that a style was trained on, as its card names them."""
+class DataSourceFacts:
+    """A set of images that the style was trained on, as listed on the style's card."""
 
     name: str
     licence: str
     source: str = ""
-    """An address or a place."""
+    """A web address or another place where the set can be found."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """What the finished style's card says beside what training knows; `engines.card` documents the keys."""
+    """The entries of the finished style's card that training does not know itself. `engines.registry.card`
+    documents the keys.
+    """
 
     title: str
+    """The style's name for people."""
     description: str
+    """One sentence about how the style looks."""
     licence: str
+    """The licence under which the style may be shared, such as CC-BY-4.0."""
     attribution: str = ""
+    """The credit that the licence asks for."""
     working_height: Annotated[int, Between(16, 4320)] = 720
+    """Short side, in pixels, at which the style draws in quality `full`."""
     radius: Annotated[int, Between(0, 64)] = 2
-    """Of the guided filter, in pixels at the style's own size."""
+    """Radius of the guided filter, in pixels at the style's working size."""
     eps: Annotated[float, Between(1e-7, 1)] = 1e-3
-    """Of the guided filter, as a fraction of the range squared."""
+    """Regularisation of the guided filter, as a fraction of the squared value range."""
     lines: Share = 0.0
-    """Share of the drawn lines that the guided filter would smooth away and that is put back."""
-    data: tuple[Source, ...] = ()
+    """Share of the drawn lines that is put back after the guided filter has smoothed them away."""
+    data: tuple[DataSourceFacts, ...] = ()
+    """The sets of images that the style was trained on. Each is a table [[card.data]]."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A style in the making."""
+    """All settings of one style's training."""
 
     name: str
+    """Name of the recipe and of the style: lower-case letters, digits, - and _."""
     data: Data
     weights: Weights
     card: Card
     generator: str = "unet"
+    """The generator network."""
     start: str = ""
-    """A style, by name or folder, whose weights the generator sets out from; empty: a fresh start."""
+    """A style (name or folder) whose weights the generator starts from. Default: randomly initialised
+    weights."""
     teacher: str = ""
-    """A style, by name or folder, whose drawings the term `teacher` learns from."""
+    """A style (name or folder) whose drawings the term `teacher` learns from."""
     steps: Count = 0
-    """Steps after the initialization; exactly one of `steps` and `epochs` is given."""
+    """Number of steps after the initialization. Exactly one of `steps` and `epochs` must be given."""
     epochs: Count = 0
-    """The same, counted in passes over the source."""
+    """Number of passes over the source images after the initialization, instead of `steps`."""
     batch: Positive = 16
+    """Number of source crops in a step."""
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
-    """Of the networks' arithmetic; weights, losses and averages stay fp32."""
+    """Precision of the networks' arithmetic. Weights, losses and averages stay fp32."""
     ema: Decay = 0.999
-    """Decay per step of the averaged weights, which are what is shipped."""
+    """Decay per step of the averaged weights (EMA). The finished style has the averaged weights."""
     colour_blocks: Annotated[int, Between(1, 64)] = 1
-    """Side of the blocks whose mean colours the term `colour` compares, pixels; 1 is Eq. 5's own."""
+    """Side, in pixels, of the blocks whose mean colours the term `colour` compares. 1 compares pixels, as in
+    Eq. 5."""
     checkpoints: Positive = 20
-    """Averaged weights that are kept, evenly over the run, to choose from by score."""
+    """Number of checkpoints of the averaged weights, evenly spaced over the run. `streamtoon score` compares
+    them."""
     seed: Annotated[int, Between(0, 2**32 - 1)] = 0
+    """Random seed of the run."""
     initialization: Initialization = Initialization()
-    features: Features = Features()
-    abstraction: Abstraction = PLAIN
-    adversary: Adversary = Adversary()
+    features: FeatureSettings = FeatureSettings()
+    fields: FieldSettings = FieldSettings()
+    abstraction: Look = DEFAULT
+    """The look of the abstraction program's drawings, for the terms that use them."""
+    adversary: AdversarySettings = AdversarySettings()
     optimizer: Optimizer = Optimizer()
 
+    @property
+    def makes_fields(self) -> bool:
+        """Whether the generator outputs paint and ink for looks instead of a finished image."""
+        return bool(self.terms() & FIELD_TERMS)
+
+    @property
+    def learns_from_fields(self) -> bool:
+        """Whether the abstraction program has to compute fields of the photographs first."""
+        return self.makes_fields or "abstraction" in self.terms()
+
     def terms(self) -> set[str]:
-        """The names of the terms that either phase learns from."""
+        """Return the names of the terms that either phase uses."""
         first = self.initialization.weights.used() if self.initialization.steps else set()
         return first | self.weights.used()

@@ -22,11 +22,12 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from engines.generators import create
-from engines.vgg import VGG
-from training.data.batches import Batch, Batches
+from engines.pretrained.vgg import VGG
+from training.data.field_batches import FieldBatches
+from training.data.loader import Batch, BatchLoader
 from training.discriminators import create as create_discriminator
-from training.recipe import Adversary, Card, Data, Features, Ramp, Recipe, Weights
-from training.start import open_fabric
+from training.recipe import AdversarySettings, Card, Data, FeatureSettings, Ramp, Recipe, Weights
+from training.setup import open_fabric
 from training.trainer import Trainer
 
 
@@ -91,8 +92,8 @@ def main(
         generator=generator,
         steps=10**6,
         batch=batch,
-        features=Features("vgg16", "conv4_3"),
-        adversary=Adversary("white-box", "least-squares"),
+        features=FeatureSettings("vgg16", "conv4_3"),
+        adversary=AdversarySettings("white-box", "least-squares"),
     )
     with tempfile.TemporaryDirectory() as run:
         trainer = Trainer(recipe, Path(run), open_fabric(recipe, device), {"vgg16": vgg16})
@@ -116,7 +117,7 @@ def main(
     console.print(f"trainer over plain loop, turn by turn: {ratio:.3f}")
 
 
-def _decoding(batches: Batches, steps: int) -> float:
+def _decoding(batches: BatchLoader | FieldBatches, steps: int) -> float:
     began = time.monotonic()
     for _ in islice(batches.from_step(1000), steps):
         pass

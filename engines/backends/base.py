@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
+from engines.common.arrays import Bytes
 from engines.errors import EngineError
-from engines.picture import Matrix
-from engines.reuse import Planes
-from engines.working_size import WorkingSize
-
-Precision = Literal["fp32", "bf16", "fp16", "int8", "fp8"]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16", "int8", "fp8")
-Image = NDArray[np.uint8]
-"""Height x width x 3 RGB, 0..255."""
+from engines.export.tasks import Samples, Task
+from engines.spec import Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +25,19 @@ class Device:
 class Runner(Protocol):
     """A generator made runnable at one size.
 
+    Sizes are those of what the generator takes: pixels, or blocks where it gives fields.
+
     Every runner maps code value x to x / 127.5 - 1 for the generator and its output y to
     round((y + 1) 127.5), halves to even, clipped to 0..255, within its own graph.
     """
 
     device: str
     precision: Precision
-    at_a_time: int
+    concurrency: int
     """Threads that may call it at the same time, and that are worth having."""
 
-    def __call__(self, image: Image) -> Image:
-        """The cartoon of an image of the runner's size; valid until the same thread's next call."""
+    def __call__(self, image: Bytes) -> Bytes:
+        """What the generator makes of an image of the runner's size; valid until the thread's next call."""
         ...
 
     def close(self) -> None:
@@ -51,44 +45,23 @@ class Runner(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class PlanesTask:
-    """All that a graph from planes to planes is made for, but its weights and its precision."""
-
-    size: WorkingSize
-    height: int
-    """Of the picture's luma, pixels; may be odd, as the width may."""
-    width: int
-    chroma_height: int
-    """Of both chroma planes: ceil(height / 2) in 4:2:0."""
-    chroma_width: int
-    matrix: Matrix
-    full_range: bool
-    radius: int
-    """Of the guided filter, in pixels of the working size."""
-    eps: float
-    """Of the guided filter, as a fraction of 255 squared."""
-    lines: float
-    """Share, 0 to 1, that is kept of what the guided filter would smooth away."""
-
-
-class PlanesRunner(Protocol):
-    """The picture's whole way on a device, for pictures of one size and colour.
+class BatchRunner(Protocol):
+    """A graph on a device for one task: the picture's whole way, or, of a style that draws by fields, theirs.
 
     It works on several pictures at the same time; which of them share a batch is its own affair.
     """
 
     device: str
     precision: Precision
-    at_a_time: int
+    concurrency: int
     """Jobs that are worth having at the same time."""
 
-    def start(self, planes: Planes, strength: float) -> Callable[[], Planes]:
-        """Takes the source's planes, which may change once this returns; the job waits for the cartoon's.
+    def start(self, source: Samples, strength: float) -> Callable[[], Samples]:
+        """Takes the source, which may change once this returns; the job waits for what is made of it.
 
-        Called by one thread at a time, the jobs by any. The cartoon's planes stay as they are. Where every
-        buffer is in use, it waits for the oldest picture. Strength runs from 0, the source, to 1, the
-        cartoon.
+        Called by one thread at a time, the jobs by any. What a job gives stays as it is. Where every buffer
+        is in use, it waits for the oldest picture. Strength runs from 0, the source, to 1, the cartoon, where
+        the task has that number.
         A job raises EngineError in one sentence where the device fails.
         """
         ...
@@ -103,13 +76,13 @@ class PlanesRunner(Protocol):
 
 
 @runtime_checkable
-class DrawsPlanes(Protocol):
-    """What a runner is, beside a Runner, whose backend has a planes runner in place of the host's work."""
+class SupportsBatches(Protocol):
+    """What a runner is, beside a Runner, whose backend draws videos by batch runners."""
 
-    planes_at_a_time: int
-    """`at_a_time` of its planes runners, at most: known before the first picture is."""
+    batched_concurrency: int
+    """`concurrency` of its batch runners, at most: known before the first picture is."""
 
-    def open_planes(self, task: PlanesTask) -> PlanesRunner:
+    def open_batches(self, task: Task) -> BatchRunner:
         """For the style, device and precision that the runner itself was opened with."""
         ...
 

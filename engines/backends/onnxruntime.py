@@ -9,8 +9,10 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.backends.base import Device, Image, Precision, pick_device, pick_precision
-from engines.style import Style
+from engines.backends.base import Device, pick_device, pick_precision
+from engines.common.arrays import Bytes
+from engines.registry.style import Style
+from engines.spec import Precision
 
 
 def version() -> str:
@@ -30,7 +32,7 @@ def devices() -> dict[str, Device]:
 class OnnxRuntimeRunner:
     """One session with the size written into the graph."""
 
-    at_a_time = 1  # one picture keeps every core busy
+    concurrency = 1  # one picture keeps every core busy
 
     def __init__(
         self, style: Style, device: str, precision: str, height: int, width: int, throughput: bool = False
@@ -48,13 +50,13 @@ class OnnxRuntimeRunner:
             providers.insert(0, ("CUDAExecutionProvider", {"use_tf32": "0"}))
         graph = style.int8_graph if self.precision == "int8" else style.graph
         assert graph is not None
-        data = _with_code_values(graph, height, width)
+        data = _with_code_values(graph, height, width, style.channels)
         self._session = onnxruntime.InferenceSession(data, options, providers=providers)
 
-    def __call__(self, image: Image) -> Image:
-        """Height x width x 3 in and out."""
+    def __call__(self, image: Bytes) -> Bytes:
+        """Height x width x channels in and out."""
         (cartoon,) = self._session.run(None, {"code_values": image[None]})
-        result: Image = np.asarray(cartoon, np.uint8)[0]
+        result: Bytes = np.asarray(cartoon, np.uint8)[0]
         return result
 
     def close(self) -> None:
@@ -62,8 +64,8 @@ class OnnxRuntimeRunner:
         del self._session
 
 
-def _with_code_values(file: Path, height: int, width: int) -> bytes:
-    """The graph with 1 x height x width x 3 code values at both ends, fixed in size."""
+def _with_code_values(file: Path, height: int, width: int, channels: tuple[int, int]) -> bytes:
+    """The graph with 1 x height x width x channels code values at both ends, fixed in size."""
     model = onnx.load(file)
     graph = model.graph
     picture, cartoon = graph.input[0].name, graph.output[0].name
@@ -82,14 +84,17 @@ def _with_code_values(file: Path, height: int, width: int) -> bytes:
         helper.make_node("Transpose", ["cartoon_clipped"], ["cartoon_last"], perm=[0, 2, 3, 1]),
         helper.make_node("Cast", ["cartoon_last"], ["cartoon_values"], to=TensorProto.UINT8),
     ]
-    shape = [1, height, width, 3]
     nodes = [*before, *graph.node, *after]
     del graph.node[:], graph.input[:], graph.output[:]
     graph.node.extend(nodes)
     graph.initializer.extend(
         numpy_helper.from_array(np.array(value, np.float32), name) for name, value in constants.items()
     )
-    graph.input.append(helper.make_tensor_value_info("code_values", TensorProto.UINT8, shape))
-    graph.output.append(helper.make_tensor_value_info("cartoon_values", TensorProto.UINT8, shape))
+    graph.input.append(
+        helper.make_tensor_value_info("code_values", TensorProto.UINT8, [1, height, width, channels[0]])
+    )
+    graph.output.append(
+        helper.make_tensor_value_info("cartoon_values", TensorProto.UINT8, [1, height, width, channels[1]])
+    )
     data: bytes = model.SerializeToString()
     return data

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.generators.unet import SLOPE, ResidualBlock
+from engines.generators.unet import SLOPE, UNetResidualBlock
 
 FOLD = 4
 
@@ -34,7 +34,7 @@ class Lite(nn.Module):
         super().__init__()
         c, folded = channels, 3 * FOLD**2
         self.stem = nn.Conv2d(folded, c, 3, padding=1)
-        self.blocks = nn.Sequential(*(ResidualBlock(c) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(UNetResidualBlock(c) for _ in range(blocks)))
         self.head = nn.Conv2d(c, folded, 3, padding=1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -45,9 +45,9 @@ class Lite(nn.Module):
                 block.conv2.weight.mul_(0.1)  # type: ignore[union-attr, operator]
         nn.init.zeros_(self.head.weight)
 
-    def scaled_together(self) -> list[tuple[list[nn.Conv2d], list[nn.Conv2d]]]:
-        """As `engines.equalize` wants it."""
-        blocks: list[ResidualBlock] = list(self.blocks)  # type: ignore[arg-type]
+    def equalization_groups(self) -> list[tuple[list[nn.Conv2d], list[nn.Conv2d]]]:
+        """As `engines.quantization.equalization` wants it."""
+        blocks: list[UNetResidualBlock] = list(self.blocks)  # type: ignore[arg-type]
         return [
             ([self.stem, *(b.conv2 for b in blocks)], [*(b.conv1 for b in blocks), self.head]),
             *(([b.conv1], [b.conv2]) for b in blocks),

@@ -98,7 +98,7 @@ class _FusedLarger(torch.autograd.Function):
         return torch.cat(parts)
 
 
-class ConvBlock(nn.Sequential):
+class LinConvBlock(nn.Sequential):
     """Convolution, LIN, LeakyReLU. The convolution has no bias: LIN has one."""
 
     def __init__(self, taken: int, given: int, kernel: int = 3, stride: int = 1) -> None:
@@ -109,7 +109,7 @@ class ConvBlock(nn.Sequential):
         )
 
 
-class ResidualBlock(nn.Module):
+class LinResidualBlock(nn.Module):
     """ResNet's block with LIN in the place of batch normalization (the paper's Figure 3).
 
     It starts as the identity: the last gain is 0.
@@ -118,7 +118,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            ConvBlock(channels, channels),
+            LinConvBlock(channels, channels),
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
             last := LIN(channels),
         )
@@ -139,14 +139,14 @@ class LWComicGAN(nn.Module):
         super().__init__()
         full, half, quarter = widths
         self.encoder = nn.Sequential(
-            ConvBlock(3, full, 7),
-            ConvBlock(full, half, stride=2),
-            ConvBlock(half, half),
-            ConvBlock(half, quarter, stride=2),
+            LinConvBlock(3, full, 7),
+            LinConvBlock(full, half, stride=2),
+            LinConvBlock(half, half),
+            LinConvBlock(half, quarter, stride=2),
         )
-        self.blocks = nn.Sequential(*(ResidualBlock(quarter) for _ in range(blocks)))
-        self.up1 = nn.Sequential(ConvBlock(quarter, half), ConvBlock(half, half))
-        self.up2 = nn.Sequential(ConvBlock(half, full), ConvBlock(full, full))
+        self.blocks = nn.Sequential(*(LinResidualBlock(quarter) for _ in range(blocks)))
+        self.up1 = nn.Sequential(LinConvBlock(quarter, half), LinConvBlock(half, half))
+        self.up2 = nn.Sequential(LinConvBlock(half, full), LinConvBlock(full, full))
         self.head = nn.Conv2d(full, 3, 3, padding=1)
 
     def forward(self, picture: Tensor) -> Tensor:

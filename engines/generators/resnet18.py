@@ -33,7 +33,7 @@ def _upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-class Block(nn.Module):
+class ShortcutBlock(nn.Module):
     """Conv-IN-ReLU-Conv-IN, concatenation with the input of the layer it belongs to, one more convolution."""
 
     def __init__(self, taken: int, layer_taken: int, given: int) -> None:
@@ -55,8 +55,8 @@ class ResidualLayer(nn.Module):
 
     def __init__(self, taken: int, given: int) -> None:
         super().__init__()
-        self.block1 = Block(taken, taken, given)
-        self.block2 = Block(given, taken, given)
+        self.block1 = ShortcutBlock(taken, taken, given)
+        self.block2 = ShortcutBlock(given, taken, given)
 
     def forward(self, x: Tensor) -> Tensor:
         """`taken` x H x W in, `given` x H x W out."""

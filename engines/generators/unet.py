@@ -27,7 +27,7 @@ def upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-class ResidualBlock(nn.Module):
+class UNetResidualBlock(nn.Module):
     """Two 3x3 convolutions and an addition, without normalization: nothing depends on the picture's size."""
 
     def __init__(self, channels: int) -> None:
@@ -63,7 +63,7 @@ class UNet(nn.Module):
         self.conv1 = nn.Conv2d(c, 2 * c, 3, padding=1)
         self.down2 = nn.Conv2d(2 * c, 2 * c, 3, stride=2, padding=1)
         self.conv2 = nn.Conv2d(2 * c, 4 * c, 3, padding=1)
-        self.blocks = nn.Sequential(*(ResidualBlock(4 * c) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(UNetResidualBlock(4 * c) for _ in range(blocks)))
         self.narrow = nn.Conv2d(4 * c, 2 * c, 3, padding=1)
         self.up1 = nn.Conv2d(2 * c, 2 * c, 3, padding=1)
         self.conv3 = nn.Conv2d(2 * c, c, 3, padding=1)
@@ -96,9 +96,9 @@ class UNet(nn.Module):
             self.head.weight[colour, colour, 3, 3] = 1 / (1 + SLOPE**2)
             self.head.weight[colour, 3 + colour, 3, 3] = -1 / (1 + SLOPE**2)
 
-    def scaled_together(self) -> list[tuple[list[nn.Conv2d], list[nn.Conv2d]]]:
-        """As `engines.equalize` wants it."""
-        blocks: list[ResidualBlock] = list(self.blocks)  # type: ignore[arg-type]
+    def equalization_groups(self) -> list[tuple[list[nn.Conv2d], list[nn.Conv2d]]]:
+        """As `engines.quantization.equalization` wants it."""
+        blocks: list[UNetResidualBlock] = list(self.blocks)  # type: ignore[arg-type]
         return [
             ([self.stem, self.conv3], [self.down1, self.up2]),
             ([self.down1], [self.conv1]),
@@ -110,11 +110,11 @@ class UNet(nn.Module):
             ([self.up2], [self.head]),
         ]
 
-    def for_integers(self) -> nn.Module:
+    def quantization_form(self) -> nn.Module:
         """The same function in the form that an int8 graph is made of."""
-        from engines.generators.unet_folded import FoldedUNet  # which is made of this module
+        from engines.generators.unet_space_to_depth import SpaceToDepthUNet  # which is made of this module
 
-        return FoldedUNet(self)
+        return SpaceToDepthUNet(self)
 
     def forward(self, picture: Tensor) -> Tensor:
         """N x 3 x H x W in [-1, 1] in, the same out."""

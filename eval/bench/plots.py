@@ -9,10 +9,10 @@ import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, ScalarFormatter
 
-from eval.bench.results import Bench, LengthRow, Row, Span
+from eval.bench.results import Bench, BenchRow, LengthRow, TimeSpan
 from eval.report.plots import ACCENT, INK, MARKERS, PAPER, SETTINGS, SOFT, new_figure, shortened, to_svg
 
-LONGEST = 40
+MAX_LABEL_CHARS = 40
 """Letters of a row's name beside its bar."""
 
 
@@ -47,7 +47,7 @@ def rate_plot(bench: Bench) -> Markup:
 
 def scaling_plot(bench: Bench) -> Markup | None:
     """Milliseconds of a picture from file to file against its pixels; None of a single size."""
-    lines: dict[str, list[Row]] = {}
+    lines: dict[str, list[BenchRow]] = {}
     for row in bench.results:
         lines.setdefault(" ".join(row.title.split()[:-1]), []).append(row)
     if len({(row.width, row.height) for row in bench.results}) < 2:
@@ -65,7 +65,7 @@ def scaling_plot(bench: Bench) -> Markup | None:
                 linewidth=1.1,
                 markersize=5.5,
                 markerfacecolor=PAPER if n % 2 else INK,
-                label=name if len(name) <= LONGEST else name[: LONGEST - 1] + "…",
+                label=name if len(name) <= MAX_LABEL_CHARS else name[: MAX_LABEL_CHARS - 1] + "…",
             )
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -98,7 +98,7 @@ def length_plot(lengths: Sequence[LengthRow]) -> Markup | None:
         return to_svg(figure, "length", "Peak memory against the number of pictures")
 
 
-def overlap_plot(timeline: Sequence[Span]) -> Markup | None:
+def overlap_plot(timeline: Sequence[TimeSpan]) -> Markup | None:
     """When a GPU copied and when it drew; None without one."""
     if not timeline:
         return None
@@ -119,14 +119,14 @@ def overlap_plot(timeline: Sequence[Span]) -> Markup | None:
         return to_svg(figure, "overlap", "When the GPU copied pictures, and when it drew")
 
 
-def _by_size(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+def _by_size(rows: Sequence[BenchRow]) -> list[tuple[str, list[BenchRow]]]:
     return [(size, list(group)) for size, group in groupby(rows, key=lambda row: row.size)]
 
 
-def _name(row: Row, bench: Bench) -> str:
+def _name(row: BenchRow, bench: Bench) -> str:
     """The row's title without the style where there is but one."""
     words = row.title.split()
     if len({one.style for one in bench.results}) == 1:
         words = words[1:]
     name = " ".join(words)
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+    return name if len(name) <= MAX_LABEL_CHARS else name[: MAX_LABEL_CHARS - 1] + "…"

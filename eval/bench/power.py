@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 POWERCAP = Path("/sys/class/powercap")
-EVERY = 200
+GPU_POLL_MS = 200
 """Milliseconds between two readings of a GPU."""
 
 
@@ -31,7 +31,7 @@ class PowerMeter:
     def __enter__(self) -> PowerMeter:
         program = shutil.which("nvidia-smi") if self._gpu else None
         if program:
-            query = ["--query-gpu=power.draw", "--format=csv,noheader,nounits", f"--loop-ms={EVERY}"]
+            query = ["--query-gpu=power.draw", "--format=csv,noheader,nounits", f"--loop-ms={GPU_POLL_MS}"]
             self._reader = subprocess.Popen(
                 [program, *query], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
             )

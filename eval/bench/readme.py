@@ -1,6 +1,6 @@
 """A README's table and chart of speed, made anew out of what `streamtoon bench --json` printed.
 
-    streamtoon bench --sizes 720p,1080p --peers generators/ --json > bench.json
+    python -m streamtoon.cli.bench_maintainer --sizes 720p,1080p --peers generators/ --json > bench.json
     python -m eval.bench.readme bench.json README.md docs/images/speed.svg
 
 The table takes the place of what stands between the two comments BEGIN and END; nothing else is touched.
@@ -16,8 +16,8 @@ from typing import Any
 
 import matplotlib as mpl
 
+from engines.common.image_files import write_whole
 from engines.errors import StreamtoonError
-from engines.picture_files import write_whole
 from eval.report.plots import SETTINGS, new_figure
 
 BEGIN, END = "<!-- speed: made by eval.bench.readme -->", "<!-- /speed -->"
@@ -29,9 +29,9 @@ def speed_table(bench: dict[str, Any]) -> str:
     machine, rows, peers = bench["machine"], bench["results"], bench["peers"]
     names = sorted({name for row in rows for name in row["ratios"]})
     lines = [
-        f"Measured on {machine['cores']} cores of {_cpu(machine)}; `{bench['clip']['name']}`, medians.",
+        f"Measured on {machine['cores']} cores of {_cpu(machine)}, with `{bench['clip']['name']}`; medians.",
         "",
-        "| size | quality | precision | file to file, pictures/s | one picture | of the limit | memory |"
+        "| size | quality | precision | file to file, fps | one frame | of the limit | memory |"
         + "".join(f" times {name} alone |" for name in names),
         "|---|---|---|---|---|---|---|" + "---|" * len(names),
     ]
@@ -49,16 +49,17 @@ def speed_table(bench: dict[str, Any]) -> str:
             *(f"{row['ratios'][name]:.1f}" if name in row["ratios"] else "" for name in names),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    alone = [f"{peer['name']} alone at {peer['size']}: {peer['fps']:.2f} pictures/s" for peer in peers]
+    alone = [f"{peer['name']} alone at {peer['size']}: {peer['fps']:.2f} fps" for peer in peers]
     if alone:
-        lines += ["", f"Beside it, in turns, through ONNX Runtime as it comes: {'; '.join(alone)}."]
+        how = "Other networks, in turns with ours, in ONNX Runtime with its default settings"
+        lines += ["", f"{how}: {'; '.join(alone)}."]
     if bench["noisy"]:
-        lines += ["", "The machine was too noisy for these figures to be relied on; ratios travel better."]
+        lines += ["", "Other work disturbed this run. Trust the ratios rather than the times."]
     return "\n".join(lines)
 
 
 def draw_chart(bench: dict[str, Any], path: Path) -> None:
-    """Bars of pictures a second, ours from file to file, theirs of the network alone, as an SVG file."""
+    """Draw bars of frames per second as an SVG file: ours from file to file, theirs of the network alone."""
     bars = [(f"{r['size']} {r['quality']}", r["file_fps"], OURS) for r in bench["results"]]
     bars += [(f"{p['size']} {p['name']}", p["fps"], THEIRS) for p in bench["peers"]]
     with mpl.rc_context(SETTINGS):
@@ -70,7 +71,7 @@ def draw_chart(bench: dict[str, Any], path: Path) -> None:
         axes.set_yticks(range(len(bars)), [name for name, _, _ in bars])
         axes.set_ylim(len(bars) - 0.4, -0.6)
         axes.set_xlim(0, 1.12 * max(rate for _, rate, _ in bars))
-        axes.set_xlabel("pictures a second")
+        axes.set_xlabel("frames per second")
         # On light and on dark pages alike.
         axes.tick_params(axis="both", length=0, colors=THEIRS)
         axes.xaxis.label.set_color(THEIRS)

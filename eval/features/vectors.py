@@ -14,7 +14,7 @@ from engines.errors import StreamtoonError
 Rows = NDArray[np.float32]
 
 
-class Vectors:
+class RowFile:
     """Rows of float32 in a temporary file, written in any order; the file goes when they are closed.
 
     Raises StreamtoonError where the disk has no room for them.
@@ -68,13 +68,13 @@ def _no_room(error: OSError) -> StreamtoonError:
     )
 
 
-class Features:
+class FeatureVectors:
     """What a network, or a plain resize, says of N pictures. A context manager; closing it frees the disk."""
 
     def __init__(self, width: int, classes: int = 0) -> None:
         self.classes = classes
-        self._vectors = Vectors(width)
-        self._probabilities = Vectors(classes) if classes else None
+        self._vectors = RowFile(width)
+        self._probabilities = RowFile(classes) if classes else None
 
     def __len__(self) -> int:
         return len(self.values)

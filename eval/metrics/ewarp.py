@@ -19,7 +19,7 @@ Flow = NDArray[np.float32]
 """H x W x 2: how many pixels to the right, and down, each pixel of the first picture went."""
 Mask = NDArray[np.bool_]
 
-FLOW_SIDE = 720
+MAX_FLOW_SIDE = 720
 """Pixels of the short side that flow is sought at, at most. Sought at half of it, the source's own error was
 1.4 and 2.1 times as large on two clips of 720p."""
 MINIMUM_SIDE = 32
@@ -29,13 +29,13 @@ MINIMUM_SIDE = 32
 def flow(a: Image, b: Image) -> Flow:
     """Optical flow from `a` to `b`, two pictures of one size, by their luma.
 
-    Pictures whose short side exceeds `FLOW_SIDE` are shrunk to it first; the flow is in their own pixels all
-    the same. Raises ValueError when the sizes differ or a side is shorter than `MINIMUM_SIDE`.
+    Pictures whose short side exceeds `MAX_FLOW_SIDE` are shrunk to it first; the flow is in their own pixels
+    all the same. Raises ValueError when the sizes differ or a side is shorter than `MINIMUM_SIDE`.
     """
     if a.shape != b.shape or min(a.shape[:2]) < MINIMUM_SIDE:
         raise ValueError(f"shapes {a.shape} and {b.shape}, expected two equal ones, sides >= {MINIMUM_SIDE}")
     height, width = a.shape[:2]
-    scale = min(1.0, FLOW_SIDE / min(height, width))
+    scale = min(1.0, MAX_FLOW_SIDE / min(height, width))
     size = (round(width * scale), round(height * scale))
     # One object for each call: it keeps buffers, which two threads must not share.
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

@@ -7,9 +7,16 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg.lapack import dpstrf
 
-from eval.sets import Array, Features, blocks, check_count, check_finite, check_widths
+from eval.statistics.feature_sets import (
+    Array,
+    Features,
+    blocks,
+    require_count,
+    require_finite,
+    require_same_width,
+)
 
-MINIMUM = 2
+MIN_IMAGES = 2
 """A covariance wants two pictures. Below some thousands FID is biased upwards: compare equal numbers only."""
 
 
@@ -38,8 +45,8 @@ class Moments:
         """
         if block.ndim != 2:
             raise ValueError(f"shape {block.shape}, expected N x D")
-        check_widths(block.shape[1], len(self.sum))
-        check_finite(block, self.count)
+        require_same_width(block.shape[1], len(self.sum))
+        require_finite(block, self.count)
         for _, rows in blocks(block):
             self.count += len(rows)
             self.sum += rows.sum(0)
@@ -68,9 +75,9 @@ def fid(a: Moments, b: Moments) -> float:
 
     Raises StreamtoonError for fewer than 2 pictures in a set.
     """
-    check_widths(len(a.sum), len(b.sum))
+    require_same_width(len(a.sum), len(b.sum))
     for moments in (a, b):
-        check_count(moments.count, "FID", MINIMUM)
+        require_count(moments.count, "FID", MIN_IMAGES)
     root = np.linalg.svd(_factor(a).T @ _factor(b), compute_uv=False).sum()
     means = float(np.square(a.mean - b.mean).sum())
     return max(0.0, means + float(np.trace(a.covariance) + np.trace(b.covariance) - 2 * root))

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from eval.results import Spread
-from eval.sets import Array, Features, Indices, blocks, check
+from eval.scoring.results import Spread
+from eval.statistics.feature_sets import Array, Features, Indices, blocks, require_features
 
 SPLITS = 10
 
@@ -27,7 +27,7 @@ def inception_score(probabilities: Features, *, splits: int = SPLITS, seed: int)
     """
     if splits < 1:
         raise ValueError(f"{splits} splits, expected at least 1")
-    check(probabilities, f"The inception score in {splits} splits", MINIMUM_PER_SPLIT * splits)
+    require_features(probabilities, f"The inception score in {splits} splits", MINIMUM_PER_SPLIT * splits)
     order = np.random.default_rng(seed).permutation(len(probabilities))
     scores = [_score(probabilities, np.sort(split)) for split in np.array_split(order, splits)]
     return Spread(float(np.mean(scores)), float(np.std(scores)))

@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from engines.common.arrays import Image
+from engines.common.extras import install_line
 from engines.errors import StreamtoonError
-from engines.picture_files import Image
-from engines.vgg import CHANNELS, VGG
-from engines.weight_files import FILES, UNREADABLE, find_weights
+from engines.pretrained.downloads import FILES, UNREADABLE, find_weights
+from engines.pretrained.vgg import CHANNELS, VGG
 
 LAYERS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
 """Their rectified features are compared."""
@@ -25,7 +26,7 @@ LAYERS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
 MINIMUM_SIDE = 16
 """Below it nothing is left at the deepest layer."""
 
-AT_ONCE = 1 << 19
+BATCH_PIXELS = 1 << 19
 """Pixels of a batch, one side of its pairs counted: the features that are held take half a gigabyte."""
 
 _EPSILON = 1e-10
@@ -34,8 +35,9 @@ _EPSILON = 1e-10
 class LPIPS(nn.Module):
     """The network behind the distance: VGG-16, and a weight for each channel of five of its layers.
 
-    `vgg16` is a file with VGG-16's weights as `engines.vgg.VGG` reads them; without one torchvision's are
-    downloaded once. The heads come with torchmetrics. Raises StreamtoonError where either cannot be had.
+    `vgg16` is a file with VGG-16's weights as `engines.pretrained.vgg.VGG` reads them; without one
+    torchvision's are downloaded once. The heads come with torchmetrics. Raises StreamtoonError where either
+    cannot be had.
     """
 
     def __init__(self, vgg16: Path | None = None, device: torch.device | str = "cpu") -> None:
@@ -95,7 +97,9 @@ def lpips_of(
             raise ValueError(
                 f"shapes {a.shape} and {b.shape}, expected H x W x 3, equal, both sides >= {MINIMUM_SIDE}"
             )
-        if group and (group[0][0].shape != a.shape or (len(group) + 1) * a.shape[0] * a.shape[1] > AT_ONCE):
+        if group and (
+            group[0][0].shape != a.shape or (len(group) + 1) * a.shape[0] * a.shape[1] > BATCH_PIXELS
+        ):
             finish()
         group.append(pair)
     finish()
@@ -116,7 +120,7 @@ def read_heads() -> list[Tensor]:
     spec = find_spec("torchmetrics")
     if spec is None or not spec.submodule_search_locations:
         raise StreamtoonError(
-            "LPIPS needs the weights that torchmetrics brings; pip install 'streamtoon[eval]'"
+            f"LPIPS needs the weights in the package torchmetrics; run: {install_line('eval')}"
         )
     package = Path(spec.submodule_search_locations[0])
     path = package / "functional" / "image" / "lpips_models" / "vgg.pth"

@@ -9,13 +9,13 @@ import math
 import numpy as np
 
 from engines.errors import StreamtoonError
-from eval.kernels import gaussian, squared_distances
-from eval.sets import Features, blocks, check, check_widths, sample
+from eval.statistics.feature_sets import Features, blocks, require_features, require_same_width, sample
+from eval.statistics.kernels import gaussian, squared_distances
 
-MINIMUM = 2
+MIN_IMAGES = 2
 """Pairs of two different pictures are what is averaged."""
 
-MEDIAN_OF = 1000
+MEDIAN_SAMPLE = 1000
 """Pictures whose pairwise distances the median is taken of."""
 
 
@@ -33,9 +33,9 @@ def mmd(a: Features, b: Features, *, sigma: float) -> float:
     Raises StreamtoonError for fewer than 2 pictures in a set and for features that are not finite, ValueError
     where sigma is not a positive number.
     """
-    check_widths(a.shape[-1], b.shape[-1])
+    require_same_width(a.shape[-1], b.shape[-1])
     for features in (a, b):
-        check(features, "MMD", MINIMUM)
+        require_features(features, "MMD", MIN_IMAGES)
     if not 0 < sigma < math.inf:
         raise ValueError(f"sigma is {sigma}, expected a positive number")
     return _within(a, sigma) + _within(b, sigma) - 2 * _across(a, b, sigma)
@@ -49,8 +49,8 @@ def median_distance(real: Features, *, seed: int) -> float:
     1,000 are drawn with the seed. Raises StreamtoonError where it is 0, for fewer than 2 pictures and for
     features that are not finite.
     """
-    check(real, "MMD", MINIMUM)
-    chosen = sample(len(real), MEDIAN_OF, np.random.default_rng(seed))
+    require_features(real, "MMD", MIN_IMAGES)
+    chosen = sample(len(real), MEDIAN_SAMPLE, np.random.default_rng(seed))
     x = np.asarray(real[chosen], np.float64)
     # Around their mean the distances of features far from 0 keep their digits, and equal pictures a 0.
     x -= x.mean(0)

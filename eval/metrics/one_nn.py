@@ -11,13 +11,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eval.kernels import squared_distances
-from eval.sets import BLOCK, Array, Features, Indices, blocks, check, check_widths, sample
+from eval.statistics.feature_sets import (
+    BLOCK,
+    Array,
+    Features,
+    Indices,
+    blocks,
+    require_features,
+    require_same_width,
+    sample,
+)
+from eval.statistics.kernels import squared_distances
 
-MINIMUM = 2
+MIN_IMAGES = 2
 """With one picture a set, the one neighbour there is belongs to the other."""
 
-ENTRIES = 2**24
+MAX_DISTANCES = 2**24
 """Distances in memory at once, 134 MB."""
 
 
@@ -41,9 +50,9 @@ def one_nn(real: Features, fake: Features, *, seed: int) -> OneNN:
 
     Raises StreamtoonError for fewer than 2 pictures in a set and for features that are not finite.
     """
-    check_widths(real.shape[-1], fake.shape[-1])
+    require_same_width(real.shape[-1], fake.shape[-1])
     for features in (real, fake):
-        check(features, "1-NN", MINIMUM)
+        require_features(features, "1-NN", MIN_IMAGES)
     reals, fakes = equal_numbers(len(real), len(fake), seed)
     sets = [(real, reals), (fake, fakes)]
     n = len(reals)
@@ -51,7 +60,7 @@ def one_nn(real: Features, fake: Features, *, seed: int) -> OneNN:
     norms = np.concatenate([np.square(x).sum(1) for _, x in _joined(sets)])
     slack = rounding(norms, real.shape[1])
     hits = np.empty(2 * n)
-    for start, x in _joined(sets, max(1, min(BLOCK, ENTRIES // (2 * n)))):
+    for start, x in _joined(sets, max(1, min(BLOCK, MAX_DISTANCES // (2 * n)))):
         rows = np.arange(start, start + len(x))
         distances = np.empty((len(x), 2 * n))
         for other, y in _joined(sets):

@@ -15,16 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def sharpness(luma: NDArray[Any]) -> float:
+def sharpness(luma: NDArray[Any], where: NDArray[np.bool_] | None = None) -> float:
     """Mean length of the gradient of an H x W picture, in code values per pixel; 0 for a flat one.
 
     By Sobel's 3 x 3 operator, divided by 8 so that a ramp of slope s has s, where it lies wholly inside the
     picture. Noise and contrast count as sharpness: the figure means something beside that of the picture
-    it came from. Raises ValueError for another shape or a side shorter than 3.
+    it came from. `where`, H x W, names the places that count, where there are any; all without it. Raises
+    ValueError for another shape or a side shorter than 3.
     """
     if luma.ndim != 2 or min(luma.shape) < 3:
         raise ValueError(f"shape {luma.shape}, expected H x W, both sides >= 3")
     values, inside = luma.astype(np.float32), slice(1, -1)
     across = cv2.Sobel(values, cv2.CV_32F, 1, 0, scale=1 / 8)[inside, inside]
     down = cv2.Sobel(values, cv2.CV_32F, 0, 1, scale=1 / 8)[inside, inside]
-    return float(np.mean(cv2.magnitude(across, down), dtype=np.float64))
+    lengths = cv2.magnitude(across, down)
+    if where is not None and where[inside, inside].any():
+        lengths = lengths[where[inside, inside]]
+    return float(np.mean(lengths, dtype=np.float64))

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from engines.picture_files import Image
+from engines.common.arrays import Image
 from eval.report.model import PictureRow
 
-MOST_ROWS = 12
-QUALITY = 82
+MAX_ROWS = 12
+WEBP_QUALITY = 82
 """WebP's, 0 to 100."""
-SIDES = (640, 480, 360, 240)
+SIDES_PIXELS = (640, 480, 360, 240)
 """Pixels of the longer side: the first of them whose pictures fit together."""
-BUDGET = 3_000_000
+MAX_PAGE_IMAGE_BYTES = 3_000_000
 """Bytes of all pictures of a page, before they become text, which adds a third."""
 
 
@@ -42,10 +42,10 @@ class EmbeddedRow:
 
 def embed(rows: Sequence[PictureRow]) -> list[EmbeddedRow]:
     """The first rows as text, no picture enlarged, all within one size that keeps the page small."""
-    shown = rows[:MOST_ROWS]
-    for side in SIDES:
+    shown = rows[:MAX_ROWS]
+    for side in SIDES_PIXELS:
         coded = [{name: _code(picture, side) for name, picture in _pictures(row)} for row in shown]
-        if sum(len(data) for row in coded for data, _, _ in row.values()) <= BUDGET:
+        if sum(len(data) for row in coded for data, _, _ in row.values()) <= MAX_PAGE_IMAGE_BYTES:
             break
     embedded = [{name: _embedded(*value) for name, value in row.items()} for row in coded] if shown else []
     return [
@@ -65,7 +65,7 @@ def _code(picture: Image, side: int) -> tuple[bytes, int, int]:
     width, height = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA) if scale < 1 else picture
     bgr = cv2.cvtColor(np.ascontiguousarray(small), cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
+    done, data = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY])
     assert done, "WebP takes every picture of this size"
     return data.tobytes(), width, height
 

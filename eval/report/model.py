@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from engines.picture_files import Image
-from eval.results import Interval, Number, Score
+from engines.common.arrays import Image
+from eval.scoring.results import Interval, Number, Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class SweepPoint:
     step: int
     epoch: float
     metrics: Mapping[str, Number]
-    """Keys are those of `eval.catalogue.METRICS`."""
+    """Keys are those of `eval.scoring.metric_registry.METRICS`."""
     best_for: frozenset[str] = frozenset()
     """The metrics by which no other checkpoint is better."""
     intervals: Mapping[str, Interval] = field(default_factory=dict)
@@ -38,14 +38,14 @@ class SweepPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ScoreReport:
     """Everything that `eval.report.page.write_report` puts on its page; what is empty is left out."""
 
     title: str
     scores: Sequence[Score] = ()
     """In the order in which they are shown; their names differ."""
     pictures: Sequence[PictureRow] = ()
-    """The first `eval.report.embed.MOST_ROWS` are shown."""
+    """The first `eval.report.embed.MAX_ROWS` are shown."""
     sweep: Sequence[SweepPoint] | None = None
     """By step."""
     film: Mapping[str, float] | None = None

@@ -13,22 +13,22 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from engines.picture_files import write_whole
-from eval.catalogue import METRICS, deciding
+from engines.common.image_files import write_whole
 from eval.report.embed import embed
-from eval.report.headline import answer, scored
-from eval.report.model import Report
+from eval.report.formatting import ARROWS, WORDS
+from eval.report.model import ScoreReport
 from eval.report.plots import cost_plot, metric_plots, sweep_plots
 from eval.report.published import published
+from eval.report.summary import answer, scored, small_set_warning
 from eval.report.tables import cost_table, film_table, score_tables, sweep_table, tables_apart
-from eval.report.wording import ARROWS, WORDS
-from eval.results import Skipped
+from eval.scoring.metric_registry import METRICS, deciding_metric
+from eval.scoring.results import Skipped
 
-MOST_SKIPPED = 500
+MAX_SKIPPED_SHOWN = 500
 """Files named as left out; the rest of them are counted."""
 
 
-def write_report(path: Path, report: Report) -> None:
+def write_report(path: Path, report: ScoreReport) -> None:
     """The report as one file of HTML, the same bytes for the same report.
 
     It appears under its name when it is whole. Raises StreamtoonError when it cannot be written.
@@ -37,7 +37,7 @@ def write_report(path: Path, report: Report) -> None:
     write_whole(path, render(report).encode("utf-8", "replace"))
 
 
-def render(report: Report) -> str:
+def render(report: ScoreReport) -> str:
     """The page itself."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -45,7 +45,7 @@ def render(report: Report) -> str:
     script = _text("page.js")
     shown = {key for score in report.scores for key in score.metrics}
     own = [score for score in report.scores if score.name != report.untouched]
-    key = deciding((score.metrics for score in own), report.asked)
+    key = deciding_metric((score.metrics for score in own), report.asked)
     cost = cost_table(report)
     rows = embed([*report.pictures])
     return environment.from_string(_text("page.html")).render(
@@ -54,7 +54,7 @@ def render(report: Report) -> str:
         script=Markup(script),  # noqa: S704 (our own file)
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         scored=scored(report),
-        answer=answer(report),
+        answer=" ".join(filter(None, (answer(report), small_set_warning(report.scores)))),
         tables=score_tables(report),
         plots=metric_plots(report.scores, report.untouched),
         rows=rows,
@@ -69,7 +69,7 @@ def render(report: Report) -> str:
         apart=tables_apart(report, shown),
         sources=published(),
         skipped=_skipped(item for score in report.scores for item in score.images.skipped),
-        most_skipped=MOST_SKIPPED,
+        most_skipped=MAX_SKIPPED_SHOWN,
         metrics=METRICS,
         arrows=ARROWS,
         words=WORDS,

@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, ScalarFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from eval.catalogue import METRICS
+from eval.report.formatting import central_value, winners
 from eval.report.model import SweepPoint
-from eval.report.wording import middle, winners
-from eval.results import Cost, Interval, Number, Score, Spread
+from eval.scoring.metric_registry import METRICS
+from eval.scoring.results import Cost, Interval, Number, Score, Spread
 
 # Colours that nobody would draw in stand for the page's variables, which follow its light or dark scheme.
 INK, SOFT, RULE, ACCENT, PAPER = "#10fe01", "#10fe02", "#10fe03", "#10fe04", "#10fe05"
@@ -51,7 +51,7 @@ SETTINGS: Any = {
 }
 _WIDTH = 5.0
 """Inches: 360 units of the SVG, a telephone's width of CSS pixels."""
-_LONGEST_NAME = 26
+_MAX_NAME_CHARS = 26
 MARKERS = "osD^vPX*<>"
 
 
@@ -69,12 +69,12 @@ def metric_plots(scores: Sequence[Score], untouched: str | None) -> list[Plot]:
     plots = []
     for key, row in METRICS.items():
         # Of the photographs beside themselves there is nothing to learn, and it would stretch the axis.
-        trivial = "features" not in row.needs and bool(row.needs & {"pairs", "way back"})
+        trivial = "features" not in row.needs and bool(row.needs & {"pairs", "round trip"})
         shown = [
             score
             for score in scores
             if key in score.metrics
-            and math.isfinite(middle(score.metrics[key]))
+            and math.isfinite(central_value(score.metrics[key]))
             and not (trivial and score.name == untouched)
         ]
         if len(shown) > 1:
@@ -88,7 +88,7 @@ def _metric_plot(key: str, scores: Sequence[Score], untouched: str | None) -> Pl
     with mpl.rc_context(SETTINGS):
         figure, axes = new_figure(0.45 + 0.27 * len(scores))
         for y, score in enumerate(scores):
-            value, ends = middle(score.metrics[key]), _ends(key, score, with_intervals)
+            value, ends = central_value(score.metrics[key]), _ends(key, score, with_intervals)
             colour = ACCENT if score.name in marked else INK
             if ends:
                 axes.plot(ends, (y, y), color=colour, linewidth=1.6, solid_capstyle="butt")
@@ -128,7 +128,10 @@ def sweep_plots(points: Sequence[SweepPoint]) -> list[Plot]:
 
 
 def _sweep_plot(key: str, points: Sequence[SweepPoint]) -> Plot:
-    epochs, values = [point.epoch for point in points], [middle(point.metrics[key]) for point in points]
+    epochs, values = (
+        [point.epoch for point in points],
+        [central_value(point.metrics[key]) for point in points],
+    )
     bands = [point.intervals.get(key) or _deviation(point.metrics[key]) for point in points]
     with mpl.rc_context(SETTINGS):
         figure, axes = new_figure(2.3)
@@ -180,9 +183,9 @@ def cost_plot(scores: Sequence[Score], key: str) -> Plot | None:
         (
             score
             for score in scores
-            if score.costs and math.isfinite(middle(score.metrics.get(key, math.nan)))
+            if score.costs and math.isfinite(central_value(score.metrics.get(key, math.nan)))
         ),
-        key=lambda score: middle(score.metrics[key]),
+        key=lambda score: central_value(score.metrics[key]),
     )
     if not shown:
         return None
@@ -191,7 +194,7 @@ def cost_plot(scores: Sequence[Score], key: str) -> Plot | None:
     with mpl.rc_context(SETTINGS):
         figure, axes = new_figure(2.1 + 0.16 * len(shown) + 0.12 * len(engines))
         for score in shown:
-            _cost_row(axes, score.costs, middle(score.metrics[key]), markers)
+            _cost_row(axes, score.costs, central_value(score.metrics[key]), markers)
         if METRICS[key].better == "lower":
             axes.invert_yaxis()
         axes.set_xscale("log")
@@ -226,7 +229,10 @@ def _cost_row(axes: Axes, costs: Sequence[Cost], value: float, markers: Mapping[
 def _name_rows(figure: Figure, axes: Axes, scores: Sequence[Score], key: str) -> None:
     """Names above their lines, moved up where they would meet the one below."""
     places = axes.transData.transform(
-        [(min(cost.milliseconds for cost in score.costs), middle(score.metrics[key])) for score in scores]
+        [
+            (min(cost.milliseconds for cost in score.costs), central_value(score.metrics[key]))
+            for score in scores
+        ]
     )
     taken: list[float] = []
     for (_, place), score in sorted(zip(places.tolist(), scores, strict=True), key=lambda pair: pair[0][1]):
@@ -235,7 +241,11 @@ def _name_rows(figure: Figure, axes: Axes, scores: Sequence[Score], key: str) ->
         up = ScaledTranslation(0, (y - place) / figure.dpi, figure.dpi_scale_trans)
         left = min(cost.milliseconds for cost in score.costs)
         axes.text(
-            left, middle(score.metrics[key]), shortened(score.name), transform=axes.transData + up, fontsize=9
+            left,
+            central_value(score.metrics[key]),
+            shortened(score.name),
+            transform=axes.transData + up,
+            fontsize=9,
         )
 
 
@@ -249,7 +259,7 @@ def new_figure(height: float) -> tuple[Figure, Axes]:
 def shortened(name: str) -> str:
     """A name that fits beside a bar, without characters that no font draws."""
     plain = "".join(letter if letter.isprintable() else " " for letter in name)
-    return plain if len(plain) <= _LONGEST_NAME else plain[: _LONGEST_NAME - 1] + "…"
+    return plain if len(plain) <= _MAX_NAME_CHARS else plain[: _MAX_NAME_CHARS - 1] + "…"
 
 
 def to_svg(figure: Figure, name: str, title: str) -> Markup:

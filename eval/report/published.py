@@ -33,7 +33,7 @@ class PublishedTable:
     data: str
     """What it was measured on, a clause for people."""
     columns: Mapping[str, str]
-    """From key to heading. Keys of `eval.catalogue.METRICS` mean the same metric."""
+    """From key to heading. Keys of `eval.scoring.metric_registry.METRICS` mean the same metric."""
     rows: tuple[PublishedRow, ...]
     note: str = ""
     apart: bool = False

@@ -6,16 +6,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from eval.catalogue import METRICS
-from eval.report.model import Report, SweepPoint
+from eval.report.formatting import (
+    ARROWS,
+    WORDS,
+    central_value,
+    decimals_for,
+    format_interval,
+    format_number,
+    winners,
+)
+from eval.report.model import ScoreReport, SweepPoint
 from eval.report.published import PublishedTable, published
-from eval.report.wording import ARROWS, WORDS, decimals_for, middle, winners, written, written_interval
-from eval.results import Interval, Number, Score, Spread
+from eval.scoring.metric_registry import METRICS
+from eval.scoring.results import Interval, Number, Score, Spread
 
 KINDS = (
     ("drawings", "Distance to the drawings", {"features", "probabilities"}),
     ("photographs", "Beside the photographs", {"pairs", "lpips", "features"}),
-    ("way-back", "There and back again", {"way back"}),
+    ("way-back", "There and back again", {"round trip"}),
     ("pixels", "Distance to the drawings, between pixels", {"pixels"}),
 )
 """Tables of scores: anchor, title, and what the metrics in it need, no more than that."""
@@ -28,7 +36,7 @@ COST_COLUMNS = {"parameters", "parameters-millions", "milliseconds"}
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """One figure: its text, and in brackets of code its value to the last digit."""
 
     text: str = ""
@@ -54,11 +62,11 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One candidate, checkpoint or published system."""
 
     name: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     source: int = 0
     """Number of the source, from 1; 0 for our own."""
     of: str = ""
@@ -67,21 +75,21 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ReportTable:
     """One table of the page."""
 
     anchor: str
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    published: tuple[Row, ...] = ()
+    rows: tuple[TableRow, ...]
+    published: tuple[TableRow, ...] = ()
     source: int = 0
 
 
-def score_tables(report: Report) -> list[Table]:
+def score_tables(report: ScoreReport) -> list[ReportTable]:
     """Our figures by what they are measured against, each with the published rows that have such figures."""
     present = {key for score in report.scores for key in score.metrics}
-    tables: list[Table] = []
+    tables: list[ReportTable] = []
     done: set[str] = set()
     for anchor, title, needs in KINDS:
         keys = [key for key in METRICS if key in present - done and METRICS[key].needs <= needs]
@@ -92,8 +100,8 @@ def score_tables(report: Report) -> list[Table]:
     return [*tables, _score_table("other", "Also measured", rest, report)] if rest else tables
 
 
-def _score_table(anchor: str, title: str, keys: Sequence[str], report: Report) -> Table:
-    columns: list[list[Cell]] = []
+def _score_table(anchor: str, title: str, keys: Sequence[str], report: ScoreReport) -> ReportTable:
+    columns: list[list[TableCell]] = []
     for key in keys:
         candidates = {s.name: s.metrics[key] for s in report.scores if key in s.metrics}
         numbers = {name: number for name, number in candidates.items() if name != report.untouched}
@@ -108,11 +116,13 @@ def _score_table(anchor: str, title: str, keys: Sequence[str], report: Report) -
             ]
         )
     rows = tuple(
-        Row(score.name, tuple(column[index] for column in columns), untouched=score.name == report.untouched)
+        TableRow(
+            score.name, tuple(column[index] for column in columns), untouched=score.name == report.untouched
+        )
         for index, score in enumerate(report.scores)
         if any(column[index].text for column in columns)
     )
-    return Table(anchor, title, tuple(map(_column, keys)), rows, published_rows(keys))
+    return ReportTable(anchor, title, tuple(map(_column, keys)), rows, published_rows(keys))
 
 
 def _column(key: str) -> Column:
@@ -121,45 +131,47 @@ def _column(key: str) -> Column:
 
 
 def _decimals(numbers: Iterable[Number]) -> int:
-    return decimals_for(middle(number) for number in numbers)
+    return decimals_for(central_value(number) for number in numbers)
 
 
-def number_cell(number: Number | None, interval: Interval | None, decimals: int, mark: str = "") -> Cell:
+def number_cell(number: Number | None, interval: Interval | None, decimals: int, mark: str = "") -> TableCell:
     """A figure with what is known about its certainty; empty for None."""
     if number is None:
-        return Cell()
-    value = middle(number)
+        return TableCell()
+    value = central_value(number)
     spread = isinstance(number, Spread)
-    return Cell(
-        text=written(value, decimals),
+    return TableCell(
+        text=format_number(value, decimals),
         exact=repr(float(value)),
-        std=written(number.std, decimals) if isinstance(number, Spread) else "",
+        std=format_number(number.std, decimals) if isinstance(number, Spread) else "",
         std_exact=repr(float(number.std)) if isinstance(number, Spread) and spread else "",
-        interval=written_interval(interval, decimals) if interval else "",
+        interval=format_interval(interval, decimals) if interval else "",
         low=repr(float(interval.low)) if interval else "",
         high=repr(float(interval.high)) if interval else "",
         mark=mark,
     )
 
 
-def published_rows(keys: Sequence[str]) -> tuple[Row, ...]:
+def published_rows(keys: Sequence[str]) -> tuple[TableRow, ...]:
     """The papers' rows that have one of the figures."""
     return tuple(
-        Row(row.name, tuple(_printed(row.values, key) for key in keys), source=number, of=table.short)
+        TableRow(row.name, tuple(_printed(row.values, key) for key in keys), source=number, of=table.short)
         for number, table in enumerate(published(), 1)
         if not table.apart and not set(keys).isdisjoint(table.columns)
         for row in table.rows
     )
 
 
-def _printed(values: Mapping[str, Decimal], key: str) -> Cell:
+def _printed(values: Mapping[str, Decimal], key: str) -> TableCell:
     if key not in values:
-        return Cell()
+        return TableCell()
     epoch = values.get(f"{key}-epoch")
-    return Cell(f"{values[key]:,f}", str(values[key]), interval="" if epoch is None else f"epoch {epoch}")
+    return TableCell(
+        f"{values[key]:,f}", str(values[key]), interval="" if epoch is None else f"epoch {epoch}"
+    )
 
 
-def tables_apart(report: Report, shown: Iterable[str]) -> list[Table]:
+def tables_apart(report: ScoreReport, shown: Iterable[str]) -> list[ReportTable]:
     """The published tables that do not stand in full below ours; `shown` are the metrics that do."""
     beside = set(shown) | (COST_COLUMNS if any(map(has_cost, report.scores)) else set())
     return [
@@ -169,13 +181,15 @@ def tables_apart(report: Report, shown: Iterable[str]) -> list[Table]:
     ]
 
 
-def _whole(table: PublishedTable, number: int) -> Table:
+def _whole(table: PublishedTable, number: int) -> ReportTable:
     columns = tuple(Column(title) for title in table.columns.values())
     rows = tuple(
-        Row(row.name, tuple(Cell(f"{row.values[key]:,f}", str(row.values[key])) for key in table.columns))
+        TableRow(
+            row.name, tuple(TableCell(f"{row.values[key]:,f}", str(row.values[key])) for key in table.columns)
+        )
         for row in table.rows
     )
-    return Table(f"published-{number}", table.title, columns, rows, source=number)
+    return ReportTable(f"published-{number}", table.title, columns, rows, source=number)
 
 
 def has_cost(score: Score) -> bool:
@@ -183,56 +197,58 @@ def has_cost(score: Score) -> bool:
     return bool(score.costs) or score.parameters is not None or score.macs is not None
 
 
-def cost_table(report: Report) -> Table | None:
+def cost_table(report: ScoreReport) -> ReportTable | None:
     """Size and speed: a row for every engine and quality of every candidate."""
     rows = []
     for score in filter(has_cost, report.scores):
         size = (_count(score.parameters, 1e6, 2), _count(score.macs, 1e9, 1))
         for index, cost in enumerate(score.costs or (None,)):
             name = score.name if index == 0 else ""
-            speed = (Cell(), Cell(), Cell(), Cell())
+            speed = (TableCell(), TableCell(), TableCell(), TableCell())
             if cost:
                 speed = (
-                    Cell(cost.engine),
-                    Cell(cost.quality),
+                    TableCell(cost.engine),
+                    TableCell(cost.quality),
                     number_cell(cost.milliseconds, None, 1),
                     number_cell(cost.fps, None, 1),
                 )
-            rows.append(Row(name, (size if name else (Cell(), Cell())) + speed))
+            rows.append(TableRow(name, (size if name else (TableCell(), TableCell())) + speed))
     if not rows:
         return None
     titles = ("Parameters, M", "GMAC at 720p", "Engine", "Quality", "ms", "fps")
-    return Table("cost", "Size and speed", tuple(map(Column, titles)), tuple(rows), _published_cost())
+    return ReportTable("cost", "Size and speed", tuple(map(Column, titles)), tuple(rows), _published_cost())
 
 
-def _count(value: int | None, unit: float, decimals: int) -> Cell:
-    return Cell() if value is None else Cell(written(value / unit, decimals), str(value))
+def _count(value: int | None, unit: float, decimals: int) -> TableCell:
+    return TableCell() if value is None else TableCell(format_number(value / unit, decimals), str(value))
 
 
-def _published_cost() -> tuple[Row, ...]:
+def _published_cost() -> tuple[TableRow, ...]:
     rows = []
     for number, table in enumerate(published(), 1):
         if not COST_COLUMNS.isdisjoint(table.columns):
             for row in table.rows:
                 exact, millions = row.values.get("parameters"), row.values.get("parameters-millions")
-                size = Cell(f"{millions:f}", str(millions)) if millions else _count(int(exact or 0), 1e6, 2)
+                size = (
+                    TableCell(f"{millions:f}", str(millions)) if millions else _count(int(exact or 0), 1e6, 2)
+                )
                 time = _printed(row.values, "milliseconds")
-                engine = Cell("their GPU") if time.text else Cell()
-                cells = (size, Cell(), engine, Cell(), time, Cell())
-                rows.append(Row(row.name, cells, source=number, of=table.short))
+                engine = TableCell("their GPU") if time.text else TableCell()
+                cells = (size, TableCell(), engine, TableCell(), time, TableCell())
+                rows.append(TableRow(row.name, cells, source=number, of=table.short))
     return tuple(rows)
 
 
-def sweep_table(points: Sequence[SweepPoint]) -> Table:
+def sweep_table(points: Sequence[SweepPoint]) -> ReportTable:
     """Every checkpoint with every figure."""
     keys = [key for key in METRICS if any(key in point.metrics for point in points)]
     decimals = {key: _decimals(p.metrics[key] for p in points if key in p.metrics) for key in keys}
     whole = 0 if all(float(point.epoch).is_integer() for point in points) else 2
     rows = tuple(
-        Row(
+        TableRow(
             point.name,
             (
-                Cell(written(point.epoch, whole), repr(float(point.epoch))),
+                TableCell(format_number(point.epoch, whole), repr(float(point.epoch))),
                 *(
                     number_cell(
                         point.metrics.get(key),
@@ -246,10 +262,10 @@ def sweep_table(points: Sequence[SweepPoint]) -> Table:
         )
         for point in points
     )
-    return Table("sweep-table", "Checkpoints", (Column("Epoch"), *map(_column, keys)), rows)
+    return ReportTable("sweep-table", "Checkpoints", (Column("Epoch"), *map(_column, keys)), rows)
 
 
-def film_table(film: Mapping[str, float]) -> Table:
+def film_table(film: Mapping[str, float]) -> ReportTable:
     """One row for each figure, its source and their ratio beside it."""
     endings = ("", "-source", "-ratio")
     names = list(dict.fromkeys(name.removesuffix("-source").removesuffix("-ratio") for name in film))
@@ -259,5 +275,7 @@ def film_table(film: Mapping[str, float]) -> Table:
         decimals = decimals_for(value for value in values[:2] if value is not None)
         places = (decimals, decimals, 3)
         cells = (number_cell(value, None, digits) for value, digits in zip(values, places, strict=True))
-        rows.append(Row(FILM_TITLES.get(name, name), tuple(cells)))
-    return Table("film-table", "The film", tuple(map(Column, ("Result", "Source", "Ratio"))), tuple(rows))
+        rows.append(TableRow(FILM_TITLES.get(name, name), tuple(cells)))
+    return ReportTable(
+        "film-table", "The film", tuple(map(Column, ("Result", "Source", "Ratio"))), tuple(rows)
+    )

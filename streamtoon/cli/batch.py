@@ -1,4 +1,4 @@
-"""Many files by one command: a failing one is named and does not stop the rest."""
+"""Several files in one command: a failing file is reported and does not stop the rest."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamtoon.cli.common import print_json, say_error
+from streamtoon.convert.batch import created_folder
 from streamtoon.errors import InputError, StreamtoonError, UnfinishedError
-from streamtoon.folder import make_folder
+from streamtoon.wording import counted
 
 if TYPE_CHECKING:
-    from streamtoon.report import ImageReport, Report
+    from streamtoon.reports import ImageReport, Report
 
 
 def convert_all(
@@ -22,14 +23,15 @@ def convert_all(
 ) -> None:
     """Convert each (source, target); with `as_json`, print one object with all of them under `files`.
 
-    Raises InputError at the end when any failed, and names those.
+    Creates the folders of results and removes those that stay empty. Raises InputError at the end if any
+    file failed, and names them.
     """
     files: list[dict[str, Any]] = []
     failed: list[str] = []
     for source, target in jobs:
         try:
-            make_folder(target.parent)
-            files.append(convert(source, target).as_dict())
+            with created_folder(target.parent):
+                files.append(convert(source, target).as_dict())
         except UnfinishedError:
             raise
         except StreamtoonError as error:
@@ -39,4 +41,5 @@ def convert_all(
     if as_json:
         print_json({"files": files})
     if failed:
-        raise InputError(f"{len(failed)} of {len(jobs)} files could not be converted: {', '.join(failed)}")
+        of = counted(len(jobs), "file") if len(jobs) == 1 else f"{len(failed)} of {len(jobs)} files"
+        raise InputError(f"{of} could not be converted: {', '.join(failed)}")

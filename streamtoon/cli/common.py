@@ -1,35 +1,63 @@
-"""What the commands share: their options on style and engine, and how they speak to a person."""
+"""The options that commands share, and helpers to print to the terminal."""
 
 from __future__ import annotations
 
 import json
 import re
+from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from engines.common.defaults import STYLE
+from engines.settings import BACKEND_NAMES
+from engines.spec import AskedPrecision, AskedQuality
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-STYLE_PANEL = "Look"
+    from engines.registry.style import Style
+
+STYLE_PANEL = "Style"
 ENGINE_PANEL = "Speed"
 OUTPUT_PANEL = "Output"
-TALK_PANEL = "Messages"
+TALK_PANEL = "Reporting"
 
 
-def _complete_style(incomplete: str) -> list[str]:
-    from engines.style import own_names, shipped_names
+def complete_style(incomplete: str) -> list[str]:
+    """Complete the name of a style, for shells."""
+    from engines.registry.style import shipped_names, user_style_names
 
-    return [name for name in (*shipped_names(), *own_names()) if name.startswith(incomplete)]
+    return [name for name in (*shipped_names(), *user_style_names()) if name.startswith(incomplete.lower())]
+
+
+def parse_engine(text: str) -> str:
+    """Return the name of an engine in lower case. Raises typer.BadParameter for an unknown one."""
+    name = text.lower()
+    if name not in BACKEND_NAMES:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(repr, BACKEND_NAMES))}.")
+    return name
 
 
 StyleOption = Annotated[
     str | None,
     typer.Option(
         "--style",
+        "-s",
         metavar="NAME|DIR",
-        autocompletion=_complete_style,
-        help="A style (see [bold]streamtoon styles list[/bold]) or the folder of one.",
+        autocompletion=complete_style,
+        help="Name or folder of a style; [bold]streamtoon styles list[/bold] shows all.",
+        show_default=STYLE,
+        rich_help_panel=STYLE_PANEL,
+    ),
+]
+LookOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--look",
+        metavar="KEY=VALUE",
+        help="Change a key of the style's look, such as levels=4; may be repeated. "
+        "[bold]streamtoon styles show NAME[/bold] lists the keys.",
         show_default=False,
         rich_help_panel=STYLE_PANEL,
     ),
@@ -40,7 +68,7 @@ StrengthOption = Annotated[
         metavar="X",
         min=0,
         max=1,
-        help="How much cartoon is mixed into the source.",
+        help="Strength of the effect: 0 shows the source, 1 the cartoon.",
         rich_help_panel=STYLE_PANEL,
     ),
 ]
@@ -50,7 +78,7 @@ StabilizeOption = Annotated[
         metavar="X",
         min=0,
         max=1,
-        help="How steady the cartoon is held where nothing moves.",
+        help="Temporal smoothing where nothing moves: reduces flicker.",
         rich_help_panel=STYLE_PANEL,
     ),
 ]
@@ -60,21 +88,41 @@ DetailOption = Annotated[
         metavar="X",
         min=0.25,
         max=1,
-        help="Size at which the style sees a picture: smaller paints broader strokes, and faster.",
+        help="Scale at which the style is applied; 1 is the frame's own size. Smaller is faster, with "
+        "broader strokes.",
+        show_default="the style's own",
         rich_help_panel=STYLE_PANEL,
     ),
 ]
 QualityOption = Annotated[
-    Literal["auto", "full", "fast", "lite"],
+    AskedQuality,
     typer.Option(
-        help="[bold]fast[/bold] works at half size, [bold]lite[/bold] with a smaller network too; "
-        "[bold]auto[/bold] keeps up with the video where it can.",
+        case_sensitive=False,
+        help="[bold]full[/bold] draws the finest lines, [bold]fast[/bold] and [bold]lite[/bold] are quicker. "
+        "[bold]auto[/bold] takes the best that keeps up with live video; whole files are drawn in full.",
         rich_help_panel=ENGINE_PANEL,
     ),
 ]
+"""Of what is live."""
+FileQualityOption = Annotated[
+    Literal["full", "fast", "lite", "auto"],
+    typer.Option(
+        case_sensitive=False,
+        help="[bold]full[/bold] draws the finest lines, [bold]fast[/bold] and [bold]lite[/bold] are quicker. "
+        "[bold]auto[/bold] is full here: nothing waits for a file.",
+        rich_help_panel=ENGINE_PANEL,
+    ),
+]
+"""Of files."""
 EngineOption = Annotated[
-    Literal["auto", "openvino", "onnxruntime", "torch", "tensorrt"],
-    typer.Option(help="What runs the style.", rich_help_panel=ENGINE_PANEL),
+    str,
+    typer.Option(
+        metavar=f"<{'|'.join(BACKEND_NAMES)}>",
+        parser=parse_engine,
+        autocompletion=lambda: list(BACKEND_NAMES),
+        help="What runs the style.",
+        rich_help_panel=ENGINE_PANEL,
+    ),
 ]
 DeviceOption = Annotated[
     str,
@@ -85,27 +133,27 @@ DeviceOption = Annotated[
     ),
 ]
 PrecisionOption = Annotated[
-    Literal["auto", "fp32", "bf16", "fp16", "int8", "fp8"],
-    typer.Option(help="Arithmetic of the style.", rich_help_panel=ENGINE_PANEL),
+    AskedPrecision,
+    typer.Option(case_sensitive=False, help="Arithmetic of the style.", rich_help_panel=ENGINE_PANEL),
 ]
 OnErrorOption = Annotated[
     Literal["repair", "stop"],
     typer.Option(
         "--on-error",
-        help="A damaged video: [bold]repair[/bold] keeps what can be decoded, in sync, and counts the rest; "
-        "[bold]stop[/bold] ends at the first damage.",
+        help="On a corrupt video, [bold]repair[/bold] keeps what can be decoded, in sync, and reports the "
+        "rest; [bold]stop[/bold] ends at the first error.",
         rich_help_panel=OUTPUT_PANEL,
     ),
 ]
 DecoderOption = Annotated[
     Literal["cpu", "nvdec"],
     typer.Option(
-        help="[bold]nvdec[/bold]: an NVIDIA GPU decodes H.264, HEVC and VP9, to the same pictures.",
+        help="[bold]nvdec[/bold]: an NVIDIA GPU decodes H.264, HEVC and VP9, to the same frames.",
         rich_help_panel=ENGINE_PANEL,
     ),
 ]
 OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Replace what is there.", rich_help_panel=OUTPUT_PANEL)
+    bool, typer.Option("--overwrite", "-y", help="Overwrite existing files.", rich_help_panel=OUTPUT_PANEL)
 ]
 JsonOption = Annotated[
     bool,
@@ -114,50 +162,80 @@ JsonOption = Annotated[
 QuietOption = Annotated[
     bool,
     typer.Option(
-        "--quiet", "-q", help="No progress and no summary, only warnings.", rich_help_panel=TALK_PANEL
+        "--quiet", "-q", help="Print warnings only, no progress and no summary.", rich_help_panel=TALK_PANEL
     ),
 ]
 
 
+def chosen_style(style: str | None, look: list[str] | None) -> Style:
+    """Load the style of `--style` with the changes of `--look`. Raises StyleError."""
+    from engines.looks.changes import read_changes, with_look
+    from engines.registry.style import load_style
+
+    changes = read_changes(look or ())
+    return with_look(load_style(STYLE if style is None else style), changes)
+
+
 def parse_time(text: str) -> float:
-    """Seconds of "12.5", "1:02.5" or "1:00:02.5". Raises typer.BadParameter, which ends as wrong usage."""
+    """Return the seconds of "12.5", "1:02.5" or "1:00:02.5". Raises typer.BadParameter for anything else."""
     match = re.fullmatch(r"(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:\.\d*)?|\.\d+)", text.strip())
     if not match or (match[2] is not None and float(match[3]) >= 60):
-        raise typer.BadParameter(f"{text!r} is no time; write seconds or [HH:]MM:SS[.mmm], such as 1:02.5")
+        raise typer.BadParameter(f"{text!r} is not a time; use seconds or [HH:]MM:SS[.mmm], such as 1:02.5")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return 3600 * hours + 60 * minutes + seconds
 
 
+def parse_size(text: str) -> str:
+    """Check a frame size such as "720p" and return it. Raises typer.BadParameter."""
+    from streamtoon.media.frame_size import FrameSize
+
+    try:
+        return str(FrameSize.parse(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def parse_fps(text: str) -> Fraction:
+    """Return the frames per second of "10" or "29.97". Raises typer.BadParameter."""
+    from streamtoon.media.reader.frame_rate import parse_rate
+
+    try:
+        return parse_rate(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 def console(*, stderr: bool = True) -> Console:
-    """A console on the stream as it is now. Text that comes from outside is never read as markup."""
+    """Return a console on the current stream. It never reads text from outside as markup."""
     from rich.console import Console
 
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
 
 
 def say(text: str, *, style: str = "", stderr: bool = True) -> None:
-    """One line for a person, never broken by us: a terminal wraps it, a log keeps it whole."""
+    """Print one line without breaking it: a terminal wraps it, a log keeps it whole."""
     console(stderr=stderr).print(printable(text), style=style, soft_wrap=True)
 
 
 def say_error(sentence: str) -> None:
-    """The one sentence of a failed run."""
-    say(f"error: {sentence.rstrip('.')}.", style="bold red")
+    """Print the error of a failed run, one sentence."""
+    end = "" if sentence.endswith("?") else "."
+    say(f"error: {sentence.rstrip('.')}{end}", style="bold red")
 
 
 def say_warnings(warnings: tuple[str, ...]) -> None:
-    """One line each."""
+    """Print warnings, one line each."""
     for warning in warnings:
         say(f"warning: {warning}", style="yellow")
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One JSON object on standard output; ASCII, so that no terminal or pipe can fail on a file's name."""
+    """Print one JSON object, in ASCII, so that no terminal or pipe can fail on a file name."""
     typer.echo(json.dumps(value, indent=2))
 
 
 def printable(text: str) -> str:
-    """`text` on one line without control characters or lone surrogates, as file names may hold both."""
+    """Return `text` without control characters and lone surrogates, which file names may contain."""
     clean = text.encode("utf-8", "replace").decode("utf-8")
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in clean
@@ -165,5 +243,5 @@ def printable(text: str) -> str:
 
 
 def interrupted() -> None:
-    """The sentence after Ctrl-C."""
-    say("interrupted: nothing half-written is left behind.", style="bold red")
+    """Print the message after Ctrl-C."""
+    say("interrupted: no partial files are left.", style="bold red")

@@ -10,17 +10,17 @@ from streamtoon.cli.common import JsonOption, console, print_json, printable
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from engines.backends import BackendRow
-    from streamtoon.machine import Cuda, Gpu, Machine
+    from engines.backends.selection import BackendRow
+    from streamtoon.tools.system_info import Cuda, GpuInfo, Machine
 
 YES, NO = "yes", "no"
 WIDTH, HEIGHT, RATE = 1280, 720, Fraction(30)
-"""Of the video that `auto` is asked about."""
+"""The video that `auto` is tried on."""
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Say what this machine can run: CPU features, engines, GPUs, encoders, cameras, and what auto takes."""
-    from streamtoon.machine import examine
+    """Show what this machine can run: CPU features, engines, GPUs, encoders, cameras, and auto's choice."""
+    from streamtoon.tools.system_info import examine
 
     machine, auto = examine(), _auto()
     if as_json:
@@ -55,10 +55,10 @@ def _machine(machine: Machine) -> Table:
     table.add_row("NVIDIA GPU", "\n".join(map(_gpu, machine.gpus)) or "none found")
     if machine.cuda is not None:
         table.add_row("CUDA", _cuda(machine.cuda))
-        kept = f"{machine.cuda.plans} kept, {machine.cuda.plans_mb} MB (streamtoon engine list)"
-        table.add_row("TensorRT engines", kept if machine.cuda.plans else "none kept")
+        cached = f"{machine.cuda.plans} cached, {machine.cuda.plans_mb} MB (streamtoon engine list)"
+        table.add_row("TensorRT engines", cached if machine.cuda.plans else "none cached")
         decoded = [decoder.codec for decoder in machine.decoders if decoder.works]
-        table.add_row("NVDEC", ", ".join(decoded) or "does not decode here")
+        table.add_row("NVDEC", ", ".join(decoded) or "not usable here")
     table.add_row(
         "Cameras", "\n".join(f"{each.name} ({each.device})" for each in machine.cameras) or "none found"
     )
@@ -66,16 +66,16 @@ def _machine(machine: Machine) -> Table:
     return table
 
 
-def _gpu(gpu: Gpu) -> str:
+def _gpu(gpu: GpuInfo) -> str:
     capability = f", compute capability {gpu.compute_capability}" if gpu.compute_capability else ""
     return f"{gpu.name}, {gpu.memory_gb} GB{capability}, driver {gpu.driver}"
 
 
 def _cuda(cuda: Cuda) -> str:
-    """Which versions meet here: by its major number, none may be later than the driver's."""
+    """List the CUDA versions: none may have a higher major number than the driver's."""
     others = {"torch": cuda.torch, "TensorRT": cuda.tensorrt}
-    built = [f"{name} is built for {version}" for name, version in others.items() if version]
-    return ", ".join([f"the driver serves {cuda.driver or 'none'}", *built])
+    built = [f"{name} built for {version}" for name, version in others.items() if version]
+    return ", ".join([f"driver supports {cuda.driver or 'none'}", *built])
 
 
 def _engines(machine: Machine) -> Table:
@@ -93,14 +93,17 @@ def _devices(row: BackendRow) -> str:
 
 
 def _auto() -> dict[str, Any]:
-    """What `auto` takes for a common video in the default style, tried here; why not, where it cannot."""
+    """Return what `auto` chooses for a common video in the default style, or why it fails."""
     from engines.errors import StreamtoonError
-    from engines.opening import open_engine
-    from engines.style import DEFAULT_STYLE
+    from engines.factory import open_engine
+    from engines.registry.style import DEFAULT_STYLE, load_style
+    from engines.settings import EngineSettings
 
     asked = {"style": DEFAULT_STYLE, "width": WIDTH, "height": HEIGHT, "rate": float(RATE)}
     try:
-        with open_engine(DEFAULT_STYLE, width=WIDTH, height=HEIGHT, rate=RATE) as engine:
+        with open_engine(
+            EngineSettings(load_style(DEFAULT_STYLE)), width=WIDTH, height=HEIGHT, rate=RATE
+        ) as engine:
             facts = engine.facts
     except StreamtoonError as error:
         return {**asked, "problem": str(error)}
@@ -109,8 +112,8 @@ def _auto() -> dict[str, Any]:
 
 
 def _auto_table(auto: dict[str, Any]) -> Table:
-    size, rate = f"{auto['width']}x{auto['height']}", f"{auto['rate']:g} a second"
-    table = _table(f"What auto takes for {size} at {rate}", "", "")
+    size, rate = f"{auto['width']}x{auto['height']}", f"{auto['rate']:g} fps"
+    table = _table(f"The choice of auto for {size} at {rate}", "", "")
     table.add_row("style", auto["style"])
     if auto["problem"]:
         table.add_row("problem", printable(auto["problem"]))
@@ -122,7 +125,7 @@ def _auto_table(auto: dict[str, Any]) -> Table:
 
 
 def _encoders(machine: Machine) -> Table:
-    table = _table("Video encoders", "codec", "in software", "in hardware here", "not usable here")
+    table = _table("Video encoders", "codec", "software", "hardware", "not usable here")
     for codec in dict.fromkeys(encoder.codec for encoder in machine.encoders):
         own = [encoder for encoder in machine.encoders if encoder.codec == codec]
         hardware = [encoder for encoder in own if encoder.hardware]
@@ -136,10 +139,15 @@ def _encoders(machine: Machine) -> Table:
 
 
 def _advice(machine: Machine) -> list[str]:
-    """How to get what is missing and this machine could use."""
-    missing = [row for row in machine.engines if not row.present]
-    missing = [row for row in missing if row.name != "tensorrt" or machine.gpus]
+    """List missing engines that would help on this machine, with the command that installs them."""
+    wanted = {
+        "openvino": "the fastest on a processor",
+        "onnxruntime": "a second engine, needed by styles add",
+    }
+    if machine.gpus:  # on a CPU, torch is the slowest engine, and TensorRT does not run
+        wanted |= {"torch": "draws on the NVIDIA GPU", "tensorrt": "the fastest on the NVIDIA GPU"}
+    missing = [row for row in machine.engines if row.name in wanted and not row.present]
     if not missing:
-        return ["Every engine that this machine can use is here."]
-    width = max(len(row.name) for row in missing)
-    return ["To add an engine:", *(f"  {row.name:<{width}}  {row.install}" for row in missing)]
+        return ["All engines that suit this machine are installed."]
+    lines = [f"  {row.name}, {wanted[row.name]}:\n    {row.install}" for row in missing]
+    return ["To add an engine:", *lines]

@@ -1,4 +1,4 @@
-"""`streamtoon engine`: the engines built for an NVIDIA GPU, built ahead, listed, tried, removed."""
+"""`streamtoon engine`: build, list, verify and remove TensorRT engines."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from streamtoon.cli.commands import Commands
 from streamtoon.cli.common import JsonOption, StyleOption, console, print_json, printable, say
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from engines.plan_cache import PlanEntry
+    from engines.backends.tensorrt.engine_cache import PlanEntry
 
-engine = typer.Typer(
+engine = Commands(
     no_args_is_help=True,
-    help="Build TensorRT engines ahead of time; list, verify and remove those that are kept.",
+    help="Build TensorRT engines ahead of time; list, verify and remove cached ones.",
 )
-GpuOption = Annotated[int, typer.Option("--gpu", metavar="N", min=0, help="Which GPU, counted from 0.")]
-LARGEST = 16384
+GpuOption = Annotated[int, typer.Option("--gpu", metavar="N", min=0, help="Index of the GPU, from 0.")]
+MAX_SIDE_PIXELS = 16384
 
 
 @engine.command()
@@ -31,74 +32,63 @@ def build(
         typer.Option(
             "--size",
             metavar="WxH",
-            help="Of the videos; may be given several times.",
+            help="Frame size of the videos; may be repeated.",
             show_default="1280x720",
         ),
     ] = None,
-    quality: Annotated[
-        Literal["full", "fast", "lite"], typer.Option(help="Of the drawing, as for videos.")
-    ] = "full",
-    precision: Annotated[Literal["fp16", "fp32", "int8", "fp8"], typer.Option(help="Arithmetic.")] = "fp16",
-    matrix: Annotated[
-        Literal["bt601", "bt709", "bt2020"], typer.Option(help="Of the videos' colour: part of an engine.")
-    ] = "bt709",
-    full_range: Annotated[bool, typer.Option("--full-range", help="Of the videos' colour.")] = False,
-    live: Annotated[bool, typer.Option("--live", help="For live pictures: one at a time.")] = False,
+    quality: Annotated[Literal["full", "fast", "lite"], typer.Option(help="Quality, as for video.")] = "full",
+    precision: Annotated[
+        Literal["fp16", "fp32", "int8", "fp8"], typer.Option(help="Numeric precision.")
+    ] = "fp16",
+    live: Annotated[
+        bool, typer.Option("--live", help="For the live commands: batches of one frame.")
+    ] = False,
     via: Annotated[
-        Literal["onnx", "torch2trt"], typer.Option(help="How the network comes to TensorRT.")
+        Literal["onnx", "torch2trt"],
+        typer.Option(help="How the network is converted for TensorRT.", hidden=True),
     ] = "onnx",
-    level: Annotated[
-        int,
-        typer.Option(
-            metavar="0..5", min=0, max=5, help="TensorRT's optimisation level: higher builds longer."
-        ),
-    ] = 3,
-    workspace: Annotated[
-        int, typer.Option(metavar="MIB", min=16, help="GPU memory that one layer may take for itself.")
-    ] = 4096,
     gpu: GpuOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Build engines, where they are not kept yet, so that no video waits for them: minutes each."""
-    from engines.backends import load_backend
-    from engines.picture import Colour
-    from engines.plan_cache import PlanCache
-    from engines.style import DEFAULT_STYLE, load_style
+    """Build engines that are not in the cache yet, so that no video waits for them.
+
+    Takes minutes per engine. Engines are built for HD video (BT.709, limited range).
+    """
+    from engines.backends.selection import load_backend
+    from engines.backends.tensorrt.engine_cache import PlanCache
+    from engines.registry.style import DEFAULT_STYLE, load_style
 
     wanted_sizes = [_size(text) for text in sizes or ["1280x720"]]
     found = load_style(style or DEFAULT_STYLE)
     load_backend("tensorrt")
-    from engines.backends.tensorrt.ahead import build_ahead
-    from engines.backends.tensorrt.settings import Settings
-    from engines.backends.tensorrt.wanted import wanted_for
+    from engines.backends.tensorrt.engine_spec import spec_for
+    from engines.backends.tensorrt.prebuild import prebuild
 
     cache, rows = PlanCache.of_user(), []
     for width, height in wanted_sizes:
-        wanted = wanted_for(
+        wanted = spec_for(
             found,
             width,
             height,
             quality=quality,
-            colour=Colour(matrix, full_range=full_range),
             precision=precision,
             gpu=gpu,
             live=live,
             via=via,
-            settings=Settings(level, workspace),
         )
-        entry = build_ahead(wanted, cache)
+        entry = prebuild(wanted, cache)
         if entry is not None:
             rows.append(entry)
             if not as_json:
-                say(f"{wanted}: kept, {entry.size / 2**20:.1f} MB", stderr=False)
+                say(f"{wanted}: cached, {entry.size / 2**20:.1f} MB", stderr=False)
     if as_json:
         print_json({"engines": [_plain(entry) for entry in rows]})
 
 
 @engine.command("list")
 def list_engines(as_json: JsonOption = False) -> None:
-    """List the engines that are kept, the last used first."""
-    from engines.plan_cache import PlanCache
+    """List the cached engines, the last used first."""
+    from engines.backends.tensorrt.engine_cache import PlanCache
 
     cache = PlanCache.of_user()
     entries = cache.entries()
@@ -109,19 +99,22 @@ def list_engines(as_json: JsonOption = False) -> None:
         console(stderr=False).print(_table(entries))
         say(f"{sum(entry.size for entry in entries) / 2**20:.1f} MB in {cache.folder}", stderr=False)
     else:
-        say("No engine is kept: the first video drawn by TensorRT brings one.", stderr=False)
+        say("The cache is empty. The first video that TensorRT draws adds an engine.", stderr=False)
 
 
 @engine.command()
 def verify(gpu: GpuOption = 0, as_json: JsonOption = False) -> None:
-    """Hold every kept engine to its style's pictures again; ends with 1 where one fails."""
-    from engines.backends import load_backend
+    """Re-verify every cached engine against its style's reference output.
+
+    Exits with 1 if any check fails.
+    """
+    from engines.backends.selection import load_backend
+    from engines.backends.tensorrt.engine_cache import PlanCache
     from engines.errors import EngineError
-    from engines.plan_cache import PlanCache
 
     cache = PlanCache.of_user()
     load_backend("tensorrt").devices()
-    from engines.backends.tensorrt.ahead import verify as hold
+    from engines.backends.tensorrt.prebuild import verify as hold
 
     rows: list[dict[str, Any]] = []
     for entry in cache.entries():
@@ -132,18 +125,18 @@ def verify(gpu: GpuOption = 0, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"engines": rows})
     elif not rows:
-        say("No engine is kept: there is nothing to verify.", stderr=False)
+        say("The cache is empty: nothing to verify.", stderr=False)
     for row in [] if as_json else rows:
-        told = row["problem"] or f"{row['psnr_now']:.1f} dB, as it should be"
-        say(f"{row['file'][:12]}  {_what(row['facts'])}: {told}", stderr=False)
+        result = row["problem"] or f"{row['psnr_now']:.1f} dB, ok"
+        say(f"{row['file'][:12]}  {_what(row['facts'])}: {result}", stderr=False)
     if any(row["problem"] for row in rows):
         raise typer.Exit(1)
 
 
 @engine.command()
 def clear() -> None:
-    """Remove every engine that is kept, but none that is being built just now."""
-    from engines.plan_cache import PlanCache
+    """Remove every cached engine, except those being built right now."""
+    from engines.backends.tensorrt.engine_cache import PlanCache
 
     plans, size = PlanCache.of_user().clear()
     say(f"{plans} engine{'' if plans == 1 else 's'} removed, {size / 2**20:.1f} MB.", stderr=False)
@@ -152,8 +145,8 @@ def clear() -> None:
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip())
     width, height = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not 1 <= min(width, height) <= max(width, height) <= LARGEST:
-        raise typer.BadParameter(f"{text!r} is no size; write WIDTHxHEIGHT in pixels, such as 1280x720")
+    if not 1 <= min(width, height) <= max(width, height) <= MAX_SIDE_PIXELS:
+        raise typer.BadParameter(f"{text!r} is not a size; use WIDTHxHEIGHT in pixels, such as 1280x720")
     return width, height
 
 

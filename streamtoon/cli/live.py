@@ -1,4 +1,4 @@
-"""What the live commands say: how a run begins, how it stands, how late its pictures are."""
+"""Messages of the live commands: start, status and latency."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from streamtoon.cli.common import say, say_warnings
 
 if TYPE_CHECKING:
     from engines.engine import EngineFacts
-    from streamtoon.media.probe import MediaInfo
+    from streamtoon.media.reader.probe import MediaInfo
 
-LINE_EVERY = 5.0
-"""Seconds between two lines where nothing on the screen moves."""
+LINE_INTERVAL_S = 5.0
+"""Between two status lines."""
 How = TypeVar("How")
 
 
 def begins(info: MediaInfo, facts: EngineFacts) -> str:
-    """What is drawn, and by what."""
+    """Describe what is drawn, and by which engine."""
     return (
         f"{info.width}x{info.height} at {float(info.rate):.3g} fps, {facts.style} by "
         f"{facts.backend} {facts.precision} on {facts.device}, {facts.quality}"
@@ -26,20 +26,23 @@ def begins(info: MediaInfo, facts: EngineFacts) -> str:
 
 
 def announce(beginning: str, facts: EngineFacts, *, quiet: bool) -> None:
-    """How a run begins, and, quiet or not, what was asked for and is not done."""
+    """Announce a run; warnings are printed even with `quiet`."""
     if not quiet:
         say(beginning)
     if facts.given_up:
         say_warnings((facts.given_up,))
+    if facts.too_slow:
+        said = f"no quality of style {facts.style} is fast enough on this machine; frames will be dropped"
+        say_warnings((f"{said}. {facts.quality} comes closest ({facts.reason})",))
 
 
 def lines(text: Callable[[How], str]) -> Callable[[How], object]:
-    """Says how a run stands, as `text` puts it, every now and then however often it is called."""
+    """Return a function that prints `text` of its argument, at most every `LINE_INTERVAL_S` seconds."""
     latest = time.monotonic()
 
     def tell(how: How) -> None:
         nonlocal latest
-        if time.monotonic() - latest >= LINE_EVERY:
+        if time.monotonic() - latest >= LINE_INTERVAL_S:
             latest = time.monotonic()
             say(text(how))
 
@@ -47,5 +50,5 @@ def lines(text: Callable[[How], str]) -> Callable[[How], object]:
 
 
 def late(median: float | None, p95: float | None) -> str:
-    """Milliseconds from a picture's arrival to its going out; nothing where there was no picture."""
+    """Describe the latency from a frame's arrival to its output, in ms; empty if there was no frame."""
     return "" if median is None else f", latency {median:.0f} ms (95 %: {p95:.0f} ms)"

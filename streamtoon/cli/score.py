@@ -1,4 +1,4 @@
-"""`streamtoon score`: is a style good, which checkpoint is best, is one engine as good as another."""
+"""`streamtoon score`: metrics of styles, checkpoints, engines and videos."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from streamtoon.cli.commands import Commands
 from streamtoon.cli.common import JsonOption, QuietOption, print_json, say
+from streamtoon.cli.score_fields import score_fields
 from streamtoon.cli.score_shared import (
     DATA_PANEL,
     CartoonsOption,
@@ -18,9 +20,9 @@ from streamtoon.cli.score_shared import (
     SeedOption,
     StyleToScore,
     Vgg16Option,
-    demand_report,
     look_at_drawings,
     needing_eval,
+    require_report,
     score_one,
     scorer_for,
     show_scores,
@@ -38,20 +40,28 @@ streamtoon score images --fake results/ --photos photos/ --cartoons drawings/ --
 streamtoon score compare comic comic:int8 results/ --photos photos/ --cartoons drawings/ --report report.html
 streamtoon score sweep runs/my-style --photos photos/ --cartoons drawings/ --report sweep.html
 streamtoon score video --fake cartoon.mp4 --source film.mp4
+streamtoon score fields --style comic --photos photos/
 """
 
-score = typer.Typer(no_args_is_help=True, help="Score a style, a run's checkpoints, or a finished video.",
+
+def _examples(command: str) -> str:
+    """Return the examples of one command."""
+    heading, lines = EXAMPLES.splitlines()[:2], EXAMPLES.splitlines()[2:]
+    return "\n".join([*heading, *(line for line in lines if line.split()[2:3] == [command])])
+
+
+score = Commands(no_args_is_help=True, help="Score a style, the checkpoints of a run, or a finished video.",
                     epilog=EXAMPLES)  # fmt: skip
 
 
-@score.command("images", epilog=EXAMPLES)
+@score.command("images", epilog=_examples("images"))
 def score_images(
     style: StyleToScore = None,
     fake: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Finished pictures instead, named as their photos are.",
+            help="Folder of finished images instead, with the names of their photos.",
             rich_help_panel=DATA_PANEL,
             show_default=False,
         ),
@@ -62,7 +72,7 @@ def score_images(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A run's way back to photographs (back-*.safetensors), for the round trip.",
+            help="Backward generator of a run (back-*.safetensors), for the round-trip metrics.",
             rich_help_panel=DATA_PANEL,
             show_default=False,
         ),
@@ -75,40 +85,40 @@ def score_images(
     report: ReportOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Score a style, or a folder of finished pictures."""
+    """Score a style, or a folder of finished images."""
     if (style is None) == (fake is None):
-        raise typer.BadParameter("give either --style or --fake")
+        raise typer.BadParameter("use either --style or --fake")
     fakes = {"--fake": fake} if fake else {}
     with scorer_for(photos, cartoons, metrics, seed, inception, vgg16, fakes=fakes, report=report) as scorer:
-        from eval.candidates import Finished, open_candidate
-        from eval.checkpoints import open_generator
+        from eval.scoring.candidates import Finished, open_candidate
+        from eval.scoring.checkpoints import open_generator
 
         with Finished(str(fake), fake) if fake else open_candidate(str(style)) as candidate:
             if back:
                 candidate.back = open_generator(back)
             if not scorer.plan.names and candidate.style is None:
-                raise typer.BadParameter(f"{candidate.name} is no style, so there is no cost to measure")
-            scorer.demand(candidate)
+                raise typer.BadParameter(f"{candidate.name} is not a style: there is no cost to measure")
+            scorer.check_candidate(candidate)
             look_at_drawings(scorer, quiet)
             scored = score_one(scorer, candidate, quiet)
             tell_skipped(scored.score, as_json=as_json)
             if report:
-                write_scores(report, f"{candidate.name}, scored", [scored.score], scorer, [candidate], {})
+                write_scores(report, f"Score of {candidate.name}", [scored.score], scorer, [candidate], {})
         if as_json:
-            from streamtoon.cli.score_tables import as_dict
+            from streamtoon.cli.tables.score import as_dict
 
             print_json(as_dict(scored.score))
         else:
             show_scores([scored.score], {}, report)
 
 
-@score.command("compare", epilog=EXAMPLES)
+@score.command("compare", epilog=_examples("compare"))
 def score_compare(
     candidates: Annotated[
         list[str],
         typer.Argument(
             metavar="A B ...",
-            help="Styles (comic, comic:int8, a folder), folders of finished pictures, opencv-stylization or "
+            help="Styles (comic, comic:int8, a folder), folders of finished images, opencv-stylization or "
             "opencv-edge-preserving.",
         ),
     ],
@@ -122,23 +132,23 @@ def score_compare(
     report: ReportOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Score several side by side, and the untouched photos with them: one table, with intervals."""
+    """Compare several styles or folders in one table, with 95 % intervals and the photos as a baseline."""
     if len(set(candidates)) < len(candidates):
-        raise typer.BadParameter("a candidate is named twice")
+        raise typer.BadParameter("the same candidate is named twice")
     if photos is None:
-        raise typer.BadParameter("a comparison needs --photos")
+        raise typer.BadParameter("compare needs --photos")
     fakes = {name: Path(name) for name in candidates if Path(name).is_dir()}
     with scorer_for(photos, cartoons, metrics, seed, inception, vgg16, fakes=fakes, report=report) as scorer:
-        from eval.candidates import open_candidate, untouched
-        from eval.comparison import compare_scores
+        from eval.scoring.candidates import open_candidate, untouched
+        from eval.scoring.comparison import compare_scores
 
-        if scorer.plan.strict and scorer.plan.wants("way back"):
-            raise typer.BadParameter("a comparison knows no way back to photographs; images and sweep do")
+        if scorer.plan.strict and scorer.plan.wants("round trip"):
+            raise typer.BadParameter("compare has no round-trip metrics; use score images or score sweep")
 
         opened = [untouched(), *map(open_candidate, candidates)]
         try:
             for candidate in opened:
-                scorer.demand(candidate)
+                scorer.check_candidate(candidate)
             look_at_drawings(scorer, quiet)
             scored = [score_one(scorer, candidate, quiet) for candidate in opened]
             with ticks("intervals", "candidates", len(scored), quiet) as tick:
@@ -151,7 +161,7 @@ def score_compare(
             for candidate in opened:
                 candidate.close()
         if as_json:
-            from streamtoon.cli.score_tables import as_dict
+            from streamtoon.cli.tables.score import as_dict
 
             tied = {name: sorted(names) for name, names in compared.tied.items()}
             print_json({"candidates": [as_dict(one, named=True) for one in compared.scores], "tied": tied})
@@ -159,9 +169,9 @@ def score_compare(
             show_scores(compared.scores, compared.tied, report)
 
 
-@score.command("sweep", epilog=EXAMPLES)
+@score.command("sweep", epilog=_examples("sweep"))
 def score_sweep(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that `train` made.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")],
     photos: PhotosOption = None,
     cartoons: CartoonsOption = None,
     metrics: MetricsOption = "",
@@ -172,26 +182,27 @@ def score_sweep(
     report: ReportOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Score every checkpoint of a run, and name the best."""
+    """Score every checkpoint of a training run, and name the best."""
     if photos is None:
-        raise typer.BadParameter("a sweep needs --photos")
+        raise typer.BadParameter("sweep needs --photos")
     with scorer_for(photos, cartoons, metrics, seed, inception, vgg16, report=report) as scorer:
-        from eval.catalogue import deciding
-        from eval.checkpoints import find_checkpoints
-        from eval.sweep import sweep
-        from streamtoon.cli.score_tables import as_dict, sweep_table
+        from eval.report.summary import small_set_warning
+        from eval.scoring.checkpoints import find_checkpoints
+        from eval.scoring.metric_registry import deciding_metric
+        from eval.scoring.sweep import sweep
+        from streamtoon.cli.tables.score import as_dict, sweep_table
 
         checkpoints = find_checkpoints(run)
-        if deciding([scorer.plan.names], scorer.asked) is None:
-            raise typer.BadParameter("a sweep needs a metric to name the best by, such as kid or ssim")
+        if deciding_metric([scorer.plan.names], scorer.asked) is None:
+            raise typer.BadParameter("sweep needs a metric that ranks checkpoints, such as kid or ssim")
         look_at_drawings(scorer, quiet)
         assert scorer.photos
         total = len(checkpoints) * len(scorer.photos)
-        with ticks(f"{len(checkpoints)} checkpoints", "pictures", total, quiet) as tick:
+        with ticks(f"{len(checkpoints)} checkpoints", "images", total, quiet) as tick:
             points, scores = sweep(checkpoints, scorer, tick)
-        by = deciding((one.metrics for one in scores), scorer.asked)
+        by = deciding_metric((one.metrics for one in scores), scorer.asked)
         if by is None:
-            raise StreamtoonError("no metric could be had by which to name the best; add pictures")
+            raise StreamtoonError("no metric could be computed to rank the checkpoints; add images")
         best = next(i for i, point in enumerate(points) if by in point.best_for)
         tell_skipped(*scores, as_json=as_json)
         if report:
@@ -208,21 +219,23 @@ def score_sweep(
             from streamtoon.cli.common import console
 
             console(stderr=False).print(sweep_table(points))
+            if sentence := small_set_warning(scores):
+                say(sentence, stderr=False)
             say(f"best by {by}: {checkpoints[best].path}", stderr=False)
             tell_report(report)
 
 
-@score.command("video", epilog=EXAMPLES)
+@score.command("video", epilog=_examples("video"))
 def score_video(
     source: Annotated[
-        Path, typer.Option(metavar="FILE", help="The video as it was.", rich_help_panel=DATA_PANEL)
+        Path, typer.Option(metavar="FILE", help="The original video.", rich_help_panel=DATA_PANEL)
     ],
     style: StyleToScore = None,
     fake: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The finished video instead.",
+            help="The finished video instead of a style.",
             rich_help_panel=DATA_PANEL,
             show_default=False,
         ),
@@ -231,32 +244,35 @@ def score_video(
     report: ReportOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Score a video for flicker and sharpness, beside its source."""
+    """Score the flicker and sharpness of a video against its source."""
     if (style is None) == (fake is None):
-        raise typer.BadParameter("give either --style or --fake")
+        raise typer.BadParameter("use either --style or --fake")
     if fake and fake.resolve() == source.resolve():
         raise typer.BadParameter("--source and --fake are the same video")
     if report:
-        demand_report(report)
-    from streamtoon.scoring import score_video as run
-    from streamtoon.scoring import total_of
+        require_report(report)
+    from streamtoon.tools.score_video import score_video as run
+    from streamtoon.tools.score_video import total_of
 
-    with needing_eval(), ticks(str(fake or style), "pictures", total_of(source), quiet) as tick:
+    with needing_eval(), ticks(str(fake or style), "images", total_of(source), quiet) as tick:
         film, pictures = run(source, fake=fake, style=style, keep=4 if report else 0, tick=tick)
     if report:
-        from eval.report.model import Report
+        from eval.report.model import ScoreReport
         from eval.report.page import write_report
-        from streamtoon.cli.score_tables import made_with
+        from streamtoon.cli.tables.score import made_with
 
-        title = f"{fake or style} beside {source}"
+        title = f"{fake or style} and {source}"
         facts = {**film.protocol, **made_with()}
-        write_report(report, Report(title, pictures=pictures, film=film.metrics, made_with=facts))
+        write_report(report, ScoreReport(title, pictures=pictures, film=film.metrics, made_with=facts))
     if as_json:
         images = {"used": film.pictures, "pairs": film.pairs, "cuts": film.cuts, "skipped": []}
         print_json({"metrics": film.metrics, "protocol": film.protocol, "images": images})
     else:
         from streamtoon.cli.common import console
-        from streamtoon.cli.score_tables import film_table
+        from streamtoon.cli.tables.score import film_table
 
         console(stderr=False).print(film_table(film))
         tell_report(report)
+
+
+score.command("fields", epilog=_examples("fields"))(score_fields)

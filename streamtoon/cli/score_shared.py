@@ -1,4 +1,4 @@
-"""What the commands of `score` share: their options, and the way from options to a scorer and a report."""
+"""What the commands of `score` share: options, the scorer and the report."""
 
 from __future__ import annotations
 
@@ -10,43 +10,44 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engines.common.extras import install_line
 from streamtoon.cli.common import TALK_PANEL, say, say_warnings
 from streamtoon.errors import StreamtoonError
 
 if TYPE_CHECKING:
-    from eval.candidates import Candidate
     from eval.report.model import SweepPoint
-    from eval.results import Score
-    from eval.scoring import Scored, Scorer
+    from eval.scoring.candidates import Candidate
+    from eval.scoring.results import Score
+    from eval.scoring.scorer import Scored, Scorer
 
-DATA_PANEL = "What is compared"
-NETWORK_PANEL = "The networks that look"
+DATA_PANEL = "Data"
+NETWORK_PANEL = "Feature networks"
 
 PhotosOption = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Photos that nothing was trained on.", rich_help_panel=DATA_PANEL),
+    typer.Option(
+        metavar="DIR", help="Folder of photos; best not from any training data.", rich_help_panel=DATA_PANEL
+    ),
 ]
 CartoonsOption = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Drawings to be near to.", rich_help_panel=DATA_PANEL),
+    typer.Option(metavar="DIR", help="Folder of drawings in the target style.", rich_help_panel=DATA_PANEL),
 ]
 MetricsOption = Annotated[
     str,
     typer.Option(
         metavar="A,B,...",
-        help="Only these, such as fid,kid,lpips,cost; else all that can be had.",
+        help="Metrics, such as fid,kid,lpips. Default: all but cost, which times every engine.",
         rich_help_panel=DATA_PANEL,
         show_default=False,
     ),
 ]
-SeedOption = Annotated[
-    int, typer.Option(metavar="N", min=0, help="Of everything drawn by lot.", rich_help_panel=DATA_PANEL)
-]
+SeedOption = Annotated[int, typer.Option(metavar="N", min=0, help="Random seed.", rich_help_panel=DATA_PANEL)]
 InceptionOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Inception's weights for FID, KID and IS; else the published ones are fetched once.",
+        help="Weights of Inception for FID, KID and IS. Default: the published ones, downloaded once.",
         rich_help_panel=NETWORK_PANEL,
         show_default=False,
     ),
@@ -55,7 +56,7 @@ Vgg16Option = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="VGG-16's weights for LPIPS; else torchvision's are fetched once.",
+        help="Weights of VGG-16 for LPIPS. Default: torchvision's, downloaded once.",
         rich_help_panel=NETWORK_PANEL,
         show_default=False,
     ),
@@ -64,7 +65,7 @@ ReportOption = Annotated[
     Path | None,
     typer.Option(
         metavar="OUT.html",
-        help="Write one HTML file with pictures, plots and tables.",
+        help="Write an HTML report with images, plots and tables.",
         rich_help_panel=TALK_PANEL,
         show_default=False,
     ),
@@ -74,7 +75,7 @@ StyleToScore = Annotated[
     typer.Option(
         "--style",
         metavar="NAME|DIR",
-        help="A style; behind a colon what it runs on, such as comic:fast:int8.",
+        help="A style, with quality and precision after colons, such as comic:fast:int8.",
         rich_help_panel=DATA_PANEL,
         show_default=False,
     ),
@@ -82,13 +83,13 @@ StyleToScore = Annotated[
 
 
 @contextmanager
-def needing_eval() -> Iterator[None]:
-    """A missing package is one sentence."""
+def needing_eval(what: str = "scoring") -> Iterator[None]:
+    """Turn a missing package into a StreamtoonError that says how to install it."""
     try:
         yield
     except ModuleNotFoundError as error:
         raise StreamtoonError(
-            f"scoring needs the package {error.name}; install it with: pip install 'streamtoon[eval]'"
+            f"{what} needs the package {error.name}; install it with: {install_line('eval')}"
         ) from error
 
 
@@ -104,18 +105,18 @@ def scorer_for(
     fakes: Mapping[str, Path] | None = None,
     report: Path | None = None,
 ) -> Iterator[Scorer]:
-    """The scorer, after what can be told before any picture is read: `fakes` are folders of results."""
+    """Open the scorer; check the options first, before any image is read. `fakes` are folders of results."""
     if report:
-        demand_report(report)
+        require_report(report)
     with needing_eval():
-        from eval.pictures import demand_different, find_pictures
-        from eval.scoring import Scorer
+        from eval.scoring.image_set import find_images, require_different
+        from eval.scoring.scorer import Scorer
 
         named = {"--photos": photos, "--cartoons": cartoons, **(fakes or {})}
-        demand_different({option: folder for option, folder in named.items() if folder})
+        require_different({option: folder for option, folder in named.items() if folder})
         with Scorer(
-            photos=find_pictures(photos) if photos else None,
-            cartoons=find_pictures(cartoons) if cartoons else None,
+            photos=find_images(photos) if photos else None,
+            cartoons=find_images(cartoons) if cartoons else None,
             metrics=split_names(metrics),
             inception=inception,
             vgg16=vgg16,
@@ -125,27 +126,27 @@ def scorer_for(
 
 
 def split_names(metrics: str) -> list[str] | None:
-    """The names in a list with commas; None where it is empty."""
+    """Split a list at its commas; None if it is empty."""
     return [name.strip().lower() for name in metrics.split(",") if name.strip()] or None
 
 
-def demand_report(report: Path) -> None:
-    """The report must have a place, and what writes it, before minutes are spent on it."""
+def require_report(report: Path) -> None:
+    """Check that the report can be written, before minutes are spent on it."""
     if report.suffix.lower() not in (".html", ".htm"):
-        raise typer.BadParameter(f"{report} is no name for a report; let it end in .html")
+        raise typer.BadParameter(f"--report {report} must end in .html")
     if not report.parent.is_dir():
-        raise typer.BadParameter(f"the report's folder {report.parent} is not there")
+        raise typer.BadParameter(f"--report: the folder {report.parent} does not exist")
     if report.is_dir() or not os.access(report.parent, os.W_OK):
-        raise typer.BadParameter(f"{report} cannot be written; name another file")
-    with needing_eval():
+        raise typer.BadParameter(f"--report {report} cannot be written; name another file")
+    with needing_eval("a report"):
         import jinja2  # noqa: F401
         import matplotlib  # noqa: F401
 
 
 @contextmanager
 def ticks(name: str, unit: str, total: int | None, quiet: bool) -> Iterator[Callable[[], object] | None]:
-    """A progress bar to be ticked."""
-    from streamtoon.cli.counting import counting
+    """Yield a function that advances a progress bar by one; None with `quiet`."""
+    from streamtoon.cli.file_progress import counting
 
     with counting(name, unit, quiet=quiet) as count:
         if count is None:
@@ -162,25 +163,28 @@ def ticks(name: str, unit: str, total: int | None, quiet: bool) -> Iterator[Call
 
 
 def look_at_drawings(scorer: Scorer, quiet: bool) -> None:
-    """Their features, with a progress bar of their own."""
+    """Compute the features of the drawings, with a progress bar."""
     if scorer.cartoons and scorer.plan.wants("features"):
-        with ticks("drawings", "pictures", len(scorer.cartoons), quiet) as tick:
-            scorer.look(tick)
+        with ticks("drawings", "images", len(scorer.cartoons), quiet) as tick:
+            scorer.see_drawings(tick)
 
 
 def score_one(scorer: Scorer, candidate: Candidate, quiet: bool) -> Scored:
-    """One candidate's score, with a progress bar."""
-    with ticks(candidate.name, "pictures", len(scorer.paths(candidate)), quiet) as tick:
+    """Score one candidate, with a progress bar."""
+    with ticks(candidate.name, "images", len(scorer.paths(candidate)), quiet) as tick:
         return scorer.score(candidate, tick)
 
 
 def show_scores(scores: Sequence[Score], tied: Mapping[str, frozenset[str]], report: Path | None) -> None:
-    """The tables in the terminal."""
+    """Print the tables of scores."""
+    from eval.report.summary import small_set_warning
     from streamtoon.cli.common import console
-    from streamtoon.cli.score_tables import cost_table, left_out, score_table
+    from streamtoon.cli.tables.score import cost_table, left_out, score_table
 
     screen = console(stderr=False)
     screen.print(score_table(scores, tied))
+    if sentence := small_set_warning(scores):
+        say(sentence, stderr=False)
     costs = cost_table(scores)
     if costs:
         screen.print(costs)
@@ -190,16 +194,16 @@ def show_scores(scores: Sequence[Score], tied: Mapping[str, frozenset[str]], rep
 
 
 def tell_report(report: Path | None) -> None:
-    """Where the report is."""
+    """Print where the report is."""
     if report:
         say(f"report: {report}", stderr=False)
 
 
 def tell_skipped(*scores: Score, as_json: bool) -> None:
-    """Which files were left out, each once; a JSON object says so itself."""
+    """Warn of skipped files, each once; a JSON object lists them itself."""
     if not as_json:
         skipped = dict.fromkeys(one for score in scores for one in score.images.skipped)
-        say_warnings(tuple(f"{one.path} is left out: {one.reason}" for one in skipped))
+        say_warnings(tuple(f"skipped {one.path}: {one.reason}" for one in skipped))
 
 
 def write_scores(
@@ -211,17 +215,17 @@ def write_scores(
     tied: Mapping[str, frozenset[str]],
     sweep: Sequence[SweepPoint] | None = None,
 ) -> None:
-    """The report as one HTML file, with a few of the photos as the candidates draw them."""
-    from eval.candidates import UNTOUCHED
-    from eval.report.model import Report
+    """Write the report as one HTML file, with a few photos as each candidate draws them."""
+    from eval.report.model import ScoreReport
     from eval.report.page import write_report
-    from eval.showing import picture_rows
-    from streamtoon.cli.score_tables import made_with
+    from eval.scoring.candidates import UNTOUCHED
+    from eval.scoring.examples import picture_rows
+    from streamtoon.cli.tables.score import made_with
 
     rows = picture_rows(candidates, scorer.photos) if scorer.photos else []
     write_report(
         report,
-        Report(
+        ScoreReport(
             title,
             scores,
             rows,

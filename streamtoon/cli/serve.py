@@ -1,11 +1,10 @@
-"""`streamtoon serve`: cartoons of a camera or a file in the browser."""
+"""`streamtoon serve`: cartoons of a camera or of files in the browser."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import re
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -13,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engines.common.defaults import STABILIZE
 from streamtoon.cli.common import (
     DeviceOption,
     EngineOption,
+    LookOption,
     PrecisionOption,
     QualityOption,
     StabilizeOption,
@@ -23,18 +24,18 @@ from streamtoon.cli.common import (
     StyleOption,
     say,
 )
-from streamtoon.errors import StreamtoonError
 
 if TYPE_CHECKING:
-    from streamtoon.serve.access import Access
+    from streamtoon.web.serve.access import Access
 
-PAGE_PANEL = "The page"
+PAGE_PANEL = "Server"
 LIMIT_PANEL = "Limits"
 
 EXAMPLES = """\b
 [bold]Examples[/bold]
 streamtoon serve
-streamtoon serve --style scroll --port 9000
+streamtoon serve --style watercolour --look paper=0.6 --port 9000
+streamtoon serve --host 0.0.0.0                       # also for phones; prints a QR code
 streamtoon serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --max-sessions 2
 """
 
@@ -44,20 +45,25 @@ def serve(
         str,
         typer.Option(
             metavar="ADDRESS",
-            help="Where the page is served; 0.0.0.0 lets other machines in, with a token.",
+            help="Address to listen on. 0.0.0.0 lets other machines in, with a token.",
             rich_help_panel=PAGE_PANEL,
         ),
     ] = "127.0.0.1",
     port: Annotated[
         int,
-        typer.Option(metavar="N", min=0, max=65535, help="0 takes a free one.", rich_help_panel=PAGE_PANEL),
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=65535,
+            help="Port to listen on; 0 chooses a free one.",
+            rich_help_panel=PAGE_PANEL,
+        ),
     ] = 8080,
     tls_cert: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A certificate, PEM: browsers give a page their camera over HTTPS only, "
-            "except on this machine itself.",
+            help="TLS certificate (PEM). Browsers allow the camera over HTTPS only, except on this machine.",
             rich_help_panel=PAGE_PANEL,
             show_default=False,
         ),
@@ -66,7 +72,7 @@ def serve(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Its key, PEM, where it is not in the same file.",
+            help="Private key of the certificate (PEM), if in a file of its own.",
             rich_help_panel=PAGE_PANEL,
             show_default=False,
         ),
@@ -76,7 +82,7 @@ def serve(
         typer.Option(
             "--name",
             metavar="HOST",
-            help="Another name of this machine under which the page may be opened; may be repeated.",
+            help="Host name under which the page may be opened, as in the certificate; may be repeated.",
             rich_help_panel=PAGE_PANEL,
             show_default=False,
         ),
@@ -85,14 +91,24 @@ def serve(
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="A STUN server to ask for the way through a router; by default nobody is asked.",
+            help="STUN server to find the way through a router. By default none is asked.",
+            hidden=True,  # for a server behind a router that viewers reach from outside: rare
             rich_help_panel=PAGE_PANEL,
             show_default=False,
         ),
     ] = None,
+    no_open: Annotated[
+        bool,
+        typer.Option(
+            "--no-open",
+            help="Do not open a browser. None is opened over SSH or without a display.",
+            rich_help_panel=PAGE_PANEL,
+        ),
+    ] = False,
     style: StyleOption = None,
+    look: LookOption = None,
     strength: StrengthOption = 1.0,
-    stabilize: StabilizeOption = 0.0,
+    stabilize: StabilizeOption = STABILIZE,
     quality: QualityOption = "auto",
     engine: EngineOption = "auto",
     device: DeviceOption = "auto",
@@ -103,54 +119,49 @@ def serve(
             metavar="N",
             min=1,
             max=1000,
-            help="Live sessions and files drawn at the same time.",
+            help="Live sessions and files at the same time.",
             rich_help_panel=LIMIT_PANEL,
         ),
     ] = 4,
     max_upload: Annotated[
         int,
-        typer.Option(metavar="MB", min=1, help="Size of a visitor's file.", rich_help_panel=LIMIT_PANEL),
+        typer.Option(metavar="MB", min=1, help="Largest file, in MB.", rich_help_panel=LIMIT_PANEL),
     ] = 500,
     max_pixels: Annotated[
         float,
         typer.Option(
             metavar="MILLION",
             min=0.01,
-            help="Pixels of a picture, in millions: 9 takes 4K.",
+            help="Largest frame or photo, in megapixels; 9 allows 4K.",
             rich_help_panel=LIMIT_PANEL,
         ),
     ] = 9.0,
     max_duration: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", min=1, help="Length of a visitor's video.", rich_help_panel=LIMIT_PANEL
+            metavar="SECONDS", min=1, help="Longest video, in seconds.", rich_help_panel=LIMIT_PANEL
         ),
     ] = 600.0,
 ) -> None:
-    """Open a page that draws a camera or a file live in the browser, and takes whole files.
+    """Serve a web page that draws your camera live and converts files.
 
-    Only this machine reaches it by default. On any other address the page asks for a token, which is printed
-    once, in the page's address.
+    By default only this machine can open it. On any other address the page needs a token, which is printed
+    at the start as part of the page's address and as a QR code for phones.
     """
-    try:
-        import aiohttp  # noqa: F401 - named before anything is begun
-        import aiortc  # noqa: F401 - likewise
-    except ModuleNotFoundError as error:
-        raise StreamtoonError(
-            f"the page needs the package {error.name}; install it with: pip install 'streamtoon[live]'"
-        ) from error
     if tls_key is not None and tls_cert is None:
         raise typer.BadParameter("--tls-key needs --tls-cert")
     if stun is not None and not _is_host_and_port(stun):
-        raise typer.BadParameter(f"--stun is {stun!r}, expected HOST:PORT, such as stun.example.org:3478")
-    from engines.style import DEFAULT_STYLE
-    from streamtoon.serve.access import Access
-    from streamtoon.serve.server import serve as run
-    from streamtoon.serve.server import tls_context
-    from streamtoon.serve.settings import Limits, Settings
+        raise typer.BadParameter(f"--stun is {stun!r}; use HOST:PORT, such as stun.example.org:3478")
+    from engines.looks.changes import read_changes
+    from engines.registry.style import DEFAULT_STYLE
+    from streamtoon.web.serve.access import Access
+    from streamtoon.web.serve.server import serve as run
+    from streamtoon.web.serve.server import tls_context
+    from streamtoon.web.serve.settings import Limits, ServeSettings
 
-    settings = Settings(
+    settings = ServeSettings(
         style=DEFAULT_STYLE if style is None else style,
+        look=read_changes(look or ()),
         strength=strength,
         stabilize=stabilize,
         engine={"backend": engine, "device": device, "precision": precision, "quality": quality},
@@ -167,7 +178,9 @@ def serve(
                 host,
                 port,
                 tls=tls,
-                ready=lambda real: _greet(host, real, access, encrypted=tls is not None),
+                ready=lambda real: _greet(
+                    host, real, access, names=name or [], encrypted=tls is not None, opens=not no_open
+                ),
             )
         )
     except KeyboardInterrupt:
@@ -184,9 +197,9 @@ def _is_host_and_port(text: str) -> bool:
 
 
 def _leave(code: int | str | None) -> None:
-    """Ends the process at once where an engine is still being opened.
+    """End the process at once if an engine is still opening in a thread.
 
-    Nothing can interrupt that, and the interpreter must not be taken down under it.
+    Such a thread cannot be interrupted, and crashes if the interpreter shuts down under it.
     """
     if any(thread.name.startswith("streamtoon-") for thread in threading.enumerate()):
         sys.stdout.flush()
@@ -194,24 +207,26 @@ def _leave(code: int | str | None) -> None:
         os._exit(code if isinstance(code, int) else 1)
 
 
-def _greet(host: str, port: int, access: Access, *, encrypted: bool) -> None:
+def _greet(host: str, port: int, access: Access, *, names: list[str], encrypted: bool, opens: bool) -> None:
+    """Print the page's address, and open it in the browser of a desktop."""
+    from streamtoon.cli.page_address import is_at_a_desktop, open_in_browser, print_qr_code
+    from streamtoon.web.address import lan_host, own_host, page_address
+
     scheme = "https" if encrypted else "http"
-    address = f"{scheme}://{_spoken(host)}:{port}/"
+    secret = "" if access.token is None else f"?token={access.token}"
+    address = page_address(scheme, names[0] if names else lan_host(host), port) + secret
+    say(f"open {address} in a browser; Ctrl-C stops the server")
+    if opens and is_at_a_desktop():
+        # A certificate names the public address; without one, browsers allow the camera on localhost only.
+        open_in_browser(address if encrypted else page_address(scheme, own_host(host), port) + secret)
     if access.token is None:
-        say(f"open {address} in a browser; Ctrl-C ends it")
         return
-    say(f"open {address}?token={access.token} in a browser; Ctrl-C ends it")
-    say("whoever has this address can use the page; every start makes a new token")
+    if print_qr_code(address):
+        say("scan this code with a phone in the same network to open the page")
+    say("anyone with this address can use the page; every start creates a new token")
     if not encrypted:
         say(
-            "browsers give a page on another machine their camera over HTTPS only: --tls-cert and --tls-key "
-            "name a certificate and its key; files work without",
+            "on other machines, browsers allow the camera over HTTPS only: add --tls-cert and --tls-key; "
+            "files work without them",
             style="yellow",
         )
-
-
-def _spoken(host: str) -> str:
-    """The host as it stands in an address that others can open."""
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - read, not bound to
-        return socket.gethostname()
-    return f"[{host}]" if ":" in host else host

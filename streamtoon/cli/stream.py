@@ -1,4 +1,4 @@
-"""`streamtoon stream`: from a network, a camera or a file to a network or a file, drawn on the way."""
+"""`streamtoon stream`: draw a live stream, from a network, camera or file to a network or file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engines.common.defaults import STABILIZE
 from streamtoon.cli.common import (
     OUTPUT_PANEL,
     DeviceOption,
     EngineOption,
     JsonOption,
+    LookOption,
     OverwriteOption,
     PrecisionOption,
     QualityOption,
@@ -21,6 +23,7 @@ from streamtoon.cli.common import (
     StabilizeOption,
     StrengthOption,
     StyleOption,
+    chosen_style,
     console,
     print_json,
     printable,
@@ -28,11 +31,12 @@ from streamtoon.cli.common import (
     say_warnings,
 )
 from streamtoon.cli.live import announce, begins, late, lines
+from streamtoon.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from streamtoon.live.stream import Status, Summary
+    from streamtoon.live.stream_session import Status, StreamSummary
 
 NETWORK_PANEL = "Network"
 
@@ -47,11 +51,11 @@ streamtoon stream 0 https://example.org/whip --bitrate 2M
 
 
 def parse_bits(text: str) -> int:
-    """Bits a second of "2500k" or "2.5M". Raises typer.BadParameter, which ends as wrong usage."""
+    """Return the bits per second of "2500k" or "2.5M". Raises typer.BadParameter."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmM]?)", text.strip())
     bits = round(float(match[1]) * {"": 1, "k": 1e3, "m": 1e6}[match[2].lower()]) if match else 0
     if not 10_000 <= bits <= 500_000_000:
-        raise typer.BadParameter(f"{text!r} is no bit rate; write 10k to 500M, such as 2500k or 2.5M")
+        raise typer.BadParameter(f"{text!r} is not a bit rate; use 10k to 500M, such as 2500k or 2.5M")
     return bits
 
 
@@ -59,18 +63,21 @@ def stream(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SRC", help="rtsp, rtmp, http(s) with HLS, udp or rtp; a file; a camera, as for webcam."
+            metavar="SRC",
+            help="An rtsp, rtmp, http(s) (HLS), udp or rtp address; a file; or a camera, as for webcam.",
         ),
     ],
     target: Annotated[
         str,
         typer.Argument(
-            metavar="DST", help="rtmp, rtsp, udp, rtp; http(s) for WHIP; an HLS playlist (.m3u8); a file."
+            metavar="DST",
+            help="An rtmp, rtsp, udp, rtp or http(s) (WHIP) address; an HLS playlist (.m3u8); or a file.",
         ),
     ],
     style: StyleOption = None,
+    look: LookOption = None,
     strength: StrengthOption = 1.0,
-    stabilize: StabilizeOption = 0.0,
+    stabilize: StabilizeOption = STABILIZE,
     quality: QualityOption = "auto",
     engine: EngineOption = "auto",
     device: DeviceOption = "auto",
@@ -80,9 +87,9 @@ def stream(
         typer.Option(
             parser=parse_bits,
             metavar="N",
-            help="Bits a second of the pictures, such as 2500k; as their size asks for, if not given.",
+            help="Video bit rate, such as 2500k.",
             rich_help_panel=OUTPUT_PANEL,
-            show_default=False,
+            show_default="by frame size",
         ),
     ] = None,
     keyframe_interval: Annotated[
@@ -91,7 +98,7 @@ def stream(
             metavar="S",
             min=0.1,
             max=60,
-            help="Seconds between pictures at which a viewer can begin; of a playlist's segments.",
+            help="Seconds between keyframes, at which a viewer can join; also the length of HLS segments.",
             rich_help_panel=OUTPUT_PANEL,
         ),
     ] = 2.0,
@@ -102,20 +109,20 @@ def stream(
             metavar="S",
             min=0,
             max=60,
-            help="Seconds of an address or a file that may be held back, to even out what stutters.",
+            help="Buffer this many seconds of SRC, to smooth out network jitter; not for cameras.",
             rich_help_panel=NETWORK_PANEL,
             show_default="0.5",
         ),
     ] = None,
     loop: Annotated[
         bool,
-        typer.Option("--loop", help="A file begins again at its end.", rich_help_panel=NETWORK_PANEL),
+        typer.Option("--loop", help="Play a file again and again.", rich_help_panel=NETWORK_PANEL),
     ] = False,
     retry: Annotated[
         bool,
         typer.Option(
             "--retry",
-            help="Wait for an address that is not there yet; one that is lost later is always waited for.",
+            help="Wait for an address that does not answer yet. Lost connections are always retried.",
             rich_help_panel=NETWORK_PANEL,
         ),
     ] = False,
@@ -124,7 +131,7 @@ def stream(
         typer.Option(
             metavar="S",
             min=0,
-            help="End when SRC, an address, has been away for so many seconds.",
+            help="End when SRC has been unreachable for this many seconds.",
             rich_help_panel=NETWORK_PANEL,
             show_default=False,
         ),
@@ -133,27 +140,28 @@ def stream(
         bool,
         typer.Option(
             "--insecure",
-            help="Take any certificate of SRC and DST, such as a camera's own.",
+            help="Accept any TLS certificate, such as a camera's self-signed one.",
             rich_help_panel=NETWORK_PANEL,
         ),
     ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Draw a stream on its way: its sound goes along, in sync, untouched where DST takes it.
+    """Draw a live stream and send it on, with its sound in sync.
 
-    Pictures that would be late are dropped, never queued. Whichever end is lost is reconnected, at growing
-    intervals. Ctrl-C ends cleanly: playlists and files are complete.
+    Sound is copied where DST supports its codec. Late frames are dropped, never queued. A lost connection at
+    either end is retried at growing intervals. Ctrl-C ends cleanly: playlists and files are complete.
     """
-    from engines.style import DEFAULT_STYLE
-    from streamtoon.cli.stopping import ended_by_signal
-    from streamtoon.live.performer import Performer
-    from streamtoon.live.stream import LiveStream, open_source
-    from streamtoon.media.network import is_address
-    from streamtoon.media.network_sink import Coding
+    from engines.settings import EngineSettings
+    from streamtoon.cli.graceful_stop import ended_by_signal
+    from streamtoon.live.renderer import LiveRenderer
+    from streamtoon.live.stream_session import LiveStream, open_source
+    from streamtoon.media.network.sink import Coding
+    from streamtoon.media.network.urls import is_address
 
     if retry and not (is_address(source) or is_address(target)):
-        raise typer.BadParameter("--retry is for addresses, and neither SRC nor DST is one")
+        raise typer.BadParameter("--retry needs an address as SRC or DST")
+    drawn_in = chosen_style(style, look)
     told: list[str] = []
 
     def tell(text: str) -> None:
@@ -178,18 +186,20 @@ def stream(
         ) as live,
     ):
         info = opened.info
-        with Performer(
-            DEFAULT_STYLE if style is None else style,
+        with LiveRenderer(
+            EngineSettings(
+                drawn_in,
+                backend=engine,
+                device=device,
+                precision=precision,
+                quality=quality,
+                strength=strength,
+                stabilize=stabilize,
+            ),
             width=info.width,
             height=info.height,
             rate=info.rate,
             colour=info.colour,
-            backend=engine,
-            device=device,
-            precision=precision,
-            quality=quality,
-            strength=strength,
-            stabilize=stabilize,
         ) as performer:
             facts = performer.facts
             announce(f"{begins(info, facts)}; Ctrl-C ends", facts, quiet=quiet)
@@ -204,7 +214,7 @@ def stream(
 
 @contextmanager
 def _shown(*, quiet: bool) -> Iterator[Callable[[Status], object] | None]:
-    """Within this block, what it gives shows how the stream stands."""
+    """Yield a function that shows the stream's status; None with `quiet`."""
     screen = console()
     if quiet:
         yield None
@@ -216,18 +226,19 @@ def _shown(*, quiet: bool) -> Iterator[Callable[[Status], object] | None]:
 
 
 def _line(status: Status) -> str:
-    away = "" if status.is_connected else ", target away"
+    away = "" if status.is_connected else ", target disconnected"
     return (
-        f"{status.frames} pictures, {status.fps:.1f} fps, {status.dropped} dropped, "
+        f"{counted(status.frames, 'frame')}, {status.fps:.1f} fps, {status.dropped} dropped, "
         f"{status.reconnects} reconnects, latency {status.latency_ms:.0f} ms{away}"
     )
 
 
-def _ended(summary: Summary) -> str:
-    """One line for a person."""
+def _ended(summary: StreamSummary) -> str:
+    """Sum up the run in one line."""
     reconnects = summary.source_reconnects + summary.target_reconnects
     missing = summary.dropped + summary.skipped + summary.lost
     return printable(
-        f"{summary.target}: {summary.pictures_out} pictures in {summary.seconds:.1f} s, {missing} dropped, "
+        f"{summary.target}: {counted(summary.pictures_out, 'frame')} in {summary.seconds:.1f} s, "
+        f"{missing} dropped, "
         f"{reconnects} reconnects{late(summary.latency_ms, summary.latency_p95_ms)}"
     )

@@ -1,27 +1,29 @@
-"""`streamtoon train`: a style out of a folder of photos and a folder of drawings."""
+"""`streamtoon train`: train a style on a folder of photos and a folder of drawings."""
 
 from __future__ import annotations
 
 import json
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from engines.common.extras import install_line
 from streamtoon.cli.common import OverwriteOption, QuietOption, say
 from streamtoon.errors import OutputError, StreamtoonError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engines.style import Style
+    from engines.registry.style import Style
     from training.recipe import Recipe
     from training.trainer import Trainer
 
-DATA_PANEL = "What is learned from"
-RUN_PANEL = "The run"
+DATA_PANEL = "Data"
+RUN_PANEL = "Run"
 
 EXAMPLES = """\b
 [bold]Examples[/bold]
@@ -29,27 +31,42 @@ streamtoon train fpt-unet --source photos/ --target drawings/
 streamtoon train fpt-unet --source photos/ --target drawings/ --variant more-texture
 streamtoon train my-style.toml --set batch=4 --set weights.texture=2
 streamtoon train my-style.toml --resume
+streamtoon train --explain weights.texture
 streamtoon video in.mp4 out.mp4 --style my-style
 """
 
 
+def _complete_recipe(incomplete: str) -> list[str]:
+    from training.recipe_loader import bundled_recipes
+
+    return [name for name in bundled_recipes() if name.startswith(incomplete.lower())]
+
+
 def train(
     recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A recipe, TOML, or the name of a bundled one.")
-    ],
+        str,
+        typer.Argument(
+            metavar="RECIPE",
+            autocompletion=_complete_recipe,
+            help="A recipe file (TOML), or the name of a bundled recipe.",
+            show_default=False,
+        ),
+    ] = "",
     source: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Pictures to translate: photos.", rich_help_panel=DATA_PANEL),
+        typer.Option(metavar="DIR", help="Folder of photos to learn from.", rich_help_panel=DATA_PANEL),
     ] = None,
     target: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="What they are to look like: drawings.", rich_help_panel=DATA_PANEL),
+        typer.Option(
+            metavar="DIR", help="Folder of drawings that set the style.", rich_help_panel=DATA_PANEL
+        ),
     ] = None,
     watch: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Pictures to watch it on, best ones that are not learned from.",
+            help="Images for samples during training; best not from the training data.",
             rich_help_panel=DATA_PANEL,
         ),
     ] = None,
@@ -61,7 +78,7 @@ def train(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Another value for one of the recipe's keys.",
+            help="Override a key of the recipe; may be repeated.",
             rich_help_panel=DATA_PANEL,
         ),
     ] = None,
@@ -69,7 +86,7 @@ def train(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Where the finished style goes; else a folder of the recipe's name.",
+            help="Folder for the finished style. Default: the recipe's name.",
             rich_help_panel=RUN_PANEL,
             show_default=False,
         ),
@@ -79,29 +96,31 @@ def train(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Where the run keeps its state, curves and samples; else runs/NAME.",
+            help="Folder for checkpoints, curves and samples. Default: runs/NAME.",
             rich_help_panel=RUN_PANEL,
             show_default=False,
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run.", rich_help_panel=RUN_PANEL)
+        bool, typer.Option("--resume", help="Resume the run.", rich_help_panel=RUN_PANEL)
     ] = False,
     save_every: Annotated[
         float,
-        typer.Option(metavar="MINUTES", min=0.01, help="Time between saves.", rich_help_panel=RUN_PANEL),
+        typer.Option(
+            metavar="MINUTES", min=0.01, help="Minutes between checkpoints.", rich_help_panel=RUN_PANEL
+        ),
     ] = 10.0,
     device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.", rich_help_panel=RUN_PANEL)
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Device to train on.", rich_help_panel=RUN_PANEL)
     ] = "auto",
     devices: Annotated[
-        int, typer.Option(metavar="N", min=1, help="How many of them.", rich_help_panel=RUN_PANEL)
+        int, typer.Option(metavar="N", min=1, help="Number of devices.", rich_help_panel=RUN_PANEL)
     ] = 1,
     vgg16: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="VGG-16's weights; else torchvision's are fetched once.",
+            help="Weights of VGG-16. Default: torchvision's, downloaded once.",
             rich_help_panel=RUN_PANEL,
             show_default=False,
         ),
@@ -110,68 +129,98 @@ def train(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="VGG-19's weights, likewise.",
+            help="Weights of VGG-19. Default: torchvision's, downloaded once.",
             rich_help_panel=RUN_PANEL,
             show_default=False,
         ),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Explain a recipe key or table, named in place of RECIPE. Without a name: list all keys.",
+            rich_help_panel=DATA_PANEL,
+        ),
+    ] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Make a style out of a folder of photos and a folder of drawings."""
-    # torch takes seconds to import: a wrong recipe is told before.
-    from training.recipe_file import find_recipe, read_recipe
+    """Train a style on a folder of photos and a folder of drawings.
+
+    Use at least 500 of each. The estimated time is printed after the first steps; on a CPU a long recipe can
+    take days. Add --set steps=500 for a first try.
+    """
+    if explain:
+        from streamtoon.cli.train_explain import explain as explain_key
+
+        explain_key(recipe)
+        return
+    if not recipe:
+        raise typer.BadParameter("name a recipe: a TOML file, or a bundled one such as fpt-unet")
+    # Read the recipe before torch, which takes seconds to import.
+    from training.recipe_loader import find_recipe, read_recipe
 
     folders = {"source": source, "target": target, "show": watch}
     given = [f"data.{key}={json.dumps(str(path))}" for key, path in folders.items() if path]
     read = read_recipe(find_recipe(recipe), variant, [*given, *(settings or ())])
     folder, style_folder = run or Path("runs") / read.name, out or Path(read.name)
-    _demand_run(folder, resume)
-    _demand_place(style_folder, overwrite)
+    _require_new_run(folder, resume)
+    _require_free_place(style_folder, overwrite)
     files = {name: path for name, path in (("vgg16", vgg16), ("vgg19", vgg19)) if path}
-    trainer, finish = _tools(read, folder, device, devices, files)
+    trainer, finish = _tools(read, folder, device, devices, files, quiet)
     if resume:
         trainer.resume()
     _train(trainer, save_every, quiet)
     if trainer.fabric.is_global_zero:
         if not quiet:
-            say("trained; writing the style: its graph, checked against torch, and a before/after picture")
+            say("training finished; exporting the style")
         style = finish(trainer, style_folder)
         if not quiet:
             say(f"{style.folder}: style {style.name}, {trainer.step} steps, licence {style.licence}")
             say(f"try it: streamtoon video in.mp4 out.mp4 --style {style.folder}")
 
 
-def _demand_run(run: Path, resume: bool) -> None:
-    """Neither a run nor a resumption by mistake."""
+def _require_new_run(run: Path, resume: bool) -> None:
+    """Refuse to start over in a folder that holds a run."""
     if not resume and (run / "state.safetensors").exists():
-        raise OutputError(f"{run} holds a run; add --resume to go on with it, or --run DIR to start another")
+        raise OutputError(
+            f"{run} already holds a run; add --resume to continue it, or --run DIR to start another"
+        )
 
 
-def _demand_place(out: Path, overwrite: bool) -> None:
-    """The style must have a place before days are spent on it."""
+def _require_free_place(out: Path, overwrite: bool) -> None:
+    """Check the style's folder before a training of days."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; name a folder for the style with --out")
     if (out / "card.toml").exists() and not overwrite:
-        raise OutputError(f"{out} holds a style; add --overwrite to replace it, or name another with --out")
+        raise OutputError(
+            f"{out} already holds a style; add --overwrite to replace it, or choose another folder with --out"
+        )
 
 
 def _tools(
-    recipe: Recipe, run: Path, device: str, devices: int, files: dict[str, Path]
+    recipe: Recipe, run: Path, device: str, devices: int, files: dict[str, Path], quiet: bool
 ) -> tuple[Trainer, Callable[[Trainer, Path], Style]]:
-    """The trainer, and what finishes a style: what the end needs is missed at the beginning."""
+    """Return the trainer and the exporter; packages that the export needs are imported here already."""
     try:
-        from training.finish import finish
-        from training.start import open_fabric
+        from eval.scoring.filter_choice import choose_filter
+        from training.export_style import finish
+        from training.setup import open_fabric
         from training.trainer import Trainer
     except ModuleNotFoundError as error:
         raise StreamtoonError(
-            f"training needs the package {error.name}; install it with: pip install 'streamtoon[train]'"
+            f"training needs the package {error.name}; install it with: {install_line('train')}"
         ) from error
-    return Trainer(recipe, run, open_fabric(recipe, device, devices), files), finish
+    from streamtoon.cli.training_progress import report_images
+
+    fabric = open_fabric(recipe, device, devices)
+    if fabric.is_global_zero:
+        report_images(recipe, quiet=quiet)
+    trainer = Trainer(recipe, run, fabric, files)
+    return trainer, partial(finish, choose=choose_filter)
 
 
 def _train(trainer: Trainer, save_every: float, quiet: bool) -> None:
-    """Runs to the end. The first Ctrl-C saves after the step at hand; a second one stops at once."""
+    """Train to the end. The first Ctrl-C saves after the current step; a second one stops at once."""
     from streamtoon.cli.training_progress import shown
 
     told = signal.SIGINT
@@ -191,8 +240,8 @@ def _train(trainer: Trainer, save_every: float, quiet: bool) -> None:
     except KeyboardInterrupt:
         if trainer.fabric.is_global_zero:
             kept = (trainer.run / "state.safetensors").exists()
-            what = f"saved in {trainer.run}; the same line with --resume goes on after the last saved step"
-            say(f"interrupted: {what if kept else 'nothing had been saved yet'}.", style="bold red")
+            what = f"saved in {trainer.run}; add --resume to the same command to continue"
+            say(f"interrupted: {what if kept else 'nothing was saved yet'}.", style="bold red")
         sys.exit(128 + told)
     finally:
         for number, handler in before.items():

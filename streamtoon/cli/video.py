@@ -1,14 +1,17 @@
-"""`streamtoon video`: one video, or a folder of them."""
+"""`streamtoon video`: one video, several, or a folder of them."""
 
 from __future__ import annotations
 
-import threading
+import sys
 from contextlib import nullcontext
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engines.common.defaults import STABILIZE
+from streamtoon.cli.commands import UsageError
 from streamtoon.cli.common import (
     OUTPUT_PANEL,
     STYLE_PANEL,
@@ -16,51 +19,67 @@ from streamtoon.cli.common import (
     DetailOption,
     DeviceOption,
     EngineOption,
+    FileQualityOption,
     JsonOption,
+    LookOption,
     OnErrorOption,
     OverwriteOption,
     PrecisionOption,
-    QualityOption,
     QuietOption,
     StabilizeOption,
     StrengthOption,
     StyleOption,
+    chosen_style,
+    parse_fps,
+    parse_size,
     parse_time,
     print_json,
     say,
     say_warnings,
 )
+from streamtoon.cli.files import PIPE, InputsOption, Jobs, OutputOption, jobs_of, named, target_of, videos
+from streamtoon.convert.batch import created_folder
 from streamtoon.errors import OutputError, UnfinishedError
+from streamtoon.wording import counted, drawn_as, length, size
 
 if TYPE_CHECKING:
-    from streamtoon.cartoonizer import Cartoonizer
-    from streamtoon.report import Report
+    from streamtoon.api import Cartoonizer
+    from streamtoon.cli.graceful_stop import Stop
+    from streamtoon.cli.job_progress import Course
+    from streamtoon.reports import Report
 
-PART_PANEL = "Which part"
-PIPE = "-"
+RANGE_PANEL = "Range"
 
 # Backspace: keep the line breaks of this paragraph.
 EXAMPLES = """\b
 [bold]Examples[/bold]
-streamtoon video in.mp4 out.mp4
+streamtoon video in.mp4
 streamtoon video in.mp4 out.mkv --quality fast --side-by-side
+streamtoon video in.mp4 out.mp4 --style ink --look line_density=1.5 --look "paper_color=#fff4e0"
 streamtoon video in.mp4 out.mp4 --from 1:30 --to 2:00 --codec hevc --crf 24
+streamtoon video in.mp4 out.gif --size 360p --fps 12 --from 0:05 --to 0:10
+streamtoon video *.mp4 cartoons/
 streamtoon video holiday/ cartoons/
 cat in.mkv | streamtoon video - - > out.mkv
 """
 
 
 def video(
-    source: Annotated[
-        str,
-        typer.Argument(metavar="IN", help="Any video that FFmpeg reads, a folder of them, or - for stdin."),
-    ],
-    target: Annotated[
-        str, typer.Argument(metavar="OUT", help="The file to write, a folder for a folder, or - for stdout.")
-    ],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IN... [OUT]",
+            help="Videos, a folder of videos, or - for standard input; then the output file or folder, or - "
+            "for standard output. Without OUT, in.mp4 becomes in_cartoon.mp4 in the same folder.",
+            show_default=False,
+        ),
+    ] = None,
+    inputs: InputsOption = None,
+    output: OutputOption = None,
     style: StyleOption = None,
+    look: LookOption = None,
     strength: StrengthOption = 1.0,
-    stabilize: StabilizeOption = 0.0,
+    stabilize: StabilizeOption = STABILIZE,
     detail: DetailOption = None,
     side_by_side: Annotated[
         bool,
@@ -68,7 +87,7 @@ def video(
             "--side-by-side", help="Source on the left, cartoon on the right.", rich_help_panel=STYLE_PANEL
         ),
     ] = False,
-    quality: QualityOption = "auto",
+    quality: FileQualityOption = "full",
     engine: EngineOption = "auto",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -79,19 +98,42 @@ def video(
             "--from",
             parser=parse_time,
             metavar="T",
-            help="Begin here: seconds, or [HH:]MM:SS[.mmm].",
-            rich_help_panel=PART_PANEL,
+            help="Start time: seconds, or [HH:]MM:SS[.mmm].",
+            rich_help_panel=RANGE_PANEL,
         ),
     ] = None,
     end: Annotated[
         float | None,
-        typer.Option("--to", parser=parse_time, metavar="T", help="End here.", rich_help_panel=PART_PANEL),
+        typer.Option("--to", parser=parse_time, metavar="T", help="End time.", rich_help_panel=RANGE_PANEL),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size",
+            parser=parse_size,
+            metavar="720p|1280x720",
+            help="Frame size of the output. 720p sets the short side and keeps the aspect ratio.",
+            show_default="as the source",
+            rich_help_panel=OUTPUT_PANEL,
+        ),
+    ] = None,
+    fps: Annotated[
+        Fraction | None,
+        typer.Option(
+            "--fps",
+            parser=parse_fps,
+            metavar="N",
+            help="Frames per second of the output; the duration stays the same. Use 10 to 15 for a GIF.",
+            show_default="as the source",
+            rich_help_panel=OUTPUT_PANEL,
+        ),
     ] = None,
     codec: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="h264, hevc, av1, vp9 or any encoder that [bold]streamtoon doctor[/bold] lists.",
+            help="h264, hevc, av1, vp9, or an encoder that [bold]streamtoon doctor[/bold] lists.",
+            show_default="h264; vp9 for WebM",
             rich_help_panel=OUTPUT_PANEL,
         ),
     ] = None,
@@ -101,14 +143,19 @@ def video(
             metavar="N",
             min=0,
             max=63,
-            help="The encoder's quality: lower is better and larger.",
+            help="Quality of the encoder: lower means better and larger.",
+            show_default="h264 19, hevc 20, vp9 24, av1 26",
             rich_help_panel=OUTPUT_PANEL,
         ),
     ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="The encoder's speed, such as veryfast.", rich_help_panel=OUTPUT_PANEL
+            metavar="NAME",
+            help="Speed of the encoder: ultrafast to veryslow for h264 and hevc, 13 to 0 for av1, 8 to 0 for "
+            "vp9.",
+            show_default="h264 ultrafast, hevc veryfast, av1 10, vp9 5",
+            rich_help_panel=OUTPUT_PANEL,
         ),
     ] = None,
     on_error: OnErrorOption = "repair",
@@ -117,33 +164,40 @@ def video(
         bool,
         typer.Option(
             "--no-resume",
-            help="Begin afresh, and throw away what an earlier run has left beside OUT.",
+            help="Start over; discard the unfinished work of an earlier run.",
             rich_help_panel=OUTPUT_PANEL,
         ),
     ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Turn a video into a cartoon: same length, same sound, same sync.
+    """Turn videos into cartoons: same duration, same sound, in sync.
 
-    Frames, times, sound, subtitles, chapters and rotation are kept. OUT appears when it is whole. Whatever
-    ends the work before, the same command goes on from there: finished parts wait in OUT.unfinished.
+    Frames, timestamps, sound, subtitles, chapters and rotation are kept. OUT appears when it is complete. If
+    a run is interrupted, the same command resumes it: finished parts are in OUT.unfinished. The first Ctrl-C
+    finishes the current part, the second one stops at once.
     """
-    if as_json and target == PIPE:
-        raise typer.BadParameter("--json and a video cannot both go to standard output")
+    line = named(files or (), inputs or (), output)
+    if PIPE in (line.target, *line.sources[1:]) and len(line.sources) > 1:
+        raise UsageError("only one video at a time can go through a pipe")
+    if line.target == PIPE and sys.stdout.isatty():
+        raise OutputError("standard output is a terminal: add > out.mkv to the command, or name a file")
+    if as_json and line.target == PIPE:
+        raise UsageError("--json and a video cannot both go to standard output")
     if start is not None and end is not None and end <= start:
-        raise typer.BadParameter("--to must be later than --from")
+        raise UsageError("--to must be later than --from")
     if decoder == "nvdec" and on_error == "stop":
-        raise typer.BadParameter("NVDEC does not tell of all damage: --on-error stop needs --decoder cpu")
+        raise UsageError("NVDEC does not report every error: --on-error stop needs --decoder cpu")
 
-    from engines.style import DEFAULT_STYLE
-    from streamtoon.cartoonizer import Cartoonizer
-    from streamtoon.cli.stopping import stoppable
-    from streamtoon.conversion import can_be_kept
+    from streamtoon.api import Cartoonizer
+    from streamtoon.cli.graceful_stop import stoppable
+    from streamtoon.convert.video import can_be_kept
 
     options: dict[str, Any] = {
         "start": start,
         "end": end,
+        "size": size,
+        "fps": fps,
         "side_by_side": side_by_side,
         "stabilize": stabilize,
         "codec": codec,
@@ -153,9 +207,13 @@ def video(
         "decoder": decoder,
         "overwrite": overwrite,
         "resume": not no_resume,
+        "compare": as_json or not quiet,
     }
+    source, kind = line.sources[0], videos()
+    many = len(line.sources) > 1 or (source != PIPE and Path(source).is_dir())
+    target = "" if many else target_of(source, line.target, kind)
     with Cartoonizer(
-        DEFAULT_STYLE if style is None else style,
+        chosen_style(style, look),
         engine=engine,
         device=device,
         precision=precision,
@@ -163,11 +221,12 @@ def video(
         detail=detail,
         strength=strength,
     ) as cartoonizer:
-        if source != PIPE and Path(source).is_dir():
+        if many:
             with stoppable() as stop:
-                _folder(cartoonizer, Path(source), target, options, stop, as_json=as_json, quiet=quiet)
+                _many(cartoonizer, jobs_of(line, kind), options, stop, as_json=as_json, quiet=quiet)
             return
-        with stoppable() if can_be_kept(source, target) else nullcontext() as stop_one:
+        made = nullcontext() if target == PIPE else created_folder(Path(target).parent)
+        with stoppable() if can_be_kept(source, target) else nullcontext() as stop_one, made:
             to_stderr = as_json or target == PIPE
             report = _one(cartoonizer, source, target, options, stop_one, quiet=quiet, to_stderr=to_stderr)
     if as_json:
@@ -179,16 +238,17 @@ def _one(
     source: str,
     target: str,
     options: dict[str, Any],
-    stop: threading.Event | None,
+    stop: Stop | None,
     *,
     quiet: bool,
     to_stderr: bool,
+    course: Course | None = None,
 ) -> Report:
     from streamtoon.cli.progress import shown
 
     name = "standard input" if source == PIPE else Path(source).name
     told: list[str] = []
-    with shown(name, quiet=quiet) as show:
+    with shown(name, quiet=quiet, stop=stop, course=course) as show:
 
         def warn(text: str) -> None:
             told.append(text)
@@ -199,55 +259,70 @@ def _one(
         )
     say_warnings(tuple(text for text in report.warnings if text not in told))
     if not quiet:
-        say(summary(report), stderr=to_stderr)
+        for line in summary(report).splitlines():
+            say(line, stderr=to_stderr)
     return report
 
 
 def summary(report: Report) -> str:
-    """One line for a person."""
-    engine = report.engine
+    """Summarize a conversion in one line, and name another quality in a second one if that may be better."""
     target = "standard output" if report.output.path == PIPE else report.output.path
-    kept = f"{report.kept} of them from an earlier run, " if report.kept else ""
-    again = f"{report.reused} of them like the one before, " if report.reused else ""
-    return (
-        f"{target}: {report.frames_out} frames in {report.seconds:.1f} s ({report.fps:.1f} fps), "
-        f"{kept}{again}{engine.style} by {engine.backend} {engine.precision} on {engine.device}, "
-        f"{engine.quality}"
+    facts = [] if report.size_bytes is None else [size(report.size_bytes)]
+    facts += [] if report.output.duration is None else [length(report.output.duration)]
+    kept = f" ({report.kept} of them from an earlier run)" if report.kept else ""
+    line = (
+        f"{target} ({', '.join(facts)}): {counted(report.frames_out, 'frame')}{kept} in "
+        f"{length(report.seconds)}. {drawn_as(report.engine)}"
     )
+    if report.left_out:
+        line = f"{line} {report.left_out}"
+    other = report.alternative
+    if other is None:
+        return line
+    return f"{line}\n--quality {other.quality}: about {length(other.seconds)}"
 
 
-def _folder(
+def _many(
     cartoonizer: Cartoonizer,
-    source: Path,
-    target: str,
+    todo: Jobs,
     options: dict[str, Any],
-    stop: threading.Event,
+    stop: Stop,
     *,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Raises UnfinishedError when stopped: the same command goes on with what is missing."""
+    """Convert several videos. Raises UnfinishedError if stopped: the same command continues."""
     from streamtoon.cli.batch import convert_all
-    from streamtoon.folder import VIDEO_SUFFIXES, plan
-    from streamtoon.media.containers import BY_EXTENSION
-    from streamtoon.media.work import Work
+    from streamtoon.cli.job_progress import Course, JobSummary
+    from streamtoon.media.segments.packet_store import PacketStore
 
-    if target == PIPE:
-        raise OutputError("a folder of videos cannot go to standard output: name a folder for the results.")
-    # Matroska takes the streams of whatever is read here but not written, such as .mpg and .wmv.
-    todo = plan(source, Path(target), VIDEO_SUFFIXES, writable=BY_EXTENSION, instead=".mkv")
     if not quiet:
-        for path in todo.skipped:
-            say(f"skipped: {path} is no video")
-    jobs = todo.jobs
+        for text in todo.skipped:
+            say(f"skipped: {text}")
+    jobs = todo.pairs
     if options["resume"] and not options["overwrite"]:
-        jobs = tuple(job for job in jobs if not job[1].exists() or Work.place(job[1]).exists())
-        if (done := len(todo.jobs) - len(jobs)) and not quiet:
-            say(f"{done} of {len(todo.jobs)} videos are there already; --overwrite draws them again")
+        jobs = tuple(job for job in jobs if not job[1].exists() or PacketStore.place(job[1]).exists())
+        if (done := len(todo.pairs) - len(jobs)) and not quiet:
+            said = f"{done} of {counted(len(todo.pairs), 'video')} done already"
+            say(f"{said}; --overwrite converts them again")
+
+    course = Course([here for here, _ in jobs])
+    whole = JobSummary()
 
     def convert(here: Path, there: Path) -> Report:
         if stop.is_set():
-            raise UnfinishedError("stopped: the same command goes on with the videos that are missing")
-        return _one(cartoonizer, str(here), str(there), options, stop, quiet=quiet, to_stderr=as_json)
+            raise UnfinishedError("stopped: run the same command to convert the remaining videos")
+        own = {**options, "compare": options["compare"] and not whole.knows_better}
+        with course.at(here):
+            report = _one(
+                cartoonizer, str(here), str(there), own, stop, quiet=quiet, to_stderr=as_json, course=course
+            )
+        whole.add(report)
+        return report
 
-    convert_all(jobs, convert, as_json=as_json)
+    try:
+        convert_all(jobs, convert, as_json=as_json)
+    finally:
+        if not quiet and len(jobs) > 1:
+            for line in whole.lines():
+                say(line, stderr=as_json)

@@ -1,33 +1,30 @@
-"""`streamtoon vote`: which cartoons people find most convincing, asked blind in the browser."""
+"""`streamtoon vote`: a blind vote on cartoons, in the browser."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streamtoon.cli.common import console, printable, say, say_warnings
-from streamtoon.errors import StreamtoonError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from eval.votes.ballot import Ballot
-    from eval.votes.box import VoteBox
-    from eval.votes.ranking import Ranking
+    from eval.voting.ballot import Ballot
+    from eval.voting.ranking import Ranking
+    from eval.voting.vote_log import VoteLog
 
-PAGE_PANEL = "The page"
-COLUMNS = 4
-"""Reviewers that have one each in the printed table; more of them have a line each below it."""
+PAGE_PANEL = "Server"
+MAX_REVIEWER_COLUMNS = 4
+"""Up to this many reviewers have a column in the printed table; more have a line each below it."""
 
 EXAMPLES = """\b
 [bold]Examples[/bold]
-streamtoon vote comic scroll my-style/ --photos photos/
-streamtoon vote comic scroll finished-by-another-tool/ --photos photos/ --pictures 20 --out mine.csv
+streamtoon vote comic ink my-style/ --photos photos/
+streamtoon vote comic ink finished-by-another-tool/ --photos photos/ --pictures 20 --out mine.csv
 streamtoon vote --results --out mine.csv
 """
 
@@ -37,82 +34,79 @@ def vote(
         list[str] | None,
         typer.Argument(
             metavar="A B ...",
-            help="Two to nine styles, folders of styles, or folders of finished pictures.",
+            help="Two to nine styles, folders of styles, or folders of finished images.",
             show_default=False,
         ),
     ] = None,
     photos: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The photos to draw from.", show_default=False),
+        typer.Option(metavar="DIR", help="Folder of photos.", show_default=False),
     ] = None,
     pictures: Annotated[
-        int, typer.Option(metavar="N", min=1, help="How many of them each reviewer sees.")
+        int, typer.Option(metavar="N", min=1, help="How many photos each reviewer sees.")
     ] = 50,
-    seed: Annotated[
-        int, typer.Option(metavar="N", help="Another number draws other photos, in other orders.")
-    ] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Random seed of the photos and their order.")] = 0,
     out: Annotated[
-        Path, typer.Option(metavar="FILE", help="The table of votes; what is there is added to.")
+        Path, typer.Option(metavar="FILE", help="CSV file of the votes. An existing file is continued.")
     ] = Path("votes.csv"),
     results: Annotated[
-        bool, typer.Option("--results", help="Print the ranking of what was cast so far, and no more.")
+        bool, typer.Option("--results", help="Only print the ranking of the votes so far.")
     ] = False,
     host: Annotated[
         str,
         typer.Option(
             metavar="ADDRESS",
-            help="Where the page is served; 0.0.0.0 lets other machines vote too.",
+            help="Address to listen on; 0.0.0.0 lets other machines vote.",
             rich_help_panel=PAGE_PANEL,
         ),
     ] = "127.0.0.1",
     port: Annotated[
         int,
-        typer.Option(metavar="N", min=0, max=65535, help="0 takes a free one.", rich_help_panel=PAGE_PANEL),
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=65535,
+            help="Port to listen on; 0 chooses a free one.",
+            rich_help_panel=PAGE_PANEL,
+        ),
     ] = 8770,
 ) -> None:
-    """Let people vote blind, in the browser, for the most convincing cartoons."""
+    """Let people vote blind, in the browser, for the most convincing cartoon."""
     if results:
         _print_results(out)
         return
     if not candidates or photos is None:
-        raise typer.BadParameter("a vote needs candidates and --photos DIR; --results alone needs neither")
-    try:
-        import aiohttp  # noqa: F401 - missed before minutes go into pictures
-        import jinja2  # noqa: F401 - likewise
-    except ModuleNotFoundError as error:
-        raise StreamtoonError(
-            f"voting needs the package {error.name}; install it with: pip install 'streamtoon[eval]'"
-        ) from error
-    from eval.votes.box import VoteBox, read_votes
+        raise typer.BadParameter("name candidates and --photos DIR, or use --results")
+    from eval.voting.vote_log import VoteLog, read_votes
 
     if not out.name or out.is_dir():
-        raise typer.BadParameter(f"{out} is a folder; let --out name a file")
+        raise typer.BadParameter(f"--out {out} is a folder; name a file")
     if out.exists():
-        read_votes(out)  # another file of that name is told before minutes go into pictures
+        read_votes(out)  # refuse a file that is not a table of votes before drawing for minutes
     ballot = _prepared(candidates, photos, pictures, out, seed)
-    with VoteBox(out, ballot) as box:
+    with VoteLog(out, ballot) as box:
         try:
             asyncio.run(_serve(box, host, port))
         except KeyboardInterrupt:
-            say("stopped; the same line goes on")
+            say("stopped; the same command continues the vote")
         finally:
             _print_ranking(box, out)
 
 
 def _prepared(names: list[str], folder: Path, count: int, out: Path, seed: int) -> Ballot:
-    from engines.picture_files import demand_apart
-    from eval.candidates import open_candidate
-    from eval.votes.gallery import choose, demand_candidates, prepare
-    from streamtoon.cli.counting import counting
+    from engines.common.image_files import require_separate
+    from eval.scoring.candidates import open_candidate
+    from eval.voting.gallery import choose, prepare, require_candidates
+    from streamtoon.cli.file_progress import counting
 
-    demand_candidates(names)
+    require_candidates(names)
     work = out.with_suffix(".pictures")
-    demand_apart(folder, work)
+    require_separate(folder, work)
     photos, skipped = choose(folder, count, seed)
-    say_warnings(tuple(f"{one.path} is left out: {one.reason}" for one in skipped))
+    say_warnings(tuple(f"skipped {one.path}: {one.reason}" for one in skipped))
     opened = [open_candidate(name) for name in names]
     try:
-        with counting("making cartoons", "pictures", quiet=False) as count_up:
+        with counting("drawing cartoons", "images", quiet=False) as count_up:
             return prepare(
                 opened,
                 photos,
@@ -125,46 +119,38 @@ def _prepared(names: list[str], folder: Path, count: int, out: Path, seed: int) 
             candidate.close()
 
 
-async def _serve(box: VoteBox, host: str, port: int) -> None:
-    from eval.votes.server import Station, serve
+async def _serve(box: VoteLog, host: str, port: int) -> None:
+    from streamtoon.cli.page_address import print_qr_code
+    from streamtoon.web.address import is_loopback, lan_host, page_address
+    from streamtoon.web.listen import listen
+    from streamtoon.web.vote.server import VoteServer
+    from streamtoon.wording import counted
 
     def ready(real_port: int) -> None:
-        plates, candidates = len(box.ballot.plates), len(box.ballot.candidates)
-        say(f"vote at http://{_spoken(host)}:{real_port} on {plates} pictures by {candidates} candidates")
-        if not _is_at_home(host):
-            say("whoever reaches this machine over the network can vote", style="yellow")
-        say(f"votes are kept in {box.path}; Ctrl-C ends the vote and prints the ranking")
+        photo_count, candidates = len(box.ballot.items), len(box.ballot.candidates)
+        address = page_address("http", lan_host(host), real_port)
+        say(f"vote at {address} on {counted(photo_count, 'photo')}, drawn by {candidates} candidates")
+        if not is_loopback(host):
+            print_qr_code(address)
+            say("anyone who can reach this machine over the network can vote", style="yellow")
+        say(f"votes are saved in {box.path}; Ctrl-C ends the vote and prints the ranking")
 
-    station = Station(box, lambda reviewer: say(f"{reviewer} has finished"))
-    await serve(station.app(host), host, port, ready)
-
-
-def _spoken(host: str) -> str:
-    """The host as it stands in an address that others can open."""
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - read, not bound to
-        return socket.gethostname()
-    return f"[{host}]" if ":" in host else host
-
-
-def _is_at_home(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    station = VoteServer(box, lambda reviewer: say(f"{reviewer} has finished"))
+    await listen(station.app(host), host, port, ready)
 
 
 def _print_results(out: Path) -> None:
-    from eval.votes.box import Tally, read_votes
-    from eval.votes.ranking import rank
+    from eval.voting.ranking import rank
+    from eval.voting.vote_log import VoteCounts, read_votes
 
-    tally = Tally()
+    tally = VoteCounts()
     for row in read_votes(out):
         tally.add(row)
     _show(rank(tally))
 
 
-def _print_ranking(box: VoteBox, out: Path) -> None:
-    from eval.votes.ranking import rank
+def _print_ranking(box: VoteLog, out: Path) -> None:
+    from eval.voting.ranking import rank
 
     _show(rank(box.tally))
     say(f"votes: {out}")
@@ -172,7 +158,7 @@ def _print_ranking(box: VoteBox, out: Path) -> None:
 
 def _show(ranking: Ranking) -> None:
     if ranking.votes:
-        few = len(ranking.reviewers) <= COLUMNS
+        few = len(ranking.reviewers) <= MAX_REVIEWER_COLUMNS
         console(stderr=False).print(_table(ranking, list(ranking.reviewers) if few else []))
         for name, count in ranking.reviewers.items() if not few else ():
             picks = ", ".join(f"{one.name} {one.by_reviewer[name]}" for one in ranking.standings)
@@ -181,7 +167,7 @@ def _show(ranking: Ranking) -> None:
 
 
 def _table(ranking: Ranking, reviewers: list[str]) -> Table:
-    """The ranking, with a column for each of `reviewers`."""
+    """Make the table of the ranking, with a column for each of `reviewers`."""
     from rich import box
     from rich.table import Table
 

@@ -1,1 +1,1 @@
-"""Live pictures: from a camera or a network to a window, another program or a browser, now."""
+"""Live video: from a camera or a network to a window, another program or a network."""

@@ -1,4 +1,4 @@
-"""A camera that may be pulled out and put back: its pictures, timed by their arrival, the newest first."""
+"""A camera that reconnects: the newest frames, with their time of arrival."""
 
 from __future__ import annotations
 
@@ -9,44 +9,47 @@ from dataclasses import replace
 from fractions import Fraction
 from types import TracebackType
 
-from engines.picture import Picture
+from engines.frame import Frame
 from streamtoon.errors import InputError
-from streamtoon.media.capture import Capture, as_live, open_capture, turned
-from streamtoon.media.devices import CaptureRequest
+from streamtoon.media.devices.capture import Capture, live_info, open_capture, upright
+from streamtoon.media.devices.discovery import CaptureRequest
 from streamtoon.media.orientation import Orientation
-from streamtoon.queues import NewestQueue, StoppedError
+from streamtoon.pipeline.queues import NewestQueue, StoppedError
 
 MICROSECOND = Fraction(1, 1_000_000)
-AGAIN = 1.0
-"""Seconds between two tries to find a camera that is gone."""
-SILENCE = 2.0
-"""Seconds without a picture after which a camera counts as gone."""
-_PATIENCE = 1.0
-"""Seconds that a device gets for its end."""
+RETRY_INTERVAL_S = 1.0
+"""Between two attempts to reopen a lost camera."""
+SILENCE_TIMEOUT_S = 2.0
+"""A camera counts as lost after this time without a frame."""
+_CLOSE_TIMEOUT_S = 1.0
+"""For a device to close."""
 _MIRROR = Orientation(flip_x=True)
 
 
-class Camera:
-    """Gives what has just come, once, to whoever iterates. A context manager.
+class ReconnectingCamera:
+    """An iterable of the newest frames of a camera or a file. A context manager.
 
-    Of a picture, `pts` is when it came, in microseconds of `now`. A camera is read from the start, so that
-    nothing old waits in it, and one that is gone is looked for until it is back. A file begins when it is
-    asked for, and ends. Raises InputError where there is no picture to begin with.
+    A frame's `pts` is its time of arrival, in microseconds of `now`. A camera is read at once, so that no old
+    frame waits in it, and a lost one is reopened. A file starts with the iteration, and ends or `loops`.
+    Raises InputError if no first frame can be read.
     """
 
-    def __init__(self, device: str, request: CaptureRequest, *, mirror: bool = False) -> None:
+    def __init__(
+        self, device: str, request: CaptureRequest, *, mirror: bool = False, loops: bool = False
+    ) -> None:
+        self._loops = loops
         self.mirror = mirror
-        """Whether left and right are swapped; may be set at any time."""
+        """Whether left and right are swapped. May be set at any time."""
         self._device, self._request = device, request
         self._began = time.monotonic_ns()
         self._latest = -1
-        self._queue: NewestQueue[Picture] = NewestQueue()
+        self._queue: NewestQueue[Frame] = NewestQueue()
         self._stopped = threading.Event()
         self._error: BaseException | None = None
         self._capture: Capture | None = open_capture(device, request)
         self.name = self._capture.name
-        self.info = as_live(self._capture.info)
-        """Of its pictures, whatever it gives when it comes back."""
+        self.info = live_info(self._capture.info)
+        """Facts about the frames. They stay the same after a reconnection."""
         self._thread = threading.Thread(target=self._read, name="streamtoon-camera", daemon=True)
         self._ends = self._capture.ends
         self._missed = 0
@@ -54,17 +57,17 @@ class Camera:
             self._thread.start()
 
     def now(self) -> int:
-        """Microseconds since it was opened."""
+        """Return the microseconds since it was opened."""
         return (time.monotonic_ns() - self._began) // 1000
 
     def age(self, pts: int, at: int) -> int:
-        """Microseconds from a picture's arrival to that time.monotonic_ns()."""
+        """Return the microseconds from a frame's arrival to `at`, a time.monotonic_ns()."""
         return (at - self._began) // 1000 - pts
 
     @property
     def is_gone(self) -> bool:
-        """Whether it is being waited for."""
-        silent = self._capture is None or self.now() - self._latest > 1_000_000 * SILENCE
+        """Whether the camera is lost."""
+        silent = self._capture is None or self.now() - self._latest > 1_000_000 * SILENCE_TIMEOUT_S
         return silent and not self._ends
 
     @property
@@ -72,8 +75,8 @@ class Camera:
         """Pictures that came while the one before was still waiting to be taken."""
         return self._queue.dropped - self._missed
 
-    def __iter__(self) -> Iterator[Picture]:
-        """Pictures from now on. Raises InputError when a file cannot be read on."""
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield frames from now on. Raises InputError if a file cannot be read further."""
         self._missed = self._queue.dropped
         if self._ends:
             self._thread.start()
@@ -85,7 +88,7 @@ class Camera:
             raise self._error
 
     def stop(self) -> None:
-        """No more pictures. May be called from any thread."""
+        """Stop the frames. May be called from any thread."""
         self._stopped.set()
         capture = self._capture
         if capture is not None:
@@ -93,14 +96,14 @@ class Camera:
         self._queue.stop()
 
     def close(self) -> None:
-        """Gives the device back; one that does not answer is left to its thread."""
+        """Close the device; one that does not answer is left to its thread."""
         self.stop()
         if self._thread.ident is not None:
-            self._thread.join(_PATIENCE)
+            self._thread.join(_CLOSE_TIMEOUT_S)
         elif self._capture is not None:
             self._capture.close()
 
-    def __enter__(self) -> Camera:
+    def __enter__(self) -> ReconnectingCamera:
         return self
 
     def __exit__(
@@ -117,6 +120,7 @@ class Camera:
                 if capture is None:
                     return
                 self._capture = capture
+                before = self._latest
                 try:
                     self._take(capture)
                 except InputError:
@@ -125,7 +129,9 @@ class Camera:
                 finally:
                     self._capture = None
                     capture.close()
-                if capture.ends:
+                if capture.ends and self._loops and self._latest > before:
+                    self._capture = open_capture(self._device, self._request)
+                elif capture.ends:
                     break
         except StoppedError:
             return
@@ -134,16 +140,16 @@ class Camera:
         self._queue.end()
 
     def _take(self, capture: Capture) -> None:
-        for picture in capture.pictures():
+        for picture in capture.frames():
             if self._stopped.is_set():
                 return
             self._latest = max(self.now(), self._latest + 1)
-            seen = turned(picture, _MIRROR) if self.mirror else picture
+            seen = upright(picture, _MIRROR) if self.mirror else picture
             self._queue.put(replace(seen, pts=self._latest, time_base=MICROSECOND, duration=0))
 
     def _find(self) -> Capture | None:
-        """The camera when it is back; None once stopped."""
-        while not self._stopped.wait(AGAIN):
+        """Wait for the camera to come back and return it; None if stopped."""
+        while not self._stopped.wait(RETRY_INTERVAL_S):
             try:
                 return open_capture(self._device, self._request, self.info)
             except InputError:

@@ -1,4 +1,4 @@
-"""What is written and drawn over the picture in a window: never over what is recorded or sent."""
+"""Text and the split line over the frame in a window; never in recordings or sent frames."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from engines.colour import yuv_to_rgb
-from engines.picture import Picture
-from engines.working_size import fit
+from engines.frame import Frame
+from engines.imaging.color import yuv_to_rgb
+from engines.imaging.working_size import fit
 
 Bytes = NDArray[np.uint8]
 
 MICROSECOND = Fraction(1, 1_000_000)
 LINES = 26
-"""Lines of text that a window's height has room for."""
-SMALLEST = 11
-"""Pixels of the smallest letters."""
+"""Lines of text that fit in the height of a window."""
+MIN_FONT_PIXELS = 11
 _GROUND = (16, 16, 20, 168)
 _INK = (245, 245, 245, 255)
 
 
-def bgr(picture: Picture) -> Bytes:
-    """Height x width x 3, as OpenCV shows it; an array of its own."""
+def bgr(picture: Frame) -> Bytes:
+    """Convert a frame to a new BGR array, H x W x 3, for OpenCV."""
     u, v = (fit(plane, picture.height, picture.width) for plane in (picture.u, picture.v))
     return np.asarray(cv2.cvtColor(yuv_to_rgb(picture.y, u, v, picture.colour), cv2.COLOR_RGB2BGR), np.uint8)
 
@@ -39,9 +38,9 @@ def split(image: Bytes, source: Bytes, x: int) -> None:
 
 
 def write(image: Bytes, text: str, across: float, down: float) -> None:
-    """A panel of text on `image`; `across` and `down` are 0, left and top, to 1, right and bottom."""
+    """Draw a panel of text on `image`; `across` and `down` run from 0 (left, top) to 1 (right, bottom)."""
     height, width = image.shape[:2]
-    panel = _panel(text, max(SMALLEST, height // LINES))[:height, :width]
+    panel = _panel(text, max(MIN_FONT_PIXELS, height // LINES))[:height, :width]
     rows, columns = panel.shape[:2]
     top, left = round(down * (height - rows)), round(across * (width - columns))
     part = image[top : top + rows, left : left + columns]
@@ -51,7 +50,7 @@ def write(image: Bytes, text: str, across: float, down: float) -> None:
 
 @lru_cache(maxsize=32)
 def _panel(text: str, size: int) -> Bytes:
-    """Rows x columns x 4: text and ground with their opacity."""
+    """Draw a panel of text: RGBA, H x W x 4."""
     font = ImageFont.load_default(size)
     pad = size // 2
     probe = ImageDraw.Draw(Image.new("RGBA", (1, 1)))

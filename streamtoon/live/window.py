@@ -1,4 +1,4 @@
-"""A window for live pictures, kept by a process of its own: see `streamtoon.live.viewer`."""
+"""A window for live video, in a process of its own: see `streamtoon.live.window_process`."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO
 
-from engines.picture import Picture
-from streamtoon import children
+from engines.frame import Frame
+from streamtoon import subprocesses
 from streamtoon.errors import OutputError
 
-WITHOUT = "`streamtoon serve` shows it in a browser, and --no-window does without"
-SECONDS = 30.0
-"""That a window gets to open."""
-PATIENCE = 10.0
-"""Seconds in which a window takes what it is sent; one that does not hangs."""
-CLOSING = 3.0
-"""Seconds that it gets to close."""
+ALTERNATIVES = "use `streamtoon serve` to watch in a browser, or --no-window"
+OPEN_TIMEOUT_S = 30.0
+"""For a window to open."""
+HANG_TIMEOUT_S = 10.0
+"""A window that takes no data for this time hangs."""
+CLOSE_TIMEOUT_S = 3.0
+"""For a window to close."""
 Text = tuple[str, float, float]
-"""What is written over the picture, and where: 0, left and top, to 1, right and bottom."""
+"""Text over the frame and its position, from 0 (left, top) to 1 (right, bottom)."""
 
 
 class Window:
-    """Gets ready while other things are done; `open` opens it.
+    """A window, whose process starts at once; `open` shows it.
 
-    `on_shown` is called, in a thread of the window's, with a picture's pts and the time.monotonic_ns() at
-    which it was on the screen.
+    `on_shown` is called, in a thread of the window, with a frame's pts and the time.monotonic_ns() at which
+    it was on screen.
     """
 
     def __init__(self, on_shown: Callable[[int, int], object]) -> None:
@@ -41,13 +41,13 @@ class Window:
         self._ready, self._ended = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self.skipped = 0
-        """Pictures that a newer one took the place of before they were on the screen."""
+        """Frames that were replaced by newer ones before they were shown."""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the window
         self._hangs = False
         self._process = subprocess.Popen(
-            children.command("streamtoon.live.viewer"),
-            # Qt's warnings about fonts and plug-ins concern nobody here.
-            env=children.environment(QT_LOGGING_RULES="*.warning=false;*.info=false"),
+            subprocesses.command("streamtoon.live.window_process"),
+            # Qt's warnings about fonts and plug-ins are irrelevant here.
+            env=subprocesses.environment(QT_LOGGING_RULES="*.warning=false;*.info=false"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -56,26 +56,26 @@ class Window:
         self._listener.start()
 
     def open(self, width: int, height: int) -> None:
-        """For pictures of that size. Raises OutputError where there can be none, with the ways out."""
+        """Open it for frames of this size. Raises OutputError if it cannot, with alternatives."""
         self._send({"width": width, "height": height}, [])
-        if not self._ready.wait(SECONDS):
-            raise OutputError(f"the window does not open: {WITHOUT}.")
+        if not self._ready.wait(OPEN_TIMEOUT_S):
+            raise OutputError(f"the window does not open; {ALTERNATIVES}.")
         if self._problem == "headless":
             raise OutputError(
-                "this OpenCV comes without windows: `pip install --force-reinstall --no-deps opencv-python` "
-                f"brings them; {WITHOUT}."
+                "this OpenCV has no window support: `pip install --force-reinstall --no-deps opencv-python` "
+                f"adds it; or {ALTERNATIVES}."
             )
         if not self.is_open:
-            self._told_of_bugs()
-            raise OutputError(f"there is no display that a window could open on: {WITHOUT}.")
+            self._raise_bugs()
+            raise OutputError(f"there is no display for a window; {ALTERNATIVES}.")
 
     @property
     def is_open(self) -> bool:
-        """False once somebody has closed it."""
+        """Whether the window is still open."""
         return not self._ended.is_set()
 
-    def show(self, pictures: Sequence[Picture]) -> None:
-        """One picture, or that with its source beside it. May be called in any thread."""
+    def show(self, pictures: Sequence[Frame]) -> None:
+        """Show a frame, or a frame and its source. May be called in any thread."""
         first = pictures[0]
         facts = {
             "pictures": len(pictures),
@@ -89,49 +89,53 @@ class Window:
         self._send(facts, [plane.tobytes() for plane in planes])
 
     def write(self, texts: Sequence[Text]) -> None:
-        """What stands over the pictures from now on. To be called all the time: ends a window that hangs."""
-        with self._turn():
+        """Set the text over the frames. Call it regularly: it also ends a window that hangs."""
+        with self._locked_input():
             changed, self._texts = texts != self._texts, texts
         if changed:
             self._send({"texts": texts}, [])
 
+    def fill_screen(self, on: bool) -> None:
+        """Switch to full screen, or back."""
+        self._send({"full_screen": on}, [])
+
     def typed(self) -> list[str]:
-        """What has been typed since the last call, a character each."""
+        """Return the keys typed since the last call: characters, or "left", "up", "right", "down"."""
         keys = []
         while self._keys:
             keys.append(self._keys.popleft())
         return keys
 
     def close(self) -> None:
-        """Close it. Raises OutputError for one that hung, RuntimeError for one with a fault of its own."""
-        with suppress(OSError), self._turn() as pipe:
+        """Close it. Raises OutputError if it hung, and RuntimeError if its process failed."""
+        with suppress(OSError), self._locked_input() as pipe:
             pipe.close()
         try:
-            self._process.wait(CLOSING)
+            self._process.wait(CLOSE_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         self._listener.join()
         if self._ready.is_set() and not self._errors.closed:
-            self._told_of_bugs()
+            self._raise_bugs()
         self._errors.close()
         if self._hangs:
             raise OutputError(
-                f"the window has not moved for {PATIENCE:.0f} seconds and is closed: {WITHOUT}."
+                f"the window did not respond for {HANG_TIMEOUT_S:.0f} seconds and was closed; {ALTERNATIVES}."
             )
 
     def _send(self, facts: Mapping[str, object], data: Sequence[bytes]) -> None:
-        """A window that is closed takes nothing more, which `is_open` says."""
-        with suppress(OSError, ValueError), self._turn() as pipe:
+        """Send a message; a closed window ignores it."""
+        with suppress(OSError, ValueError), self._locked_input() as pipe:
             pipe.write(b"".join([json.dumps(facts).encode(), b"\n", *data]))
             pipe.flush()
 
     @contextmanager
-    def _turn(self) -> Iterator[IO[bytes]]:
-        """The viewer's input, for one thread at a time."""
-        if not self._lock.acquire(timeout=PATIENCE):
+    def _locked_input(self) -> Iterator[IO[bytes]]:
+        """Lend the input of the window's process to one thread at a time."""
+        if not self._lock.acquire(timeout=HANG_TIMEOUT_S):
             self._hangs = True
-            self._process.kill()  # which wakes the thread that waits in the middle of a picture
+            self._process.kill()  # this wakes a thread that is blocked in a write
             self._lock.acquire()
         try:
             assert self._process.stdin is not None, "it is a pipe"
@@ -155,7 +159,7 @@ class Window:
         self._ended.set()
         self._ready.set()
 
-    def _told_of_bugs(self) -> None:
+    def _raise_bugs(self) -> None:
         self._errors.seek(0)
         text = self._errors.read().decode("utf-8", "replace")
         if "Traceback" in text:

@@ -1,10 +1,10 @@
-"""Media in and out: the only place where PyAV is imported."""
+"""Reading and writing media. The only package that imports PyAV."""
 
 from __future__ import annotations
 
 from streamtoon.media.packets import Passthrough
-from streamtoon.media.probe import MediaInfo, probe
-from streamtoon.media.sink import Sink
-from streamtoon.media.source import Source
+from streamtoon.media.reader.probe import MediaInfo, probe
+from streamtoon.media.reader.video_reader import VideoReader
+from streamtoon.media.writer.video_writer import VideoWriter
 
-__all__ = ["MediaInfo", "Passthrough", "Sink", "Source", "probe"]
+__all__ = ["MediaInfo", "Passthrough", "VideoReader", "VideoWriter", "probe"]

@@ -1,16 +1,16 @@
-"""Pictures turned upright, for containers that cannot tell a player to do it."""
+"""Turning frames upright, for containers that cannot store a rotation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engines.picture import Plane
-from streamtoon.side_by_side import Side
+from engines.frame import Plane
+from streamtoon.media.side_by_side import Side
 
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """One of the eight ways to lay a picture: transposed first, then flipped."""
+    """One of the eight orientations of an image: transpose first, then flip."""
 
     transpose: bool = False
     flip_x: bool = False
@@ -18,7 +18,7 @@ class Orientation:
 
     @classmethod
     def of(cls, matrix: tuple[int, ...] | None) -> Orientation:
-        """What a display matrix asks a player to do, to the next quarter turn.
+        """Return what a display matrix asks a player to do, rounded to a quarter turn.
 
         The matrix maps (x, y) to (a x + c y, b x + d y); a, b, c, d are its elements 0, 1, 3 and 4.
         """
@@ -31,16 +31,16 @@ class Orientation:
 
     @property
     def right(self) -> Side:
-        """The side of the picture as it lies that a viewer sees on the right."""
+        """The side of the stored frame that a viewer sees on the right."""
         if self.transpose:
             return "above" if self.flip_x else "below"
         return "left" if self.flip_x else "right"
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) after turning."""
+        """Return (width, height) after turning."""
         return (height, width) if self.transpose else (width, height)
 
     def apply(self, plane: Plane) -> Plane:
-        """A view of `plane`, turned."""
+        """Return a turned view of `plane`."""
         turned = plane.T if self.transpose else plane
         return turned[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]

@@ -1,4 +1,4 @@
-"""Pictures of a WebRTC connection: frames that aiortc has decoded, and frames that it will encode."""
+"""Frames of a WebRTC connection: converting those that aiortc decodes and those that it encodes."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from fractions import Fraction
 import numpy as np
 from av.video.frame import VideoFrame
 
-from engines.picture import Picture
-from streamtoon.media.colour import as_colour, is_full_range, read_tags
-from streamtoon.media.convert import view
+from engines.frame import Frame
+from streamtoon.media.color import color_info, is_full_range, read_tags
+from streamtoon.media.reader.frame_converter import view
 
 MICROSECOND = Fraction(1, 1_000_000)
-_SMALL = 480
-"""Lines of a picture that is BT.601 without saying so."""
+_SD_LINES = 480
+"""Lines of a frame that counts as BT.601 if untagged."""
 
 
-def picture_of(frame: VideoFrame, microseconds: int) -> Picture:
-    """A decoded frame with that time. Its planes are viewed, not copied, where it is 8-bit YUV 4:2:0.
+def frame_from_av(frame: VideoFrame, microseconds: int) -> Frame:
+    """Convert a decoded frame, with a time in microseconds. Planes of 8-bit YUV 4:2:0 are viewed, not copied.
 
-    Browsers mean BT.601 where they say nothing, whatever the size.
+    Browsers mean BT.601 if they send no tag, at any size.
     """
     if frame.format.name not in ("yuv420p", "yuvj420p"):
         frame = frame.reformat(format="yuv420p")
     tags = read_tags(frame)
-    colour = replace(as_colour(tags, _SMALL), full_range=is_full_range(frame.format.name, tags))
+    colour = replace(color_info(tags, _SD_LINES), full_range=is_full_range(frame.format.name, tags))
     y, u, v = (view(plane) for plane in frame.planes)
-    return Picture(y, u, v, microseconds, MICROSECOND, colour=colour)
+    return Frame(y, u, v, microseconds, MICROSECOND, colour=colour)
 
 
-def frame_of(picture: Picture) -> VideoFrame:
-    """A copy for an encoder, with the picture's time."""
+def av_from_frame(picture: Frame) -> VideoFrame:
+    """Return a copy for an encoder, with the same time."""
     frame = VideoFrame(picture.width, picture.height, "yuv420p")
     for plane, samples in zip(frame.planes, (picture.y, picture.u, picture.v), strict=True):
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)

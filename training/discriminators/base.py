@@ -18,7 +18,7 @@ class Discriminator(nn.Module):
         raise NotImplementedError
 
 
-class PictureDiscriminator(Discriminator):
+class ImageDiscriminator(Discriminator):
     """One that looks at pictures, in two halves: what lies between them is its middle layer."""
 
     def __init__(self, first: nn.Sequential, second: nn.Sequential) -> None:
@@ -27,9 +27,9 @@ class PictureDiscriminator(Discriminator):
 
     def forward(self, seen: list[Tensor]) -> list[Tensor]:
         """[N x 3 x H x W in [-1, 1]] to one map of scores."""
-        return [self.second(self.middle(seen))]
+        return [self.second(self.middle_features(seen))]
 
-    def middle(self, seen: list[Tensor]) -> Tensor:
+    def middle_features(self, seen: list[Tensor]) -> Tensor:
         """The features of the middle layer: f_D in Eq. 8 of "Cartoon to human recovery with Cycle-GAN"."""
         (picture,) = seen
         features: Tensor = self.first(picture)

@@ -12,10 +12,10 @@ from __future__ import annotations
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from training.discriminators.base import PictureDiscriminator
+from training.discriminators.base import ImageDiscriminator
 
 
-class LWComicGANDiscriminator(PictureDiscriminator):
+class LWComicGANDiscriminator(ImageDiscriminator):
     """Seven 3x3 convolutions, the second and the fourth with stride 2: one map of N x 1 x H/4 x W/4.
 
     The middle is the fourth, 128 channels at a quarter of the size.

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from training.discriminators.base import PictureDiscriminator, draw_normal
+from training.discriminators.base import ImageDiscriminator, draw_normal
 
 
-class PatchGAN(PictureDiscriminator):
+class PatchGAN(ImageDiscriminator):
     """C64-C128-C256-C512 and a score, 4x4 convolutions with strides 2, 2, 2, 1, 1 and a border of 1.
 
     Instance normalization after all but the first and the last, LeakyReLU of 0.2. One map of

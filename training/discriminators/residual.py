@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.discriminators.base import PictureDiscriminator
+from training.discriminators.base import ImageDiscriminator
 
 
 class DownBlock(nn.Module):
@@ -33,7 +33,7 @@ class DownBlock(nn.Module):
         return out
 
 
-class ResidualDiscriminator(PictureDiscriminator):
+class ResidualDiscriminator(ImageDiscriminator):
     """A 1x1 convolution to 64 channels, three blocks, a 3x3 convolution and a score: N x 1 x H/8 x W/8.
 
     No normalization, as in StyleGAN2; weights start after He et al. 2015. The middle lies behind the

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from training.discriminators.base import PictureDiscriminator, draw_normal
+from training.discriminators.base import ImageDiscriminator, draw_normal
 
 
-class ResNet18Discriminator(PictureDiscriminator):
+class ResNet18Discriminator(ImageDiscriminator):
     """Three blocks and a 3x3 score, one map of N x 1 x H/8 x W/8; the middle lies behind the second block.
 
     Instance normalization after all but the first and the last convolution, as in that paper's generator

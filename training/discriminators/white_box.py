@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from training.discriminators.base import PictureDiscriminator
+from training.discriminators.base import ImageDiscriminator
 
 
-class WhiteBoxDiscriminator(PictureDiscriminator):
+class WhiteBoxDiscriminator(ImageDiscriminator):
     """Three pairs of convolutions, the first of each with stride 2, then a 1x1 score (D_s and D_t).
 
     Wang and Yu 2020. One map of N x 1 x H/8 x W/8; the middle lies behind the second pair.

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.losses.precision import wide
+from training.losses.precision import to_fp32
 
 Scores = list[Tensor]
 """Maps of scores, each N x 1 x h x w."""
@@ -37,16 +37,16 @@ class Objective:
 
     def discriminator(self, real: Scores, fake: Scores, labels: tuple[Label, Label] = (1.0, 0.0)) -> Tensor:
         """The discriminator's loss; `labels` are the targets of the real and of the fake scores."""
-        on_real = _mean(self.of_real(wide(score), _as(labels[0], score)) for score in real)
+        on_real = _mean(self.of_real(to_fp32(score), _as(labels[0], score)) for score in real)
         return on_real + self.against(fake, labels[1])
 
     def against(self, fake: Scores, label: Label = 0.0) -> Tensor:
         """The discriminator's loss of fakes alone, which it adds for every further kind of them."""
-        return _mean(self.of_fake(wide(score), _as(label, score)) for score in fake)
+        return _mean(self.of_fake(to_fp32(score), _as(label, score)) for score in fake)
 
     def generator(self, fake: Scores) -> Tensor:
         """The generator's loss."""
-        return _mean(self.of_wanted(wide(score)) for score in fake)
+        return _mean(self.of_wanted(to_fp32(score)) for score in fake)
 
 
 def _mean(losses: Iterable[Tensor]) -> Tensor:
@@ -54,7 +54,7 @@ def _mean(losses: Iterable[Tensor]) -> Tensor:
 
 
 def _as(label: Label, score: Tensor) -> Label:
-    return label.to(score.device, wide(score).dtype) if isinstance(label, Tensor) else label
+    return label.to(score.device, to_fp32(score).dtype) if isinstance(label, Tensor) else label
 
 
 def _cross_entropy(score: Tensor, label: Label) -> Tensor:
@@ -91,14 +91,14 @@ OBJECTIVES: dict[str, Objective] = {
 """
 
 
-def soft_labels(count: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+def soft_labels(count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Targets drawn for every picture: real ones in [0.9, 1], fake ones in [0, 0.1], each N x 1 x 1 x 1.
 
     From "Cartoon to human recovery with Cycle-GAN" (v5). Where it cites the idea that paper calls the real
     pictures 0 and the generated ones 1; where it describes its own training the real ones are 1, as here.
     """
-    real = 1 - 0.1 * torch.rand(count, 1, 1, 1, generator=draw)
-    return real, 0.1 * torch.rand(count, 1, 1, 1, generator=draw)
+    real = 1 - 0.1 * torch.rand(count, 1, 1, 1, generator=rng)
+    return real, 0.1 * torch.rand(count, 1, 1, 1, generator=rng)
 
 
 def gradient_penalty(network: nn.Module, real: list[Tensor], fake: list[Tensor], mix: Tensor) -> Tensor:
@@ -116,8 +116,8 @@ def gradient_penalty(network: nn.Module, real: list[Tensor], fake: list[Tensor],
     """
     mixed = []
     for a, b in zip(real, fake, strict=True):
-        share = mix.to(a.device, wide(a).dtype).view(-1, *[1] * (a.dim() - 1))
-        mixed.append((share * wide(a) + (1 - share) * wide(b)).detach().requires_grad_())
+        share = mix.to(a.device, to_fp32(a).dtype).view(-1, *[1] * (a.dim() - 1))
+        mixed.append((share * to_fp32(a) + (1 - share) * to_fp32(b)).detach().requires_grad_())
     with torch.autocast(mixed[0].device.type, enabled=False):
         means = [score.flatten(1).mean(1) for score in network(mixed)]
         f = torch.stack(means).mean(0)
@@ -142,4 +142,4 @@ def match(real: Scores, fake: Scores) -> Tensor:
 
     For pairs: `real` are the scores of the pictures that `fake` should have become.
     """
-    return _mean((wide(a) - wide(b)).abs() for a, b in zip(real, fake, strict=True))
+    return _mean((to_fp32(a) - to_fp32(b)).abs() for a, b in zip(real, fake, strict=True))

@@ -9,17 +9,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.losses.precision import wide
+from training.losses.precision import to_fp32
 
 
-def distance(seen: Tensor, target: Tensor) -> Tensor:
+def feature_distance(seen: Tensor, target: Tensor) -> Tensor:
     """mean |seen - target| / mean |target|; no gradient flows to the target.
 
     Content (LWComicGAN, Eq. 3; L_sp of the FPT thesis) and structure, by what the target shows. Both are
     features of one shape. A target of zeros alone has no size: the result is then not finite.
     """
-    goal = wide(target.detach())
-    return (wide(seen) - goal).abs().mean() / goal.abs().mean()
+    goal = to_fp32(target.detach())
+    return (to_fp32(seen) - goal).abs().mean() / goal.abs().mean()
 
 
 def gram(features: Tensor) -> Tensor:
@@ -28,15 +28,16 @@ def gram(features: Tensor) -> Tensor:
     The paper leaves the sum as it is; divided, it does not depend on the picture's size.
     """
     with torch.autocast(features.device.type, enabled=False):  # which would multiply in bfloat16
-        flat = wide(features).flatten(2)
+        flat = to_fp32(features).flatten(2)
         return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
 
 
 def gram_distance(seen: Tensor, target: Tensor) -> Tensor:
-    """`distance` of the Gram matrices of two batches of features (LWComicGAN's grey-scale loss, Eq. 4).
+    """`feature_distance` of the Gram matrices of two batches of features (LWComicGAN's grey-scale loss, Eq.
+    4).
 
     The target is a batch of grey style pictures: the equation prints the photograph's q there, but the
     sentences around it name the style's x, and the loss is to bring the style's lines and texture.
     Picture by picture; heights and widths may differ, for the matrices do not show them.
     """
-    return distance(gram(seen), gram(target))
+    return feature_distance(gram(seen), gram(target))

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.losses.precision import wide
+from training.losses.precision import to_fp32
 
 RGB_TO_YUV = ((0.299, 0.587, 0.114), (-0.14713, -0.28886, 0.436), (0.615, -0.51499, -0.10001))
 """BT.601 luma with the analogue U and V that LWComicGAN's colour loss takes."""
@@ -22,24 +22,24 @@ def total_variation(picture: Tensor) -> Tensor:
     The FPT thesis prints L_tv as || grad_x + grad_y ||, where steps of opposite sign would cancel along every
     second diagonal; the sum of both norms is what smooths in either direction.
     """
-    picture = wide(picture)
+    picture = to_fp32(picture)
     across = (picture[..., :, 1:] - picture[..., :, :-1]).abs().mean()
     down = (picture[..., 1:, :] - picture[..., :-1, :]).abs().mean()
     return across + down
 
 
-def steps_apart(output: Tensor, target: Tensor) -> Tensor:
+def gradient_distance(output: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference between the steps from pixel to pixel of both pictures.
 
     Where the target is flat this is total variation; where it has an edge or a line it asks for that line.
     A distance of colours alone hardly minds a texture that hides around the right mean.
     """
-    return total_variation(wide(output) - wide(target))
+    return total_variation(to_fp32(output) - to_fp32(target))
 
 
 def yuv(picture: Tensor) -> Tensor:
     """RGB in [-1, 1] as Y in [0, 1] and U, V around 0."""
-    picture = wide(picture)
+    picture = to_fp32(picture)
     matrix = torch.tensor(RGB_TO_YUV, dtype=picture.dtype, device=picture.device)
     # Products and a sum, no matrix product: autocast would take that to bfloat16.
     return ((picture[:, None] + 1) / 2 * matrix[None, :, :, None, None]).sum(2)
@@ -56,6 +56,6 @@ def yuv_colour(output: Tensor, photo: Tensor, threshold: float = 0.1) -> Tensor:
     return F.l1_loss(a[:, :1], b[:, :1]) + 2 * chroma
 
 
-def half(picture: Tensor) -> Tensor:
+def half_size(picture: Tensor) -> Tensor:
     """The picture at half its size, every pixel the mean of four."""
     return F.avg_pool2d(picture, 2)

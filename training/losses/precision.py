@@ -6,6 +6,6 @@ import torch
 from torch import Tensor
 
 
-def wide(x: Tensor) -> Tensor:
+def to_fp32(x: Tensor) -> Tensor:
     """Half types as float32; float32 and float64 as they are, so that gradients can be checked in float64."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from engines.guided_filter_torch import guided_filter
+from engines.imaging.guided_filter_torch import guided_filter
 
 
 def surface(picture: Tensor, radius: int = 4, eps: float = 4e-2) -> Tensor:

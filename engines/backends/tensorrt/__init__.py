@@ -1,8 +1,8 @@
-"""TensorRT: a style's whole way from planes to planes as one engine built for this very GPU.
+"""TensorRT: a style's whole way from planes to planes, or from blocks to fields, as one engine for this GPU.
 
 An engine takes minutes to build, the first time that a style, a size and a precision come together, and is
-kept (`engines.plan_cache`). Videos are drawn by it; single pictures, which come in any size, by torch on the
-same GPU in fp16 or fp32.
+kept (`engines.backends.tensorrt.engine_cache`). Videos are drawn by it; single pictures, which come in any
+size, by torch on the same GPU in fp16 or fp32.
 
     runner.py     the backend
     gpu.py        the GPU and its driver, and why there may be none

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import tensorrt as trt
 import torch
 
 from engines.backends.tensorrt.library import Messages, new_builder, new_network
-from engines.backends.tensorrt.profiles import Profile, demand_profiles
-from engines.backends.tensorrt.progress import Monitor, Show
-from engines.backends.tensorrt.settings import Settings
+from engines.backends.tensorrt.progress import Monitor, ReportProgress
+from engines.backends.tensorrt.settings import BuilderSettings
 from engines.errors import EngineError, OutOfMemoryError
 
 
 def build_plan(
     graph: bytes,
-    settings: Settings,
-    profiles: Mapping[str, Profile],
+    settings: BuilderSettings,
     timings: bytes | None,
-    show: Show,
+    show: ReportProgress,
     gpu: int,
 ) -> tuple[bytes, bytes]:
     """The plan of an ONNX graph, and the timings that the next build on this machine begins with.
@@ -33,7 +30,7 @@ def build_plan(
     stopped = threading.Event()
     # TensorRT builds for minutes within one call: in a thread of its own, so that Ctrl-C is heard meanwhile.
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(_build, graph, settings, profiles, timings, Monitor(show, stopped), gpu)
+        future = pool.submit(_build, graph, settings, timings, Monitor(show, stopped), gpu)
         try:
             while not wait([future], timeout=0.2).done:
                 pass
@@ -45,8 +42,7 @@ def build_plan(
 
 def _build(
     graph: bytes,
-    settings: Settings,
-    profiles: Mapping[str, Profile],
+    settings: BuilderSettings,
     timings: bytes | None,
     monitor: Monitor,
     gpu: int,
@@ -67,38 +63,15 @@ def _build(
     config.clear_flag(trt.BuilderFlag.TF32)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # layers tell their precision afterwards
     config.progress_monitor = monitor
-    _add_profile(builder, config, network, profiles)
     cache = config.create_timing_cache(timings or b"")
     if not config.set_timing_cache(cache, ignore_mismatch=False):
         config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         said = messages.last()
-        if messages.tell_of_memory():
+        if messages.is_out_of_memory():
             raise OutOfMemoryError(
                 f"the GPU has too little memory to build the engine: {said}; close other programs that use it"
             )
         raise EngineError(f"TensorRT cannot build the engine: {said}")
     return bytes(plan), bytes(config.get_timing_cache().serialize())
-
-
-def _add_profile(
-    builder: trt.Builder,
-    config: trt.IBuilderConfig,
-    network: trt.INetworkDefinition,
-    profiles: Mapping[str, Profile],
-) -> None:
-    """One profile for all inputs whose sizes are free, where there are any."""
-    inputs = [network.get_input(index) for index in range(network.num_inputs)]
-    free = demand_profiles(
-        {each.name: tuple(each.shape[at] for at in range(len(each.shape))) for each in inputs}, profiles
-    )
-    if not free:
-        return
-    profile = builder.create_optimization_profile()
-    for name in free:
-        its = profiles[name]
-        smallest, best, largest = (trt.Dims(list(shape)) for shape in (its.smallest, its.best, its.largest))
-        profile.set_shape(name, smallest, best, largest)
-    if config.add_optimization_profile(profile) < 0:
-        raise EngineError(f"TensorRT does not take the sizes {', '.join(map(str, profiles.values()))}")

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import torch
 
+from engines.common.nvidia import driver_cuda, driver_version
 from engines.errors import EngineError
-from engines.nvidia_driver import driver_cuda, driver_version
 
-ANOTHER = "or take another engine"
+OTHER_ENGINE = "or take another engine"
 
 
 @dataclass(frozen=True, slots=True)
-class Gpu:
+class GpuFacts:
     """One GPU, in the words of its driver."""
 
     name: str
@@ -24,11 +24,11 @@ class Gpu:
     """The version of CUDA that torch brings, such as 12.9."""
 
 
-def gpu_facts(index: int = 0) -> Gpu:
+def gpu_facts(index: int = 0) -> GpuFacts:
     """The facts about GPU `index`. Raises EngineError, in one sentence, where it cannot be used."""
-    demand_gpu(index)
+    require_gpu(index)
     major, minor = torch.cuda.get_device_capability(index)
-    return Gpu(
+    return GpuFacts(
         name=torch.cuda.get_device_name(index),
         compute_capability=f"{major}.{minor}",
         driver=driver_version(),
@@ -36,30 +36,30 @@ def gpu_facts(index: int = 0) -> Gpu:
     )
 
 
-def demand_gpu(index: int = 0) -> None:
+def require_gpu(index: int = 0) -> None:
     """Raises EngineError, in one sentence, where there is no GPU of that number to be used."""
     count = torch.cuda.device_count() if torch.version.cuda else 0
-    if problem := why_not(driver_cuda(), torch.version.cuda, count, index):
+    if problem := unavailable_reason(driver_cuda(), torch.version.cuda, count, index):
         raise EngineError(problem)
 
 
-def why_not(driver: int | None, needed: str | None, count: int, index: int) -> str:
+def unavailable_reason(driver: int | None, needed: str | None, count: int, index: int) -> str:
     """What is wrong, in one sentence; empty where all is well.
 
     `driver` is the CUDA version that the driver serves, as 1000 major + 10 minor, None without one; `needed`
     the version that torch was built for, None for a torch without CUDA; `count` the number of GPUs.
     """
     if driver is None:
-        return f"there is no NVIDIA driver here: install the one for your GPU, {ANOTHER}"
+        return f"there is no NVIDIA driver here: install the one for your GPU, {OTHER_ENGINE}"
     if needed is None:
-        return f"torch is installed here without CUDA: install the build of it that has CUDA, {ANOTHER}"
+        return f"torch is installed here without CUDA: install the build of it that has CUDA, {OTHER_ENGINE}"
     served = (driver // 1000, driver % 1000 // 10)
     # Within one major version a driver serves what was built for a later minor one.
     if served[0] < int(needed.partition(".")[0]):
         here = f"{served[0]}.{served[1]}"
         return f"the NVIDIA driver here is too old, serving CUDA {here} where {needed} is needed: update it"
     if not count:
-        return f"the NVIDIA driver here has no GPU that can be used: see what nvidia-smi says, {ANOTHER}"
+        return f"the NVIDIA driver here has no GPU that can be used: see what nvidia-smi says, {OTHER_ENGINE}"
     if index >= count:
         known = ", ".join(f"cuda:{number}" for number in range(count))
         return f"there is no GPU cuda:{index} here: available are {known}"

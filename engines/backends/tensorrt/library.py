@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import tensorrt as trt
 
-from engines.backends.tensorrt.versions import INSTALL, demand_version, major_minor
+from engines.backends.tensorrt.versions import check_version, major_minor
+from engines.common.extras import install_line
+from engines.common.memory import OUT_OF_MEMORY_WORDS
 from engines.errors import EngineError
-from engines.memory import WORDS
 
 
 def version() -> str:
     """The package's version; raises EngineError where what is there is no TensorRT, or one not known here."""
     found = getattr(trt, "__version__", None)
     if found is None:  # types without the library, or a folder that happens to have the name
-        raise EngineError(f"a package named tensorrt is here, but not the library: {INSTALL}")
-    demand_version(str(found))
+        raise EngineError(
+            f"a package named tensorrt is installed, but not the library; run: {install_line('tensorrt')}"
+        )
+    check_version(str(found))
     return str(found)
 
 
@@ -50,9 +53,9 @@ class Messages(trt.ILogger):
         text = self.errors[-1] if self.errors else self._warning or "it does not say why"
         return text if len(text) <= 200 else f"...{text[-200:]}"
 
-    def tell_of_memory(self) -> bool:
+    def is_out_of_memory(self) -> bool:
         """Whether it is for want of memory that something failed: the last error does not always say so."""
-        return any(word in error.lower() for error in self.errors for word in WORDS)
+        return any(word in error.lower() for error in self.errors for word in OUT_OF_MEMORY_WORDS)
 
 
 def new_runtime(messages: Messages) -> trt.Runtime:

@@ -8,18 +8,18 @@ from collections.abc import Callable
 
 import tensorrt as trt
 
-from engines.backends.tensorrt.phases import Phases
+from engines.backends.tensorrt.build_phases import Phases
 
-Show = Callable[[float, str], object]
+ReportProgress = Callable[[float, str], object]
 """Share of the work that is done, 0 to 1, and what is being done."""
-EVERY = 2.0
+REPORT_INTERVAL_S = 2.0
 """Seconds between two figures at least."""
 
 
 class Monitor(trt.IProgressMonitor):
     """TensorRT's own interface, which tells `show` now and then; stops the build where `stopped` says so."""
 
-    def __init__(self, show: Show, stopped: threading.Event) -> None:
+    def __init__(self, show: ReportProgress, stopped: threading.Event) -> None:
         trt.IProgressMonitor.__init__(self)
         self._phases = Phases()
         self._show, self._stopped = show, stopped
@@ -39,6 +39,6 @@ class Monitor(trt.IProgressMonitor):
         return not self._stopped.is_set()
 
     def _tell(self, share: float, phase: str) -> None:
-        if time.monotonic() - self._told >= EVERY:
+        if time.monotonic() - self._told >= REPORT_INTERVAL_S:
             self._told = time.monotonic()
             self._show(share, phase)

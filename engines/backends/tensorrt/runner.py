@@ -7,40 +7,42 @@ from functools import partial
 
 import torch
 
-from engines.backends.base import Device, PlanesTask, Precision, pick_device, pick_precision
-from engines.backends.tensorrt.gpu import demand_gpu
+from engines.backends.base import Device, pick_device, pick_precision
+from engines.backends.tensorrt.engine_spec import EngineSpec, batch_size
+from engines.backends.tensorrt.gpu import require_gpu
 from engines.backends.tensorrt.library import Messages, new_runtime, version
-from engines.backends.tensorrt.open import LOG, open_plan
-from engines.backends.tensorrt.wanted import Wanted, batch_of
-from engines.backends.torch_cuda import CudaPlanes, CudaRunner, Make, Network
+from engines.backends.tensorrt.load import LOG, open_plan
+from engines.backends.torch_cuda import CudaBatcher, CudaRunner, MakeNetwork, Network
 from engines.errors import EngineError, OutOfMemoryError
-from engines.style import Style
+from engines.export.tasks import Task
+from engines.registry.style import Style
+from engines.spec import Precision
 
 __all__ = ["TensorRtRunner", "devices", "version"]
 
-SERVED_FROM = (7, 5)
+MIN_CAPABILITY = (7, 5)
 """Compute capability of the first GPUs, Turing, that TensorRT since 10.5 builds for."""
-FP8_FROM = (8, 9)
+MIN_FP8_CAPABILITY = (8, 9)
 """Of the first that multiply in fp8."""
 
 
 def devices() -> dict[str, Device]:
     """The GPUs. Raises EngineError, in one sentence, where there is none that can be used."""
     version()
-    demand_gpu()
+    require_gpu()
     new_runtime(Messages())  # which says whether its CUDA and the driver get on
     found = {}
     for index in range(torch.cuda.device_count()):
         precisions: tuple[Precision, ...] = ("fp16", "fp32", "int8")
         capability = torch.cuda.get_device_capability(index)
-        if capability < SERVED_FROM:
+        if capability < MIN_CAPABILITY:
             continue
-        if capability >= FP8_FROM:
+        if capability >= MIN_FP8_CAPABILITY:
             precisions = (*precisions, "fp8")
         for name in ("cuda", f"cuda:{index}") if index == 0 else (f"cuda:{index}",):
             found[name] = Device(name, precisions)
     if not found:
-        least = ".".join(map(str, SERVED_FROM))
+        least = ".".join(map(str, MIN_CAPABILITY))
         raise EngineError(f"TensorRT needs a GPU of compute capability {least} or later: take another engine")
     return found
 
@@ -60,11 +62,11 @@ class TensorRtRunner(CudaRunner):
         super().__init__(style, [each.name for each in chosen], alone, height, width, throughput)
         self.precision = asked
 
-    def open_planes(self, task: PlanesTask) -> TensorRtPlanes:
-        """As `engines.backends.base.DrawsPlanes`."""
+    def open_batches(self, task: Task) -> TensorRtBatcher:
+        """As `engines.backends.base.SupportsBatches`."""
         many = self._throughput
-        make = partial(TensorRtPlanes, self._style, self._devices, self.precision, task, many)
-        batch = batch_of(task, many)
+        make = partial(TensorRtBatcher, self._style, self._devices, self.precision, task, many)
+        batch = batch_size(task, many)
         while batch > 1:
             with suppress(OutOfMemoryError):
                 return make(batch)
@@ -74,30 +76,30 @@ class TensorRtRunner(CudaRunner):
         return make(1)
 
 
-class TensorRtPlanes(CudaPlanes):
-    """A planes runner whose graphs run a plan, for `batch` pictures at a time."""
+class TensorRtBatcher(CudaBatcher):
+    """A batch runner whose graphs run a plan, for `batch` pictures at a time."""
 
     def __init__(
         self,
         style: Style,
         devices: list[str],
         precision: Precision,
-        task: PlanesTask,
+        task: Task,
         throughput: bool,
         batch: int,
     ) -> None:
         self._asked = batch
         super().__init__(style, devices, precision, task, throughput)
 
-    def maker(self, style: Style, task: PlanesTask) -> Make:
+    def maker(self, style: Style, task: Task) -> MakeNetwork:
         """What gives the plan for a device and a batch."""
 
         def make(device: torch.device, batch: int) -> Network:
-            return open_plan(Wanted(style, task, batch, self.precision, gpu=device.index))
+            return open_plan(EngineSpec(style, task, batch, self.precision, gpu=device.index))
 
         return make
 
-    def batches(self, task: PlanesTask, throughput: bool) -> list[int]:
+    def batches(self, task: Task, throughput: bool) -> list[int]:
         """The one asked for: each is a plan of its own, too dear to try."""
         return [self._asked]
 

@@ -8,7 +8,7 @@ from engines.errors import EngineError
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class BuilderSettings:
     """Of the builder."""
 
     level: int = 3

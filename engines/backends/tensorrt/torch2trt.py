@@ -10,17 +10,16 @@ from typing import Any
 
 import torch
 
-from engines.backends.tensorrt.settings import Settings
+from engines.backends.tensorrt.settings import BuilderSettings
 from engines.backends.tensorrt.versions import major_minor
 from engines.errors import EngineError
-from engines.export import OPSET
-from engines.half import INPUTS, OUTPUTS, planes_example
-from engines.planes import PlanesNetwork
+from engines.export.onnx_graph import OPSET
+from engines.export.typed_onnx import Network, example_inputs
 
 PROJECT = "https://github.com/NVIDIA-AI-IOT/torch2trt"
 
 
-def why_not(tensorrt: str, installed: bool, precision: str) -> str:
+def unavailable_reason(tensorrt: str, installed: bool, precision: str) -> str:
     """Why torch2trt cannot be used, in one sentence that says what can; empty where it can."""
     if major_minor(tensorrt) >= (11, 0):
         return (
@@ -34,27 +33,28 @@ def why_not(tensorrt: str, installed: bool, precision: str) -> str:
     return ""
 
 
-def demand_torch2trt(tensorrt: str, precision: str) -> None:
+def require_torch2trt(tensorrt: str, precision: str) -> None:
     """Raises EngineError where it cannot be used."""
-    if problem := why_not(tensorrt, importlib.util.find_spec("torch2trt") is not None, precision):
+    if problem := unavailable_reason(tensorrt, importlib.util.find_spec("torch2trt") is not None, precision):
         raise EngineError(problem)
 
 
 def build_by_torch2trt(
-    network: PlanesNetwork, batch: int, device: torch.device, precision: str, settings: Settings
+    network: Network, batch: int, device: torch.device, precision: str, settings: BuilderSettings
 ) -> bytes:
     """The plan of a network in fp32, which is left on `device`. Raises EngineError where it fails."""
     from torch2trt import torch2trt
 
-    example = [values.to(device) for values in planes_example(network.task, batch)]
+    task = network.task
+    given = [values.to(device) for values in example_inputs(task, batch)]
     try:
         with torch.cuda.device(device):
             # Its own converters know no 8-bit inputs; through ONNX, TensorRT's parser does.
             module: Any = torch2trt(
                 network.to(device),
-                example,
-                input_names=list(INPUTS),
-                output_names=list(OUTPUTS),
+                given,
+                input_names=[*task.takes, *task.numbers],
+                output_names=[*task.gives],
                 fp16_mode=precision == "fp16",
                 max_workspace_size=settings.workspace << 20,
                 use_onnx=True,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 
+from engines.common.extras import install_line
 from engines.errors import EngineError
 
-LEAST, BEYOND = (10, 12), (12, 0)
+MIN_VERSION, VERSION_LIMIT = (10, 12), (12, 0)
 """Versions of TensorRT: from the first one, and below the second."""
-INSTALL = "pip install 'streamtoon[tensorrt]'"
 
 
-def demand_version(found: str) -> None:
+def check_version(found: str) -> None:
     """Raises EngineError, in one sentence, for a version that is too old or not known yet."""
     numbers = major_minor(found)
-    if not LEAST <= numbers < BEYOND:
-        old = "too old" if numbers < LEAST else "newer than what streamtoon knows"
-        raise EngineError(f"TensorRT {found} is {old}: 10.12 to 11 are needed; {INSTALL}")
+    if not MIN_VERSION <= numbers < VERSION_LIMIT:
+        old = "too old" if numbers < MIN_VERSION else "newer than streamtoon supports"
+        raise EngineError(f"TensorRT {found} is {old}: use 10.12 to 11; run: {install_line('tensorrt')}")
 
 
 def major_minor(found: str) -> tuple[int, int]:

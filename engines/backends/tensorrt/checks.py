@@ -1,0 +1,84 @@
+"""What a plan is held to: its ends, its precision, the machine it was built on. Needs no TensorRT."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from engines.errors import EngineError
+from engines.export.tasks import Shape, Task
+from engines.spec import Precision
+
+_TYPES = {
+    "fp16": r"\b(fp16|half)\b",
+    "fp32": r"\b(fp32|float)\b",
+    "int8": r"\bint8\b",
+    "fp8": r"\bfp8\b",
+}
+IOSpec = dict[str, tuple[str, str, Shape]]
+"""Name of an input or output -> "input" or "output", type, shape."""
+
+
+def expected_io(task: Task, batch: int) -> IOSpec:
+    """What a plan for that task takes and gives: 8-bit pictures, and its numbers."""
+    ends: IOSpec = dict.fromkeys(task.numbers, ("input", "FLOAT", (1,)))
+    for mode, shapes in (("input", task.takes), ("output", task.gives)):
+        ends |= {name: (mode, "UINT8", (batch, *shape)) for name, shape in shapes.items()}
+    return ends
+
+
+def check_io(found: IOSpec, expected: IOSpec) -> None:
+    """Raises EngineError, in one sentence, where a plan takes or gives anything else."""
+    for name in dict.fromkeys((*expected, *found)):
+        if found.get(name) != expected.get(name):
+            has, wants = (_describe(ends.get(name)) for ends in (found, expected))
+            raise EngineError(f"the engine's {name} is {has} where {wants} is wanted: it is not used")
+
+
+def _describe(end: tuple[str, str, Shape] | None) -> str:
+    return "missing" if end is None else f"{end[0]} {end[1].lower()} {'x'.join(map(str, end[2]))}"
+
+
+def check_precision(counts: dict[str, int], precision: Precision) -> None:
+    """Raises EngineError where no layer gives that precision, or, of fp32, where one gives less.
+
+    `counts` is what `library.layer_types` gives. fp8 and int8 engines hold fp16 beside it.
+    """
+    less = sum(count for name, count in counts.items() if name != "fp32")
+    if not counts.get(precision) or (precision == "fp32" and less):
+        told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        raise EngineError(f"an engine in {precision} was asked for and its layers are {told}: it is not used")
+
+
+def layer_types(information: str) -> dict[str, int]:
+    """How many layers' results are of each precision, out of an engine inspector's JSON.
+
+    TensorRT 10 tells format and type of a tensor in one field (`Format/Datatype`), 11 in two. Raises
+    EngineError where no layer tells any.
+    """
+    try:
+        layers = json.loads(information)["Layers"]
+    except (ValueError, KeyError, TypeError):
+        layers = []
+    counts = dict.fromkeys(_TYPES, 0)
+    for layer in layers:
+        for tensor in layer.get("Outputs", []) if isinstance(layer, dict) else []:
+            told = " ".join(
+                str(value)
+                for name, value in tensor.items()
+                if name.lower() in ("format/datatype", "datatype", "format")
+            )
+            for precision, pattern in _TYPES.items():
+                counts[precision] += re.search(pattern, told, re.IGNORECASE) is not None
+    if not any(counts.values()):
+        raise EngineError("TensorRT does not tell in what precision the engine computes: it is not used")
+    return counts
+
+
+def machine_difference(facts: dict[str, tuple[str, str]]) -> str:
+    """What differs between where a plan was built and here, in one sentence; empty where nothing does.
+
+    `facts` holds, by name, the plan's and this machine's.
+    """
+    told = [f"{name} {its} (here {ours or 'none'})" for name, (its, ours) in facts.items() if its != ours]
+    return f"it was built for {', '.join(told)}: it is not used here" if told else ""

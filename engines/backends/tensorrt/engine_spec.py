@@ -1,0 +1,177 @@
+"""A plan that is wanted: what it draws, how exactly, and the typed graph for it. Needs no TensorRT."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engines.backends.frame_runner import fields_task, frame_task
+from engines.backends.tensorrt.engine_cache import Facts, PlanEntry
+from engines.backends.tensorrt.settings import BuilderSettings
+from engines.errors import EngineError, StyleError
+from engines.export.calibration_images import calibration_images, to_samples
+from engines.export.tasks import FieldsTask, FrameTask, Task
+from engines.export.typed_onnx import export_task, task_network
+from engines.frame import ColorInfo, Frame
+from engines.generators import margin_of
+from engines.imaging.working_size import FIELD_SHARES, BlockSize, WorkingSize, working_scale
+from engines.quantization.qdq import measure_ranges, quantize
+from engines.registry.style import CARD, LITE, WEIGHTS, Style, load_style
+from engines.spec import PRECISIONS, Precision, Quality
+
+GRAPH_CODE = tuple(
+    Path(__file__).parents[2] / name for name in ("export", "generators", "imaging", "quantization")
+)
+"""The folders whose code a graph is made by."""
+MAX_BATCH = 4
+"""Pictures a batch where pictures a second count: each number is an engine of its own, too dear to try."""
+MAX_BATCH_PIXELS = MAX_BATCH * 1280 * 720
+"""Pixels of such a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """One plan: what it draws, how exactly, and where."""
+
+    style: Style
+    task: Task
+    batch: int
+    precision: Precision
+    gpu: int = 0
+    via: str = "onnx"
+    settings: BuilderSettings = field(default_factory=BuilderSettings)
+
+    @property
+    def device(self) -> torch.device:
+        """In torch's words."""
+        return torch.device("cuda", self.gpu)
+
+    def __str__(self) -> str:
+        size = f"{self.task.width}x{self.task.height}"
+        return f"style {_network_name(self.style)} at {size}, {self.batch} at a time, {self.precision}"
+
+
+def graph_digest(wanted: EngineSpec) -> str:
+    """SHA-256 of all that the graph is made of: weights, task, precision, and the code that makes it.
+
+    The graph itself takes half a minute to make, and is the same wherever these are.
+    """
+    _ = wanted.style.weights  # a style that is a graph alone says so here
+    parts = hashlib.sha256()
+    for text in (wanted.style.sha256[WEIGHTS], repr(wanted.task), str(wanted.batch), torch.__version__):
+        parts.update(f"{text}\n".encode())
+    for file in sorted(file for folder in GRAPH_CODE for file in folder.rglob("*.py")):
+        parts.update(f"{file.parent.name}/{file.name}\n".encode() + file.read_bytes())
+    return parts.hexdigest()
+
+
+def spec_for(
+    style: Style,
+    width: int,
+    height: int,
+    *,
+    quality: Quality = "full",
+    colour: ColorInfo | None = None,
+    precision: Precision = "fp16",
+    gpu: int = 0,
+    live: bool = False,
+    via: str = "onnx",
+    settings: BuilderSettings | None = None,
+) -> EngineSpec:
+    """The plan that `engines.engine` asks for when a video of that size and colour comes; needs no GPU.
+
+    `live`: one picture at a time. A plan of fields serves every colour, and every look over the network.
+    Raises EngineError for a style without the lite network asked for.
+    """
+    if quality == "lite" and style.lite is None:
+        raise EngineError(f"style {style.name} has no lite network: take quality full or fast")
+    form, colour = style.form(quality), colour or ColorInfo()
+    settings = settings or BuilderSettings()
+    if form.gives_fields:
+        share = working_scale(quality, None, form.working_height, height, width, FIELD_SHARES)
+        blocks = fields_task(BlockSize.of(height, width, share, form.size_multiple))
+        return EngineSpec(
+            form, blocks, batch_size(blocks, throughput=not live), precision, gpu, via, settings
+        )
+    scale = working_scale(quality, None, form.working_height, height, width)
+    size = WorkingSize.of(height, width, scale, form.size_multiple, margin_of(form.generator))
+    luma = np.zeros((height, width), np.uint8)
+    chroma = np.zeros((-(-height // 2), -(-width // 2)), np.uint8)
+    picture = Frame(luma, chroma, chroma, 0, Fraction(1), colour=colour)
+    task = frame_task(form, picture, size)
+    batch = batch_size(task, throughput=not live)
+    return EngineSpec(form, task, batch, precision, gpu, via, settings)
+
+
+def batch_size(task: Task, throughput: bool) -> int:
+    """Pictures a batch: `MAX_BATCH`, or fewer of large ones, where pictures a second count; else one."""
+    if not throughput:
+        return 1
+    return max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // (task.height * task.width)))
+
+
+def spec_facts(wanted: EngineSpec) -> Facts:
+    """What a plan draws, to be kept with it and read by `spec_from_entry`."""
+    return {
+        "style": _network_name(wanted.style),
+        "folder": str(wanted.style.network_folder.resolve()),
+        "width": wanted.task.width,
+        "height": wanted.task.height,
+        "batch": wanted.batch,
+        "task": json.dumps(asdict(wanted.task)),
+    }
+
+
+def _network_name(style: Style) -> str:
+    """The style's name; of a network that several looks share, its own."""
+    return style.network or style.name
+
+
+def spec_from_entry(entry: PlanEntry, gpu: int) -> EngineSpec:
+    """What a kept plan was built for. Raises EngineError where that or its style cannot be read any more."""
+    facts = entry.facts
+    try:
+        folder = Path(str(facts["folder"]))
+        is_lite = folder.name == LITE and (folder.parent / CARD).is_file()
+        style = load_style(folder.parent if is_lite else folder)
+        task = _task(json.loads(str(facts["task"])))
+        settings = BuilderSettings(int(facts["level"]), int(facts["workspace"]))
+        precision = next(known for known in PRECISIONS if known == entry.key.precision)
+        batch = int(facts["batch"])
+    except (KeyError, TypeError, ValueError, AttributeError, StopIteration, StyleError) as error:
+        raise EngineError(f"it cannot be told what this engine draws ({error}): it is not used") from error
+    form = style.lite if is_lite else style
+    if form is None:
+        raise EngineError(f"style {style.name} has no lite network any more: this engine is not used")
+    return EngineSpec(form, task, batch, precision, gpu, entry.key.via, settings)
+
+
+def _task(values: dict[str, Any]) -> Task:
+    """Out of `spec_facts`. Raises TypeError for anything else."""
+    if "size" not in values:
+        return FieldsTask(**values)
+    return FrameTask(**{**values, "size": WorkingSize(**values["size"])})
+
+
+def typed_graph(wanted: EngineSpec) -> bytes:
+    """The ONNX graph whose types are the precision; needs no GPU."""
+    task = wanted.task
+    graph = export_task(task_network(wanted.style, task, half=wanted.precision != "fp32"), wanted.batch)
+    if wanted.precision not in ("int8", "fp8"):
+        return graph
+    # Of every two photographs one calibrates; an engine is tried on the others.
+    shown = [to_samples(image, task) for image in calibration_images()[1::2]]
+    numbers = {name: np.ones(1, np.float32) for name in task.numbers}
+    feeds = [
+        {name: np.stack([part] * wanted.batch) for name, part in zip(task.takes, parts, strict=True)}
+        | numbers
+        for parts in shown
+    ]
+    return quantize(graph, wanted.precision, measure_ranges(graph, feeds))

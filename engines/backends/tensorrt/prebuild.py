@@ -1,0 +1,50 @@
+"""Plans before they are needed: built for a size, and the kept ones tried again."""
+
+from __future__ import annotations
+
+from engines.backends.tensorrt.checks import machine_difference
+from engines.backends.tensorrt.engine_cache import PlanCache, PlanEntry
+from engines.backends.tensorrt.engine_spec import EngineSpec, spec_from_entry
+from engines.backends.tensorrt.gpu import gpu_facts
+from engines.backends.tensorrt.library import version
+from engines.backends.tensorrt.load import open_plan, plan_key, validate_engine
+from engines.backends.tensorrt.runtime import LoadedPlan
+from engines.backends.torch_cuda import translate_device_errors
+from engines.errors import EngineError
+
+
+def prebuild(wanted: EngineSpec, cache: PlanCache) -> PlanEntry | None:
+    """Builds a plan where it is not kept yet; its entry, None where it could not be kept.
+
+    Raises EngineError in one sentence.
+    """
+    with translate_device_errors(str(wanted.device)):
+        open_plan(wanted, cache)
+    key = plan_key(wanted)
+    return next((entry for entry in cache.entries() if entry.key == key), None)
+
+
+def verify(entry: PlanEntry, cache: PlanCache, gpu: int = 0) -> float:
+    """Holds a kept plan to its style's pictures again; dB of PSNR of the worst photograph.
+
+    Raises EngineError, in one sentence, where it cannot or must not be used: built for another machine, of a
+    style or code that has changed, damaged, or drawing otherwise than its style.
+    """
+    facts = gpu_facts(gpu)
+    here = {
+        "TensorRT": (entry.key.tensorrt, version()),
+        "CUDA": (entry.key.cuda, facts.cuda),
+        "driver": (entry.key.driver, facts.driver),
+        "compute capability": (entry.key.compute_capability, facts.compute_capability),
+        "GPU": (entry.key.gpu, facts.name),
+    }
+    if problem := machine_difference(here):
+        raise EngineError(problem)
+    wanted = spec_from_entry(entry, gpu)
+    if plan_key(wanted) != entry.key:
+        raise EngineError("its style or streamtoon has changed since it was built: it is not used any more")
+    plan = cache.read(entry.key)
+    if plan is None:
+        raise EngineError("its file is damaged: it is built anew when it is needed")
+    with translate_device_errors(str(wanted.device)):
+        return validate_engine(LoadedPlan(plan, wanted.device, wanted.task, wanted.batch), wanted)

@@ -1,0 +1,114 @@
+"""PyTorch: NVIDIA's GPUs through CUDA, and the CPU."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import torch
+
+from engines.backends.base import Device, pick_device, pick_precision
+from engines.common.arrays import Bytes
+from engines.errors import EngineError
+from engines.registry.network import load_network
+from engines.registry.style import Style
+from engines.spec import Precision
+
+_FLAGS = threading.RLock()
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def version() -> str:
+    """The package's version."""
+    return str(torch.__version__)
+
+
+def devices() -> dict[str, Device]:
+    """CUDA first where there is one, then each of the GPUs by its number, then the CPU."""
+    found = {}
+    if torch.cuda.is_available():
+        served = [n for n in range(torch.cuda.device_count()) if _is_served(n)]
+        for name in (*(("cuda",) if 0 in served else ()), *(f"cuda:{n}" for n in served)):
+            found[name] = Device(name, ("fp16", "fp32", "bf16"))
+    features = torch.cpu.get_capabilities()
+    native = bool(features.get("avx512_bf16") or features.get("amx_tile"))
+    found["cpu"] = Device("cpu", ("bf16", "fp32") if native else ("fp32", "bf16"))
+    return found
+
+
+def _is_served(index: int) -> bool:
+    """Whether this torch has code for GPU `index`: builds leave old ones out, and fail with a kernel."""
+    major, minor = torch.cuda.get_device_capability(index)
+    for each in torch.cuda.get_arch_list():  # such as sm_90, compute_90 and sm_100a
+        kind, _, number = each.partition("_")
+        of, at_least = divmod(int("".join(filter(str.isdigit, number))), 10)
+        if kind == "sm" and of == major and at_least <= minor:
+            return True
+        if kind == "compute" and (of, at_least) <= (major, minor):  # the driver translates it
+            return True
+    return False
+
+
+def open_torch(
+    style: Style, device: str, precision: str, height: int, width: int, throughput: bool = False
+) -> TorchRunner:
+    """The runner on that device, or on several GPUs: `device` may be "cuda:0,cuda:1"."""
+    chosen = [pick_device("torch", devices(), name).name for name in device.split(",")]
+    if all(name.startswith("cuda") for name in chosen):
+        from engines.backends.torch_cuda import open_cuda  # which is made of this module
+
+        return open_cuda(style, chosen, precision, height, width, throughput)
+    if len(chosen) > 1:
+        raise EngineError(f"torch draws on several GPUs, but not on {device}: name one device, or GPUs alone")
+    return TorchRunner(style, chosen[0], precision, height, width, throughput)
+
+
+class TorchRunner:
+    """The network itself, in the layout that the device's convolutions like best."""
+
+    concurrency = 1  # one picture keeps every core busy
+
+    def __init__(
+        self, style: Style, device: str, precision: str, height: int, width: int, throughput: bool = False
+    ) -> None:
+        here = pick_device("torch", devices(), device)
+        self.device = self._place = here.name
+        self.precision: Precision = pick_precision("torch", here, precision, has_int8=False)
+        network = load_network(style)
+        self._dtype = TYPES[self.precision]
+        # oneDNN and cuDNN compute reduced precisions channels-last without reordering every layer's input.
+        self._format = torch.contiguous_format if self.precision == "fp32" else torch.channels_last
+        network = network.to(here.name, self._dtype)
+        self._network = network.to(memory_format=self._format)  # type: ignore[call-overload]  # a gap in its types
+
+    @torch.inference_mode()
+    def __call__(self, image: Bytes) -> Bytes:
+        """Height x width x channels in and out."""
+        values = torch.from_numpy(image).to(self._place).permute(2, 0, 1)[None]
+        picture = ((values.float() - 127.5) / 127.5).to(self._dtype, memory_format=self._format)
+        with no_tf32(self._place):
+            cartoon = self._network(picture).float()
+        out = (cartoon * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+        result: Bytes = out[0].permute(1, 2, 0).contiguous().cpu().numpy()
+        return result
+
+    def close(self) -> None:
+        """Frees the network."""
+        del self._network
+
+
+@contextlib.contextmanager
+def no_tf32(device: str) -> Iterator[None]:
+    """By default cuDNN's convolutions of fp32 tensors keep ten bits of mantissa (TF32).
+
+    On a GPU one thread at a time is within such a block: the flags are the whole process's.
+    """
+    if not device.startswith("cuda"):
+        yield
+        return
+    with (
+        _FLAGS,
+        torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=False),
+    ):
+        yield

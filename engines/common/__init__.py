@@ -1,0 +1,1 @@
+"""Helpers for the machine: folders, locks, images, processors, memory."""

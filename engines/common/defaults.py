@@ -1,0 +1,6 @@
+"""Default settings that several commands share."""
+
+STYLE = "comic"
+"""Name of the default style."""
+STABILIZE = 0.0
+"""Amount of `engines.imaging.temporal_filter`, 0 (off) to 1."""

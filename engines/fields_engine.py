@@ -1,0 +1,230 @@
+"""The engine of generators of fields: planes in, planes out, and a look that may change between two pictures.
+
+A picture's planes, in limited range, are extended to whole blocks, brought to working size where the picture
+is larger than the style was made for, and given to the network as blocks. Its fields are enlarged to the
+picture's size before the look, so that lines and edges of patches, which are thresholds, are crisp at any
+size. There is no RGB on the way, and any matrix is the network's: the look knows the output's colour.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache, partial
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.backends.frame_runner import fields_task
+from engines.common.memory import translate_oom
+from engines.engine import RGB_COLOUR, Drawn, Engine, Setup, mixed
+from engines.export.tasks import Samples
+from engines.frame import ColorInfo, Frame, Planes
+from engines.frame_dedup import PendingDrawing
+from engines.imaging.field_blocks import Blocks, FieldPlanes, pack, unpack
+from engines.imaging.working_size import FIELD_SHARES, BlockSize, extend, fit, working_scale
+from engines.looks.look import Look
+from engines.looks.renderer import LookRenderer
+from engines.registry.style import Style
+
+MAX_RENDERERS = 3
+"""Of looks, sizes and colours: what is drawn now, what was before, and a photograph between."""
+RendererKey = tuple[Look, ColorInfo, int, int]
+
+
+class FieldsEngine(Engine):
+    """Steadiness is the fields', before the look."""
+
+    look: Look
+    """May be set at any time, and counts from the next start on."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        assert setup.style.look is not None, "a network alone is not opened"
+        self.look = setup.style.look
+        self._renderers: dict[RendererKey, LookRenderer] = {}
+        self._making = threading.Lock()
+
+    def fields(self, picture: Frame) -> FieldPlanes:
+        """Paint and ink of a picture as its look gets them, extended to whole blocks."""
+        return self._fields(_planes(picture), picture.colour)
+
+    @property
+    def own_look(self) -> Look:
+        """The style's, which `look` begins with."""
+        assert self._style.look is not None, "a network alone is not opened"
+        return self._style.look
+
+    def looks(self, picture: Frame, looks: Iterable[Look]) -> Iterator[Frame]:
+        """A picture in each of several looks, at full strength, by one run of the network."""
+        fields = self.fields(picture)
+        for look in looks:
+            y, u, v = self._finished(_planes(picture), picture.colour, fields, look)
+            yield dataclasses.replace(picture, y=y, u=u, v=v)
+
+    def _finish(self, drawn: Drawn) -> Frame:
+        """As in Engine."""
+        if drawn.fields is not None:
+            assert drawn.look is not None, "fields come with their look"
+            fields, source = drawn.fields, drawn.source
+            steady = self.stabilizer.hold(source.y, fields, source.colour)
+            finished = self._finished(_planes(source), source.colour, steady, drawn.look)
+            drawn = dataclasses.replace(drawn, planes=_mixed(_planes(source), finished, drawn.strength))
+        return super()._finish(drawn)
+
+    def prepare(self, width: int, height: int, colour: ColorInfo) -> None:
+        """As in Engine: makes the look's tables and patterns too."""
+        if self._device is not None:
+            self._device.open(fields_task(self._working_size(height, width)))
+        self._renderer((self.look, colour, height + height % 2, width + width % 2))
+
+    def switch(self, style: Style) -> bool:
+        """As in Engine."""
+        forms = [form for form in (style, style.lite) if form is not None]
+        mine = self._style
+        same = [f for f in forms if (f.network_folder, f.sha256) == (mine.network_folder, mine.sha256)]
+        if not same or style.look is None or style.working_height != mine.working_height:
+            return False
+        self._style, self.look = same[0], style.look
+        self.facts = dataclasses.replace(self.facts, style=style.name)
+        return True
+
+    def _asked(self, strength: float) -> tuple[object, ...]:
+        """Fields are the same for every look and strength."""
+        return () if self.stabilizer.amount else (strength, self.look)
+
+    def _job(self, picture: Frame, strength: float) -> Callable[[], Planes | FieldPlanes]:
+        """A device begins at once; what the host does before it is done here, and the look is in the job."""
+        planes, colour = _planes(picture), picture.colour
+        fields = partial(self._fields, planes, colour)
+        if self._device is not None:
+            size = self._working_size(picture.height, picture.width)
+            small = _small(planes, colour, size)
+            drawn = self._device.start((pack(small),), fields_task(size))
+            fields = partial(_fetched, drawn, small, size)
+        if self.stabilizer.amount:
+            return fields
+        return partial(self._draw, planes, colour, fields, self.look, strength)
+
+    def _giving(
+        self, picture: Frame, strength: float, drawing: PendingDrawing[Planes | FieldPlanes]
+    ) -> Callable[[], Drawn]:
+        return partial(_drawn, picture, strength, drawing, self.look)
+
+    def _draw(
+        self,
+        planes: Planes,
+        colour: ColorInfo,
+        fields: Callable[[], FieldPlanes],
+        look: Look,
+        strength: float,
+    ) -> Planes:
+        finished = self._finished(planes, colour, fields(), look)
+        return _mixed(planes, finished, strength)
+
+    def _still(self, planes: Planes) -> Planes:
+        y, u, v = planes
+        height, width = y.shape
+        small = (y, fit(u, height // 2, width // 2), fit(v, height // 2, width // 2))
+        finished = self._draw(small, RGB_COLOUR, partial(self._fields, small, RGB_COLOUR), self.look, 1)
+        return finished[0], fit(finished[1], height, width), fit(finished[2], height, width)
+
+    def _fields(self, planes: Planes, colour: ColorInfo) -> FieldPlanes:
+        """Of 4:2:0 planes of any size, extended to whole blocks."""
+        size = self._working_size(*planes[0].shape)
+        small = _small(planes, colour, size)
+        with translate_oom(f"a picture of {size.width}x{size.height} in style {self._style.name}"):
+            return _enlarged(self._runner(size)(pack(small)), small, size)
+
+    def _finished(self, planes: Planes, colour: ColorInfo, fields: FieldPlanes, look: Look) -> Planes:
+        """The look of fields, in the sizes of the source's planes, at full strength."""
+        height, width = planes[0].shape
+        rows, columns = planes[1].shape  # half of the size that is even
+        ends = slice(2 * rows), slice(2 * columns)
+        cropped = FieldPlanes(
+            fields.y[ends], fields.u[:rows, :columns], fields.v[:rows, :columns], fields.ink[ends]
+        )
+        y, u, v = self._renderer((look, colour, 2 * rows, 2 * columns))(cropped)
+        return y[:height, :width], u, v
+
+    def _renderer(self, key: RendererKey) -> LookRenderer:
+        """Made when first needed; the ones used last are kept."""
+        with self._making:
+            renderer = self._renderers.pop(key, None)
+            if renderer is None:
+                renderer = LookRenderer(*key)
+                while len(self._renderers) >= MAX_RENDERERS:
+                    self._renderers.pop(next(iter(self._renderers)))
+            self._renderers[key] = renderer
+        return renderer
+
+    def _working_size(self, height: int, width: int) -> BlockSize:
+        style = self._style
+        scale = working_scale(
+            self.facts.quality, self._detail, style.working_height, height, width, FIELD_SHARES
+        )
+        return BlockSize.of(height, width, scale, style.size_multiple)
+
+
+def _small(planes: Planes, colour: ColorInfo, size: BlockSize) -> Planes:
+    """4:2:0 planes of any size in limited range, at working size."""
+    y, u, v = _limited(planes) if colour.full_range else planes
+    half = size.height // 2, size.width // 2
+    y, u, v = extend(y, size.height, size.width), extend(u, *half), extend(v, *half)
+    small_half = size.small_height // 2, size.small_width // 2
+    return size.shrink(y), fit(u, *small_half), fit(v, *small_half)
+
+
+def _enlarged(blocks: Blocks, small: Planes, size: BlockSize) -> FieldPlanes:
+    """Fields of a picture at working size, `small`, at the picture's own."""
+    fields = unpack(blocks, small)
+    half = size.height // 2, size.width // 2
+    return FieldPlanes(
+        fit(fields.y, size.height, size.width),
+        fit(fields.u, *half),
+        fit(fields.v, *half),
+        fit(fields.ink, size.height, size.width),
+    )
+
+
+def _fetched(drawn: Callable[[], Samples], small: Planes, size: BlockSize) -> FieldPlanes:
+    """As `_enlarged`, of what a device draws."""
+    (blocks,) = drawn()
+    return _enlarged(blocks, small, size)
+
+
+def _planes(picture: Frame) -> Planes:
+    return picture.y, picture.u, picture.v
+
+
+def _drawn(
+    picture: Frame, strength: float, drawing: PendingDrawing[Planes | FieldPlanes], look: Look
+) -> Drawn:
+    drawn = drawing.planes()
+    if isinstance(drawn, FieldPlanes):
+        return Drawn(picture, strength, None, drawn, look)
+    return Drawn(picture, strength, drawn)
+
+
+def _mixed(source: Planes, cartoon: Planes, strength: float) -> Planes:
+    y, u, v = (mixed(*pair, strength) for pair in zip(source, cartoon, strict=True))
+    return y, u, v
+
+
+@lru_cache(maxsize=1)
+def _limited_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Luma and chroma of full range in limited range: 16 + 219 y / 255 and 128 + 224 c / 255, rounded."""
+    codes = np.arange(256)
+    luma, chroma = 16 + codes * (219 / 255), 128 + (codes - 128) * (224 / 255)
+    return np.rint(luma).astype(np.uint8), np.rint(chroma).astype(np.uint8)
+
+
+def _limited(planes: Planes) -> Planes:
+    luma, chroma = _limited_tables()
+    y, u, v = (
+        np.asarray(cv2.LUT(plane, table), np.uint8)
+        for plane, table in zip(planes, (luma, chroma, chroma), strict=True)
+    )
+    return y, u, v

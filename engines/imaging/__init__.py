@@ -1,0 +1,1 @@
+"""Arithmetic on pixels: color, sizes, filters, steadiness, blocks of fields."""

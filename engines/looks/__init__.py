@@ -1,0 +1,1 @@
+"""Looks: what makes a finished drawing of a picture's fields, from a handful of numbers."""

@@ -1,0 +1,264 @@
+"""Draws a look: fields in, finished planes out, a few milliseconds a picture on one core.
+
+Every step is a look-up, a sum or a product of bytes, as OpenCV computes them with vector instructions. No
+step needs more than a sample, its place and for some looks a mean of its surroundings, so patterns and
+patches are steady from picture to picture wherever the fields are.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import cv2
+import numpy as np
+
+from engines.frame import ColorInfo, Plane, Planes
+from engines.imaging.field_blocks import FieldPlanes
+from engines.looks import patterns, tables
+from engines.looks.look import Look
+
+SURROUNDINGS = 1 / 12
+"""Standard deviation of what `local` calls surroundings, as a share of the short side."""
+MIDDLE = 0.5
+"""Luma that dark surroundings are brought to."""
+PAPER_DEPTH = 0.045
+"""Standard deviation of a full `paper`'s light, of white."""
+PIGMENT_RANGE = 0.9
+"""Largest change of density by pigment and blotches."""
+
+
+class _Cover:
+    """One colour laid over the paint by a plane of what stays of it: 255 untouched, 0 covered.
+
+    The blend is paint x stays / 255 + colour x (255 - stays) / 255.
+    """
+
+    def __init__(self, yuv: tables.Curve, chroma: float = 1.0) -> None:
+        """`chroma` times as much of the paint's chroma is taken away as of its luma."""
+        left = tables.CODES / 255
+        self._luma = tables.to_table(yuv[0] * (1 - left)) if yuv[0] > 0.5 else None
+        taken = np.clip(255 - tables.to_table(255 * (1 - left) * chroma), 0, 255).astype(np.uint8)
+        self._stays = taken
+        self._chroma = [tables.to_table(code * (1 - taken / 255)) for code in yuv[1:]]
+
+    def luma(self, luma: Plane, stays: Plane, spare: Plane) -> None:
+        """Onto luma above black, in place; `spare` is written to."""
+        cv2.multiply(luma, stays, luma, scale=1 / 255)
+        if self._luma is not None:
+            cv2.add(luma, cv2.LUT(stays, self._luma, spare), luma)
+
+    def chroma(self, planes: list[Plane], stays: Plane) -> None:
+        """Onto both chroma planes, in place; `stays` is of full size."""
+        half = _half(stays)
+        factor = cv2.LUT(half, self._stays)
+        for plane, added in zip(planes, self._chroma, strict=True):
+            cv2.multiply(plane, factor, plane, scale=1 / 255)
+            cv2.add(plane, cv2.LUT(half, added), plane)
+
+
+def _half(plane: Plane) -> Plane:
+    """Means of 2 x 2 samples."""
+    size = plane.shape[1] // 2, plane.shape[0] // 2
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+class LookRenderer:
+    """Makes finished planes of the fields of pictures of one size. Safe to call from several threads."""
+
+    def __init__(self, look: Look, colour: ColorInfo, height: int, width: int) -> None:
+        """`colour` is the output's: its matrix, which is the paint's too, and its range.
+
+        Raises ValueError for an odd height or width.
+        """
+        if height < 2 or width < 2 or height % 2 or width % 2:
+            raise ValueError(f"fields of {width}x{height}: sizes must be even")
+        self.look, self.colour, self.height, self.width = look, colour, height, width
+        self._buffers = threading.local()
+        self._scale = patterns.scale_of(height, width)
+        tones = tables.Tones(look, colour)
+        self._tones = tones
+        self._luma = tables.to_table(tones.luma())
+        full_palette = bool(look.palette) and look.palette_amount == 1
+        self._chroma = None if full_palette or not look.saturation else tables.to_table(tones.chroma())
+        of_luma = tones.chroma_of_luma()
+        self._chroma_of_luma = None if of_luma is None else [tables.to_table(curve) for curve in of_luma]
+        self._lift = tables.to_table(
+            look.local * np.clip(tables.PAINT_BLACK + MIDDLE * tables.PAINT_SPAN - tables.CODES, 0, None)
+        )
+        self._make_lines()
+        self._make_screen(tones.curve())
+        self._make_washes()
+        self._make_paper()
+
+    def __call__(self, fields: FieldPlanes) -> Planes:
+        """(y, u, v) of the same sizes as the fields' planes. Raises ValueError for fields of another size."""
+        if fields.y.shape != (self.height, self.width):
+            raise ValueError(f"fields are {fields.y.shape}, made for {(self.height, self.width)}")
+        one, two = self._spares()
+        y = self._lifted(self._calmed(fields.y, one, two), one)
+        luma = np.asarray(cv2.LUT(y, self._luma), np.uint8)
+        chroma = self._colours(fields, y)
+        if self.look.edge_darkening:
+            self._darken_edges(luma, two)
+        if self._pigment is not None:
+            self._settle(luma, chroma, self._pigment, two)
+        if self._screen is not None:
+            threshold, tone, stays = self._screen
+            cv2.subtract(threshold, cv2.LUT(y, tone, two), two)
+            cv2.LUT(two, stays, one)
+            self._screen_cover.luma(luma, one, two)
+            self._screen_cover.chroma(chroma, one)
+        if self.look.line_opacity:
+            cv2.LUT(self._response(fields.ink, two), self._ink, one)
+            self._ink_cover.luma(luma, one, two)
+            self._ink_cover.chroma(chroma, one)
+        self._on_paper(luma, chroma)
+        return luma, chroma[0], chroma[1]
+
+    def _spares(self) -> tuple[Plane, Plane]:
+        """Two planes of full size that this thread may write to."""
+        if not hasattr(self._buffers, "planes"):
+            self._buffers.planes = tuple(np.empty((self.height, self.width), np.uint8) for _ in range(2))
+        one, two = self._buffers.planes
+        return one, two
+
+    def _calmed(self, y: Plane, out: Plane, spare: Plane) -> Plane:
+        """Luma of the paint without speckle, in `out` unless there is nothing to do."""
+        passes = self.look.smooth
+        for left in range(passes, 0, -1):
+            y = np.asarray(cv2.medianBlur(y, 3, out if left % 2 else spare), np.uint8)
+        return y
+
+    def _lifted(self, y: Plane, out: Plane) -> Plane:
+        """Luma of the paint, dark surroundings brought nearer to a middle tone."""
+        if not self.look.local:
+            return y
+        step = max(1, round(16 * self._scale))
+        size = max(2, self.width // step), max(2, self.height // step)
+        small = cv2.resize(_half(_half(y)) if min(size) > 8 else y, size, interpolation=cv2.INTER_AREA)
+        sigma = SURROUNDINGS * min(self.height, self.width) / step
+        small = cv2.GaussianBlur(small, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        lift = cv2.LUT(small, self._lift)
+        lifted = cv2.resize(lift, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.add(y, lifted, out), np.uint8)
+
+    def _colours(self, fields: FieldPlanes, y: Plane) -> list[Plane]:
+        planes = []
+        half = None if self._chroma_of_luma is None else _half(y)
+        for at, plane in enumerate((fields.u, fields.v)):
+            own = None if self._chroma is None else cv2.LUT(plane, self._chroma)
+            if half is not None:
+                assert self._chroma_of_luma is not None
+                of_luma = cv2.LUT(half, self._chroma_of_luma[at])
+                own = of_luma if own is None else cv2.addWeighted(own, 1, of_luma, 1, -128)
+            planes.append(np.full(plane.shape, 128, np.uint8) if own is None else np.asarray(own, np.uint8))
+        return planes
+
+    def _make_lines(self) -> None:
+        look = self.look
+        self._ink = tables.to_table(255 - 255 * tables.ink_coverage(look))
+        share = (1 - look.line_chroma) / (1 - look.line_tint)
+        self._ink_cover = _Cover(self._tones.yuv(tables.rgb_of(look.line_color)), share)
+        width = look.line_width * self._scale
+        self._widen = [
+            (cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1,) * 2), pixels)
+            for pixels in sorted({math.floor(width), math.ceil(width)})
+        ]
+        self._widen_share = width - math.floor(width)
+        self._texture = None
+        if look.line_texture:
+            rough = patterns.grain(self.height, self.width)
+            self._texture = tables.to_table(rough.astype(np.float64) * 45 * look.line_texture)
+
+    def _response(self, ink: Plane, out: Plane) -> Plane:
+        """The ink response, widened, and lower where the paper's grain is."""
+        if self.look.line_width:
+            wide = [cv2.dilate(ink, kernel) if pixels else ink for kernel, pixels in self._widen]
+            share = self._widen_share
+            mixed = wide[0] if len(wide) == 1 else cv2.addWeighted(wide[0], 1 - share, wide[1], share, 0, out)
+            ink = np.asarray(mixed, np.uint8)
+        return ink if self._texture is None else np.asarray(cv2.subtract(ink, self._texture, out), np.uint8)
+
+    def _make_screen(self, curve: tables.Curve) -> None:
+        look = self.look
+        self._screen = None
+        if look.screen == "none" or not look.screen_opacity:
+            return
+        make = {"dots": patterns.dots, "lines": patterns.lines, "hatching": patterns.hatching}[look.screen]
+        self._screen = (
+            make(self.height, self.width, look.screen_size, look.screen_angle),
+            tables.to_table(tables.screen_tone(look, curve)),
+            tables.to_table(255 - 255 * tables.screen_coverage(look)),
+        )
+        share = (1 - look.screen_chroma) / (1 - look.screen_tint)
+        self._screen_cover = _Cover(self._tones.yuv(tables.rgb_of(look.screen_color)), share)
+
+    def _make_washes(self) -> None:
+        look, span = self.look, self._tones.span
+        self._edge = tables.to_table(tables.edge_loss(look, span))
+        self._edge_size = (2 * max(1, round(look.edge_width * self._scale / 2)) + 1,) * 2
+        self._pigment: Plane | None = None
+        if not (look.pigment or look.blotches):
+            return
+        size = self.height, self.width
+        change = np.zeros(size, np.float32)
+        if look.pigment:
+            change += 0.30 * look.pigment * patterns.grain(*size)
+        if look.blotches:
+            change += 0.38 * look.blotches * patterns.wash(*size)
+        tile = np.clip(change / PIGMENT_RANGE, -1, 1) * 127.5 + 127.5
+        self._pigment = np.rint(tile).astype(np.uint8)
+        colour = tables.CODES / span
+        taken = np.clip(colour * (1 - colour), 0, None) * PIGMENT_RANGE
+        self._thin = tables.to_table((colour + taken) * span)
+        self._dense = tables.to_table(2 * taken * span)
+        # Chroma grows with density: (c - 128) (1 + change / 2), by a product and a sum of bytes.
+        most = 1 + PIGMENT_RANGE / 2
+        factor = _half(self._pigment).astype(np.float64) / 255 * PIGMENT_RANGE + 1 - PIGMENT_RANGE / 2
+        self._strength = tables.to_table(factor / most * 255)
+        self._strength_zero = tables.to_table(128 - 128 * (self._strength / 255))
+        self._strongest = tables.to_table((tables.CODES - 128) * most + 128)
+
+    def _darken_edges(self, luma: Plane, spare: Plane) -> None:
+        around = cv2.blur(luma, self._edge_size, borderType=cv2.BORDER_REPLICATE)
+        cv2.subtract(around, luma, around)
+        cv2.subtract(luma, cv2.LUT(around, self._edge, spare), luma)
+
+    def _settle(self, luma: Plane, chroma: list[Plane], pigment: Plane, spare: Plane) -> None:
+        """Density d of pigment: C (1 - (1 - C) (d - 1)), after Bousseau et al. (2006), equation 1."""
+        dense = cv2.multiply(cv2.LUT(luma, self._dense, spare), pigment, spare, scale=1 / 255)
+        cv2.LUT(luma, self._thin, luma)
+        cv2.subtract(luma, dense, luma)
+        for plane in chroma:
+            cv2.LUT(plane, self._strongest, plane)
+            cv2.multiply(plane, self._strength, plane, scale=1 / 255)
+            cv2.add(plane, self._strength_zero, plane)
+
+    def _make_paper(self) -> None:
+        look, size = self.look, (self.height, self.width)
+        self._black: Any = (float(self._tones.black), 0.0, 0.0, 0.0)  # a scalar, which the stubs do not know
+        self._grain = None
+        if look.paper:
+            light = 1 + look.paper * PAPER_DEPTH * (patterns.paper_light(*size).astype(np.float64) - 1.5)
+            self._grain = tables.to_table(255 * light)
+        self._frame = None
+        if look.margin:
+            inside = patterns.frame(*size, look.margin)
+            small = _half(inside)
+            blank = self._tones.paper
+            around = [tables.to_table(blank[0] * (1 - inside / 255))]
+            around += [tables.to_table(code * (1 - small / 255)) for code in blank[1:]]
+            self._frame = (inside, small, around)
+
+    def _on_paper(self, luma: Plane, chroma: list[Plane]) -> None:
+        if self._frame is not None:
+            inside, small, around = self._frame
+            for plane, stays, blank in zip((luma, *chroma), (inside, small, small), around, strict=True):
+                cv2.multiply(plane, stays, plane, scale=1 / 255)
+                cv2.add(plane, blank, plane)
+        if self._grain is not None:
+            cv2.multiply(luma, self._grain, luma, scale=1 / 255)
+        if self._tones.black:
+            cv2.add(luma, self._black, luma)

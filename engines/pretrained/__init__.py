@@ -1,0 +1,1 @@
+"""Networks that others trained, and where their weights come from."""

@@ -1,0 +1,1 @@
+"""Graphs in int8 and fp8."""

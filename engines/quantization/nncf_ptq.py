@@ -1,0 +1,133 @@
+"""The int8 form of a style's graph: QDQ nodes that OpenVINO and ONNX Runtime both compute in integers.
+
+The generator's channels are brought to like ranges (`engines.quantization.equalization`) and it is written in
+the form that suits integers (`quantization_form`, where it has one). NNCF places the quantizers, symmetric:
+with AMX, OpenVINO has no integer kernel for activations with a zero point, and then computes in float or not
+at all. Activations' ranges are the largest values on photographs, for a range that cuts some off darkens what
+is bright. Weights are quantized for every output channel by itself and rounded so that their errors cancel
+(`engines.quantization.weight_rounding`), which also does what a correction of biases is for.
+
+Needs the packages nncf, onnx, onnxruntime and torch.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import tempfile
+import tomllib
+from collections.abc import Iterable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from engines.common.atomic_write import replace_file
+from engines.common.telemetry import without_telemetry
+from engines.errors import StyleError
+from engines.export.onnx_graph import export_onnx, write_card
+from engines.frame import ColorInfo
+from engines.imaging.color import rgb_to_yuv
+from engines.imaging.field_blocks import BLOCK, pack
+from engines.imaging.working_size import extend, fit
+from engines.quantization.equalization import equalized
+from engines.quantization.weight_rounding import round_weights
+from engines.registry.network import load_network
+from engines.registry.style import CARD, INT8_GRAPH, Style
+from engines.untrusted.folder_validator import file_sha256
+
+with without_telemetry():
+    import nncf
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+FIELD_HEIGHT_PIXELS, FIELD_CROP_PIXELS = 720, (512, 768)
+"""Pixels of the short side that photographs are brought to for fields, and of the part that is looked at."""
+CROP_PIXELS = 256
+"""Pixels a side of the pictures that the ranges are taken from."""
+MAX_PHOTOGRAPHS = 128
+"""Photographs that are looked at, at most."""
+
+
+def quantize_style(style: Style, photographs: Iterable[NDArray[np.uint8]]) -> Style:
+    """Writes the style's int8 graph, enters it in the card and returns the style as it now is.
+
+    `photographs` are H x W x 3 RGB of any size, best of many kinds; the middle of each is used. Raises
+    StyleError where there is none.
+    """
+    if style.network_folder != style.folder:
+        raise StyleError(f"style {style.name} draws with a network that it shares: {style.network_folder}")
+    prepare = _blocks if style.gives_fields else _middle
+    pictures = [prepare(photo) for photo, _ in zip(photographs, range(MAX_PHOTOGRAPHS), strict=False)]
+    if not pictures:
+        raise StyleError("quantization needs photographs to take the ranges from: none was given")
+    nncf.set_log_level(logging.WARNING)
+    model = _graph(load_network(style), pictures)
+    # It draws progress bars on standard output, which is the caller's.
+    with redirect_stdout(io.StringIO()):
+        quantized = nncf.quantize(
+            model,
+            nncf.Dataset(pictures, lambda picture: {"picture": picture}),
+            subset_size=len(pictures),
+            preset=nncf.QuantizationPreset.PERFORMANCE,
+            advanced_parameters=AdvancedQuantizationParameters(
+                activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
+                overflow_fix=nncf.OverflowFix.DISABLE,
+                disable_bias_correction=True,
+            ),
+        )
+    round_weights(quantized, model, pictures)
+    onnx.checker.check_model(quantized, full_check=True)
+    data = quantized.SerializeToString()
+    replace_file(style.folder / INT8_GRAPH, lambda part: part.write_bytes(data))
+    return _enter(style)
+
+
+def _graph(network: nn.Module, pictures: list[NDArray[np.float32]]) -> onnx.ModelProto:
+    """What is quantized: the network's function in the form that suits integers."""
+    even = equalized(network, map(torch.from_numpy, pictures))
+    with tempfile.TemporaryDirectory(prefix="streamtoon-") as folder:
+        file = Path(folder) / "generator.onnx"
+        has_form = hasattr(even, "quantization_form")
+        export_onnx(even.quantization_form() if has_form else even, file)  # type: ignore[operator]
+        return onnx.load(file)
+
+
+def _middle(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The middle of a photograph as the generator takes it, 1 x 3 x SIZE x SIZE in [-1, 1]."""
+    height, width = photo.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = cv2.resize(
+        photo[top : top + side, left : left + side], (CROP_PIXELS, CROP_PIXELS), interpolation=cv2.INTER_AREA
+    )
+    return (np.asarray(square, np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
+
+
+def _blocks(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The middle of a photograph as a generator of fields takes it: limited range, 1 x 24 x rows x columns.
+
+    Uncut photographs are brought to the height that styles work at, so that edges are as sharp as in video.
+    """
+    shrink = min(1.0, FIELD_HEIGHT_PIXELS / min(photo.shape[:2]))
+    size = (max(1, round(photo.shape[1] * shrink)), max(1, round(photo.shape[0] * shrink)))
+    small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA) if shrink < 1 else photo
+    top, left = (max(0, (small.shape[at] - FIELD_CROP_PIXELS[at]) // 2) for at in (0, 1))
+    part = np.asarray(small[top : top + FIELD_CROP_PIXELS[0], left : left + FIELD_CROP_PIXELS[1]], np.uint8)
+    height, width = (-(-side // BLOCK) * BLOCK for side in part.shape[:2])
+    y, u, v = rgb_to_yuv(extend(part, height, width), ColorInfo("bt709"))
+    blocks = pack((y, fit(u, height // 2, width // 2), fit(v, height // 2, width // 2)))
+    return (blocks.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
+
+
+def _enter(style: Style) -> Style:
+    """Adds the int8 graph's checksum to the card."""
+    facts: dict[str, Any] = tomllib.loads((style.folder / CARD).read_text(encoding="utf-8"))
+    facts["sha256"][INT8_GRAPH] = file_sha256(style.folder / INT8_GRAPH)
+    return write_card(style.folder, facts)

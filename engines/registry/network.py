@@ -1,0 +1,21 @@
+"""A style's generator with its weights, in torch. Needs the packages torch and safetensors."""
+
+from __future__ import annotations
+
+import safetensors.torch
+from torch import nn
+
+from engines.errors import StyleError
+from engines.generators import create
+from engines.registry.style import Style
+
+
+def load_network(style: Style) -> nn.Module:
+    """The style's generator with its weights, for use. Raises StyleError where it has none that fit."""
+    weights = style.weights  # a style that is a graph alone says so here
+    network = create(style.generator)
+    try:
+        network.load_state_dict(safetensors.torch.load_file(weights))
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        raise StyleError(f"{style.weights} does not fit the generator {style.generator}") from error
+    return network.eval()

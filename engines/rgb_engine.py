@@ -1,0 +1,112 @@
+"""The engine of generators of finished pictures: RGB in, RGB out, at working size.
+
+Around the generator are colour conversion, margins that are drawn and cut off, the guided filter that brings
+the drawing to the picture's own size, and the strength of the effect.
+
+The generator draws a picture at working size. Of its drawing, luma is taken over through a guided filter:
+lines fitted at working size between the source's luma (the guide) and the drawn luma, applied to the
+source's full-size luma (He and Sun's fast guided filter). Chroma is taken as it is, resized to where 4:2:0
+keeps it. RGB exists at working size only.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+
+import numpy as np
+
+from engines.backends.frame_runner import filter_settings, frame_task
+from engines.common.arrays import Bytes
+from engines.common.memory import translate_oom
+from engines.engine import RGB_COLOUR, Drawn, Engine, Setup, mixed
+from engines.export.tasks import FrameTask, Samples
+from engines.frame import ColorInfo, Frame, Planes
+from engines.generators import margin_of
+from engines.imaging.color import rgb_to_yuv, yuv_to_rgb
+from engines.imaging.guided_filter import Scratch, at_full_size
+from engines.imaging.working_size import WorkingSize, extend, fit, working_scale
+
+
+class RgbEngine(Engine):
+    """Steadiness is the finished cartoon's."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self._local = threading.local()
+
+    def _finish(self, drawn: Drawn) -> Frame:
+        """As in Engine."""
+        return self.stabilizer(drawn.source, super()._finish(drawn))
+
+    def prepare(self, width: int, height: int, colour: ColorInfo) -> None:
+        """As in Engine."""
+        if self._device is not None:
+            chroma = ((height + 1) // 2, (width + 1) // 2)
+            y, u, v = (np.empty(shape, np.uint8) for shape in ((height, width), chroma, chroma))
+            self._device.open(self._task(Frame(y, u, v, 0, Fraction(1), colour=colour)))
+
+    def _job(self, picture: Frame, strength: float) -> Callable[[], Planes]:
+        """A device begins at once; the host's work is the job itself."""
+        if self._device is None:
+            return partial(self._draw, picture, strength)
+        return partial(_planes, self._device.start(_of(picture), self._task(picture), strength))
+
+    def _task(self, picture: Frame) -> FrameTask:
+        return frame_task(self._style, picture, self._working_size(picture.height, picture.width))
+
+    def _draw(self, picture: Frame, strength: float) -> Planes:
+        height, width = picture.height, picture.width
+        y = extend(picture.y, height + height % 2, width + width % 2)
+        drawn_y, u, v = self._cartoon((y, picture.u, picture.v), picture.colour)
+        y = drawn_y[:height, :width]
+        pairs = ((picture.y, y), (picture.u, u), (picture.v, v))
+        mixed_y, mixed_u, mixed_v = (mixed(source, cartoon, strength) for source, cartoon in pairs)
+        return mixed_y, mixed_u, mixed_v
+
+    def _still(self, planes: Planes) -> Planes:
+        return self._cartoon(planes, RGB_COLOUR)
+
+    def _cartoon(self, planes: Planes, colour: ColorInfo) -> Planes:
+        """Three planes of even luma size and any chroma size to the same, at full strength."""
+        y, u, v = planes
+        size, guide, (drawn_y, drawn_u, drawn_v) = self.drawing(planes, colour)
+        settings = filter_settings(self._style, size, colour)
+        drawn_y = at_full_size(y, guide, drawn_y, settings, self._scratch())
+        return drawn_y, fit(drawn_u, *u.shape), fit(drawn_v, *v.shape)
+
+    def drawing(self, planes: Planes, colour: ColorInfo) -> tuple[WorkingSize, Bytes, Planes]:
+        """What the generator itself draws, before the guided filter: the working size, and at that size the
+        source's luma and the drawing. Arguments as `_cartoon`.
+        """
+        y, u, v = planes
+        size = self._working_size(*y.shape)
+        guide = size.shrink(y)
+        image = yuv_to_rgb(guide, size.shrink(u), size.shrink(v), colour)
+        with translate_oom(f"a picture of {size.width}x{size.height} in style {self._style.name}"):
+            drawn = size.crop(self._runner(size)(size.pad(image)))
+        return size, guide, rgb_to_yuv(drawn, colour)
+
+    def _working_size(self, height: int, width: int) -> WorkingSize:
+        scale = working_scale(self.facts.quality, self._detail, self._style.working_height, height, width)
+        return WorkingSize.of(
+            height, width, scale, self._style.size_multiple, margin_of(self._style.generator)
+        )
+
+    def _scratch(self) -> Scratch:
+        """The calling thread's own."""
+        scratch: Scratch | None = getattr(self._local, "scratch", None)
+        if scratch is None:
+            scratch = self._local.scratch = Scratch()
+        return scratch
+
+
+def _of(picture: Frame) -> Planes:
+    return picture.y, picture.u, picture.v
+
+
+def _planes(job: Callable[[], Samples]) -> Planes:
+    y, u, v = job()
+    return y, u, v

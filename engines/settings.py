@@ -1,0 +1,74 @@
+"""What an engine is asked to be, as one value."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from engines.backends.registry import BACKENDS
+from engines.common.defaults import STABILIZE
+from engines.errors import EngineError
+from engines.spec import PRECISIONS, QUALITIES
+
+if TYPE_CHECKING:
+    from engines.registry.style import Style
+
+BACKEND_NAMES = ("auto", *BACKENDS)
+
+
+class SettingError(EngineError, ValueError):
+    """A setting is out of range."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """A style and how it is rendered.
+
+    The command line, the Python API, live runs, pages and scores build one and hand it on. It has no size and
+    no frame rate: those belong to the video.
+
+    Raises SettingError, one sentence, for a value that is not allowed.
+    """
+
+    style: Style
+    backend: str = "auto"
+    """A name of `engines.backends.registry.BACKENDS`, or "auto"."""
+    device: str = "auto"
+    """In the backend's own words, such as "cpu" or "cuda:0"."""
+    precision: str = "auto"
+    """One of `engines.spec.PRECISIONS`, or "auto"."""
+    quality: str = "auto"
+    """One of `engines.spec.QUALITIES`."""
+    detail: float | None = None
+    """Working size as a share of the frame's size, above 0 and at most 1; None for the quality's own."""
+    strength: float = 1.0
+    """Share of the cartoon in the result, 0 (the source) to 1."""
+    stabilize: float = STABILIZE
+    """How steady the cartoon is where nothing moves, 0 to 1: see `engines.imaging.temporal_filter`."""
+
+    def __post_init__(self) -> None:
+        _check_name("engine", self.backend, BACKEND_NAMES)
+        _check_name("precision", self.precision, ("auto", *PRECISIONS))
+        _check_name("quality", self.quality, QUALITIES)
+        if self.detail is not None and not 0 < self.detail <= 1:
+            raise SettingError(f"detail is {self.detail}: allowed is above 0 and at most 1")
+        for name in ("strength", "stabilize"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise SettingError(f"{name} is {value}: allowed is 0 to 1")
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with other values, checked likewise."""
+        return dataclasses.replace(self, **changes)
+
+    def facts(self) -> Mapping[str, Any]:
+        """All values but the style, as JSON takes them."""
+        names = (field.name for field in dataclasses.fields(self) if field.name != "style")
+        return {name: getattr(self, name) for name in names}
+
+
+def _check_name(setting: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise SettingError(f"unknown {setting} {name!r}: known are {', '.join(known)}")

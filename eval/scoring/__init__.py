@@ -1,0 +1,1 @@
+"""Scoring: candidates, images, metrics and their comparison."""

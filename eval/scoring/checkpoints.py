@@ -1,0 +1,110 @@
+"""A run's checkpoints as candidates: the bare generator, as the training left it at that step."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from engines.common.arrays import Image
+from engines.errors import StreamtoonError
+from engines.generators import FIELD_GENERATORS, create
+from engines.imaging.working_size import extend
+from engines.looks.stills import draw_still
+from eval.scoring.candidates import Candidate, GeneratedImages
+
+FOLDER = "checkpoints"
+Draw = Callable[[Image], Image]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One of a run's, by step."""
+
+    path: Path
+    back: Path | None
+    """The generator of the way back, in runs that have one."""
+    step: int
+    epoch: float
+
+    def open(self) -> Candidate:
+        """Its generator, without guided filter or with the default look.
+
+        Raises StreamtoonError as `open_generator` does.
+        """
+        facts = {"checkpoint": self.path.name, "step": self.step, "epoch": self.epoch}
+        back = open_generator(self.back) if self.back else None
+        return GeneratedImages(f"step {self.step:,}", open_generator(self.path), facts, back)
+
+
+def find_checkpoints(run: Path) -> list[Checkpoint]:
+    """Those of a run's folder, by step. Raises StreamtoonError where there is none, or one cannot be read."""
+    folder = run / FOLDER
+    files = sorted(file for file in folder.glob("step-*.safetensors") if re.search(r"-\d+$", file.stem))
+    if not files:
+        raise StreamtoonError(f"{run}: no checkpoints there; name the folder of a run that `train` made")
+    found = []
+    for file in files:
+        header = _header(file)
+        back = file.with_name(file.name.replace("step-", "back-", 1))
+        try:
+            step, epoch = int(header["step"]), float(header["epoch"])
+        except (KeyError, ValueError) as error:
+            raise StreamtoonError(f"{file}: not a checkpoint of a run: it does not say its step") from error
+        found.append(Checkpoint(file, back if back.is_file() else None, step, epoch))
+    return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+
+def open_generator(file: Path) -> Draw:
+    """The generator in a file of weights that names it in its header, as a function of pictures of any size.
+
+    Runs in torch, on a GPU where there is one. Raises StreamtoonError for a file that is not such.
+    """
+    header = _header(file)
+    if "generator" not in header:
+        raise StreamtoonError(f"{file}: its header does not name a generator; give a checkpoint of a run")
+    network = create(header["generator"])
+    try:
+        with safe_open(file, framework="pt") as stored:
+            network.load_state_dict({key: stored.get_tensor(key) for key in stored.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError, RuntimeError) as error:  # torch's is a list of many lines
+        raise StreamtoonError(f"{file}: damaged, or not the weights of {header['generator']}") from error
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    placed = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    if header["generator"] in FIELD_GENERATORS:
+        return partial(draw_still, partial(_run, placed))
+    return partial(_draw, placed)
+
+
+def _header(file: Path) -> dict[str, str]:
+    try:
+        with safe_open(file, framework="pt") as stored:
+            return dict(stored.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise StreamtoonError(f"{file}: not a file of weights that can be read ({error})") from error
+
+
+def _draw(generator: nn.Module, photo: Image) -> Image:
+    multiple = int(generator.size_multiple)  # type: ignore[arg-type]
+    height, width = photo.shape[:2]
+    padded = extend(photo, height + -height % multiple, width + -width % multiple)
+    return np.ascontiguousarray(_run(generator, padded)[:height, :width])
+
+
+@torch.inference_mode()
+def _run(generator: nn.Module, image: Image) -> Image:
+    """Height x width x channels, code values, in and out."""
+    device = next(generator.parameters()).device
+    given = (
+        torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None].float() / 127.5 - 1
+    )
+    drawn = generator(given.contiguous(memory_format=torch.channels_last))[0]
+    values = ((drawn.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0)
+    return np.ascontiguousarray(values.cpu().numpy())

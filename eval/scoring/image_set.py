@@ -1,0 +1,92 @@
+"""The pictures that are scored: found in a folder, looked at, and what does not serve left out by name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from PIL import Image as PillowImage
+
+from engines.common.arrays import Image
+from engines.common.image_files import list_images, read_image
+from engines.errors import StreamtoonError
+from eval.scoring.results import Skipped
+
+Item = TypeVar("Item")
+READER_THREADS = 4
+"""Threads that look files through; reading and unpacking leave Python to the others."""
+GREY = ("1", "L", "I", "I;16", "I;16B", "I;16L", "F")
+TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """A folder's pictures in colour, sorted by name, and what was left out."""
+
+    folder: Path
+    paths: tuple[Path, ...]
+    skipped: tuple[Skipped, ...]
+    smallest: int
+    """Pixels of the shortest side among them."""
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[Image]:
+        return (read_image(path) for path in self.paths)
+
+
+def find_images(folder: Path) -> ImageSet:
+    """Looks every picture of `folder` through. Raises StreamtoonError when none of them serves.
+
+    Grey and transparent pictures are left out: features of photographs' colours mean nothing on the first,
+    and what would lie behind the second is anybody's guess.
+    """
+    if not folder.is_dir():
+        raise StreamtoonError(f"{folder} is not a folder; name one with pictures")
+    paths = list_images(folder)
+    with ThreadPoolExecutor(READER_THREADS) as pool:
+        looks = list(pool.map(_inspect, paths))
+    used = [path for path, look in zip(paths, looks, strict=True) if isinstance(look, int)]
+    skipped = [Skipped(path, look) for path, look in zip(paths, looks, strict=True) if isinstance(look, str)]
+    if not used:
+        reasons = ", ".join(sorted({one.reason for one in skipped}))
+        raise StreamtoonError(f"{folder}: none of its {len(skipped)} pictures can be scored ({reasons})")
+    smallest = min(look for look in looks if isinstance(look, int))
+    return ImageSet(folder, tuple(used), tuple(skipped), smallest)
+
+
+def sample_evenly(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` of them, from all over, in their order."""
+    count = min(count, len(items))
+    return [items[(2 * at + 1) * len(items) // (2 * count)] for at in range(count)]
+
+
+def require_different(folders: Mapping[str, Path]) -> None:
+    """Raises StreamtoonError when two of the named folders are one: a score against itself says nothing."""
+    seen: dict[Path, str] = {}
+    for name, folder in folders.items():
+        twin = seen.setdefault(folder.resolve(), name)
+        if twin != name:
+            raise StreamtoonError(f"{twin} and {name} are the same folder, {folder}; name two")
+
+
+def _inspect(path: Path) -> int | str:
+    """The shorter side in pixels, or why the picture does not serve."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with PillowImage.open(path) as picture:
+                mode, transparent = picture.mode, "transparency" in picture.info
+        if mode in GREY:
+            return "grey"
+        if mode in TRANSPARENT or transparent:
+            return "transparent"
+        height, width = read_image(path).shape[:2]
+        return min(int(height), int(width))
+    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError, StreamtoonError):
+        return "cannot be opened"

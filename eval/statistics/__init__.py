@@ -1,0 +1,1 @@
+"""Statistics of metrics: feature sets, kernels, intervals."""

@@ -1,0 +1,1 @@
+"""Resuming an interrupted conversion."""

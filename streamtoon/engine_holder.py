@@ -1,0 +1,70 @@
+"""An open engine that is opened again when another one is asked for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+
+from engines.engine import Engine
+from engines.factory import open_engine
+from engines.frame import ColorInfo
+from engines.settings import EngineSettings
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRequest:
+    """What an engine was opened for."""
+
+    settings: EngineSettings
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    rate: Fraction | None = None
+    """Frames per second that quality `auto` has to keep up with; None for no hurry."""
+    throughput: bool = False
+    """Whether frames per second count more than the time of one frame."""
+
+    def open(self, colour: ColorInfo | None = None) -> Engine:
+        """Open a new engine. Raises StyleError and EngineError as `engines.factory.open_engine`."""
+        return open_engine(
+            self.settings,
+            width=self.width,
+            height=self.height,
+            rate=self.rate,
+            throughput=self.throughput,
+            colour=colour,
+        )
+
+
+class EngineHolder:
+    """Holds one engine. Not safe to share between threads."""
+
+    def __init__(self) -> None:
+        self.engine: Engine | None = None
+        self.request: EngineRequest | None = None
+        """What the engine is open for."""
+        self.opening_s = 0.0
+        """Seconds that opening it took."""
+
+    def open(self, request: EngineRequest, colour: ColorInfo | None = None) -> Engine:
+        """The engine for a request: the open one, or a new one in its place.
+
+        `colour`, where it is known, is what a GPU is prepared for. Raises StyleError and EngineError.
+        """
+        if self.engine is None or self.request != request:
+            self.close()
+            began = time.perf_counter()
+            self.engine = request.open(colour)
+            self.opening_s = time.perf_counter() - began
+            self.request = request
+        elif colour is not None:
+            self.engine.prepare(request.width, request.height, colour)
+        return self.engine
+
+    def close(self) -> None:
+        """Free the engine."""
+        if self.engine is not None:
+            self.engine.close()
+            self.engine = self.request = None

@@ -1,0 +1,1 @@
+"""Still images and animations: reading, converting and writing with metadata."""

@@ -1,0 +1,1 @@
+"""Cameras, capture devices and hardware codecs."""

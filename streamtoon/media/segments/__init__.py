@@ -1,0 +1,1 @@
+"""Storing an unfinished output in encoded segments."""

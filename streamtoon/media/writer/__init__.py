@@ -1,0 +1,1 @@
+"""Writing video files with everything that the source contains."""

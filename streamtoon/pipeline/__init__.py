@@ -1,0 +1,1 @@
+"""Three pipeline stages (decode, render, encode) with bounded queues between them."""

@@ -1,0 +1,149 @@
+"""Compares a look's network with the abstraction program that it imitates, both finished by the same look.
+
+The program is slow and exact. Its own figures are reported, too, because a look is only as good as the
+program's drawing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.common.arrays import Image
+from engines.common.image_files import list_images, read_image
+from engines.errors import EngineError, StyleError
+from engines.factory import open_engine
+from engines.fields_engine import FieldsEngine
+from engines.frame import ColorInfo, Frame
+from engines.imaging.color import rgb_to_yuv
+from engines.imaging.field_blocks import INK_THRESHOLD, FieldPlanes, ink_code
+from engines.imaging.working_size import fit
+from engines.looks.renderer import LookRenderer
+from engines.registry.style import Style
+from engines.settings import EngineSettings
+from eval.metrics.flat import flat
+from eval.metrics.outline import outline
+from eval.metrics.ssim import ssim
+from training.abstraction.fields import fields_of
+
+COLOUR = ColorInfo("bt709", full_range=False)
+"""Colour of the photos that are given to the network."""
+RANGE = 219.0
+"""Code values between black and white in limited range."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldScore:
+    """The figures of one photo, or means of several."""
+
+    ssim: float
+    """SSIM of the finished luma, network against program; 1 is equal."""
+    ink_iou: float
+    """Intersection over union of the samples whose ink response is at or above a line's threshold."""
+    flat: float
+    """The metric `flat` of the network's drawing."""
+    outline: float
+    """The metric `outline` of the network's drawing."""
+    program_flat: float
+    """The same for the program's drawing."""
+    program_outline: float
+    photo_flat: float
+    """`flat` of the photo itself."""
+
+
+def score_fields(
+    style: Style,
+    photos: Path,
+    *,
+    backend: str = "auto",
+    precision: str = "auto",
+    quality: str = "full",
+    height: int = 720,
+) -> Iterator[tuple[Path, FieldScore]]:
+    """Score every photo of a folder; each takes about 3 s on one core at 720 lines.
+
+    Args:
+        style: A style with a look.
+        photos: The folder.
+        backend: Engine, as for `open_engine`.
+        precision: Numeric precision, as for `open_engine`.
+        quality: Quality, as for `open_engine`.
+        height: Larger photos are reduced to this short side in pixels.
+
+    Yields:
+        The path of each photo and its figures.
+
+    Raises:
+        StyleError: The style is not a look.
+        EngineError: The engine cannot be opened.
+        StreamtoonError: The folder has no photos.
+    """
+    if style.look is None:
+        raise StyleError(f"style {style.name} has no look; there is no program to compare its network with")
+    for path in list_images(photos):
+        photo = _prepared(read_image(path), height)
+        yield path, _score(style, photo, backend, precision, quality)
+
+
+def mean_score(scores: Iterable[FieldScore]) -> FieldScore:
+    """Return the mean of each figure. Raises ValueError without scores."""
+    rows = [[getattr(score, name) for name in FieldScore.__slots__] for score in scores]
+    if not rows:
+        raise ValueError("no scores to take a mean of")
+    return FieldScore(*np.mean(rows, axis=0).tolist())
+
+
+def _prepared(photo: Image, height: int) -> Image:
+    """Reduce to a short side of at most `height` pixels, and crop the sides to multiples of 4."""
+    scale = min(1.0, height / min(photo.shape[:2]))
+    rows, columns = (max(4, round(side * scale) // 4 * 4) for side in photo.shape[:2])
+    return fit(photo, rows, columns) if scale < 1 else np.ascontiguousarray(photo[:rows, :columns])
+
+
+def _score(style: Style, photo: Image, backend: str, precision: str, quality: str) -> FieldScore:
+    assert style.look is not None, "asked for by the caller"
+    height, width = photo.shape[:2]
+    picture = _picture(photo)
+    settings = EngineSettings(style, backend=backend, precision=precision, quality=quality)
+    with open_engine(settings, width=width, height=height) as engine:
+        if not isinstance(engine, FieldsEngine):
+            raise EngineError(f"style {style.name} has no fields in this engine; use openvino")
+        network = engine.fields(picture)
+    fields = fields_of(photo)
+    y, u, v = _planes(fields.paint)
+    program = FieldPlanes(y, u, v, ink_code(fields.ink))
+    render = LookRenderer(style.look, COLOUR, height, width)
+    drawn, wanted = (_luma(render(each)[0]) for each in (network, program))
+    seen = _luma(picture.y)
+    ours, theirs = network.ink >= INK_THRESHOLD, program.ink >= INK_THRESHOLD
+    return FieldScore(
+        ssim=ssim(drawn, wanted, data_range=RANGE),
+        ink_iou=float((ours & theirs).sum() / max(1, (ours | theirs).sum())),
+        flat=flat(seen, drawn, data_range=RANGE),
+        outline=outline(seen, drawn, data_range=RANGE),
+        program_flat=flat(seen, wanted, data_range=RANGE),
+        program_outline=outline(seen, wanted, data_range=RANGE),
+        photo_flat=flat(seen, seen, data_range=RANGE),
+    )
+
+
+def _picture(photo: Image) -> Frame:
+    y, u, v = _planes(photo)
+    return Frame(y, u, v, 0, Fraction(1), colour=COLOUR)
+
+
+def _planes(rgb: Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the 4:2:0 planes of an image with even sides."""
+    y, u, v = rgb_to_yuv(rgb, COLOUR)
+    half = rgb.shape[0] // 2, rgb.shape[1] // 2
+    return y, fit(u, *half), fit(v, *half)
+
+
+def _luma(plane: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Convert limited-range luma to 0 to `RANGE`."""
+    return plane.astype(np.float64) - 16

@@ -1,0 +1,348 @@
+// The engine on WebGPU: a picture goes up, the network and the look run, and the drawing appears on a canvas.
+
+import { makePatterns } from "./pattern_maker.js";
+import { patternsOf } from "./pattern_planes.js";
+import { scaleOf } from "./patterns.js";
+import * as lookShaders from "./shaders_look.js";
+import * as networkShaders from "./shaders_network.js";
+import { makeTables } from "./tables.js";
+import { toFloats } from "./weights.js";
+
+const SURROUNDINGS = 1 / 12; // standard deviation of what `local` calls surroundings, as a share of the short side
+const up = (number, multiple) => Math.ceil(number / multiple) * multiple;
+
+/** @returns {Promise<GpuEngine|null>} null where the browser gives no WebGPU adapter */
+export async function openGpu(canvas, { half = true } = {}) {
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) return null;
+  const features = ["shader-f16", "timestamp-query"].filter((name) => adapter.features.has(name) && (half || name !== "shader-f16"));
+  const device = await adapter.requestDevice({
+    requiredFeatures: features,
+    requiredLimits: {
+      maxStorageBufferBindingSize: Math.min(adapter.limits.maxStorageBufferBindingSize, 2 ** 28),
+      maxBufferSize: Math.min(adapter.limits.maxBufferSize, 2 ** 28),
+    },
+  });
+  return new GpuEngine(device, adapter, canvas);
+}
+
+class GpuEngine {
+  kind = "webgpu";
+  #device; #canvas; #context; #format; #half;
+  #networks = new Map(); #modules = new Map();
+  #network = null; #look = null; #lookKey = "";
+  #sizes = null; #buffers = null; #steps = null; #fixed = null; #frame = null; #patternKey = null; #asked = 0;
+
+  constructor(device, adapter, canvas) {
+    [this.#device, this.#canvas] = [device, canvas];
+    this.#half = device.features.has("shader-f16");
+    this.name = [adapter.info.vendor, adapter.info.architecture].filter(Boolean).join(" ") || "unknown";
+    this.isSoftware = adapter.info.isFallbackAdapter === true || adapter.info.architecture === "swiftshader";
+    /** Resolves with the reason when the GPU is gone. */
+    this.lost = device.lost;
+    /** Resolves with a sentence when the GPU refuses what it is given. */
+    this.refused = new Promise((tell) => {
+      device.addEventListener("uncapturederror", ({ error }) => tell(`the GPU refuses the drawing: ${error.message}`), { once: true });
+    });
+    this.#format = navigator.gpu.getPreferredCanvasFormat();
+    this.#context = canvas.getContext("webgpu");
+    this.#context.configure({ device, format: this.#format, alphaMode: "opaque" });
+    this.#fixed = {
+      look: this.#buffer(48, GPUBufferUsage.UNIFORM), tables: this.#buffer(lookShaders.TABLE_BYTES),
+      source: this.#buffer(32, GPUBufferUsage.UNIFORM), blocks: this.#buffer(8, GPUBufferUsage.UNIFORM),
+      enlarge: this.#buffer(16, GPUBufferUsage.UNIFORM), sampler: device.createSampler({ magFilter: "linear", minFilter: "linear" }),
+    };
+  }
+
+  get precision() { return this.#half ? "fp16" : "fp32"; }
+  /** @returns {[number, number]} pixels of the drawing */
+  get size() { return [this.#sizes?.width ?? 0, this.#sizes?.height ?? 0]; }
+
+  #buffer(bytes, usage = GPUBufferUsage.STORAGE) {
+    return this.#device.createBuffer({ size: up(Math.max(bytes, 16), 16), usage: usage | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC });
+  }
+
+  #pipeline(code) {
+    if (!this.#modules.has(code)) {
+      const module = this.#device.createShaderModule({ code });
+      this.#modules.set(code, this.#device.createComputePipeline({ layout: "auto", compute: { module } }));
+    }
+    return this.#modules.get(code);
+  }
+
+  #step(name, code, resources, groups) {
+    const pipeline = this.#pipeline(code);
+    const entries = resources.map((one, binding) => ({ binding, resource: one instanceof GPUBuffer ? { buffer: one } : one }));
+    return { name, pipeline, bind: this.#device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }), groups };
+  }
+
+  /** @param {string} name @param {{layers: object[], data: ArrayBuffer}} network as weights.js reads it */
+  addNetwork(name, { layers, data }) {
+    const made = layers.map((layer) => {
+      const count = layer.in * layer.out * 9;
+      const halves = new Uint16Array(data, layer.weights, count);
+      const weights = this.#buffer(count * (this.#half ? 2 : 4));
+      this.#device.queue.writeBuffer(weights, 0, this.#half ? halves : toFloats(halves));
+      const biases = this.#buffer(layer.out * 4);
+      this.#device.queue.writeBuffer(biases, 0, data.slice(layer.biases, layer.biases + layer.out * 4));
+      return { ...layer, weights, biases };
+    });
+    this.#networks.set(name, made);
+  }
+
+  hasNetwork(name) { return this.#networks.has(name); }
+
+  /**
+   * @param {string} network which one draws
+   * @param {number} width @param {number} height of the drawing
+   * @param {number} share of the drawing's size that the network works at, above 0 and at most 1
+   * `setLook` has to follow.
+   */
+  resize(network, width, height, share = 1) {
+    const key = [network, width, height, share].join(" ");
+    if (this.#sizes?.key === key) return;
+    const [columns, rows] = [up(width, 4), up(height, 4)];
+    const [smallColumns, smallRows] = share === 1 ? [columns, rows] : [columns, rows].map((side) => Math.max(8, up(Math.round(side * share), 4)));
+    this.#free();
+    this.#network = this.#networks.get(network);
+    this.#sizes = { key, width, height, columns, rows, smallColumns, smallRows, isEnlarged: smallColumns !== columns || smallRows !== rows };
+    [this.#canvas.width, this.#canvas.height] = [width, height];
+    this.#makeBuffers();
+    this.#lookKey = "";
+    this.#patternKey = null;
+    this.#makeNetworkSteps();
+  }
+
+  #makeBuffers() {
+    const { columns, rows, smallColumns, smallRows, isEnlarged } = this.#sizes;
+    const [all, small] = [columns * rows, smallColumns * smallRows];
+    const value = this.#half ? 2 : 4, places = small / 16;
+    const widest = Math.max(40, ...this.#network.map((layer) => layer.out));
+    this.#buffers = {
+      samples: this.#buffer(24 * places * value), one: this.#buffer(widest * places * value), two: this.#buffer(widest * places * value),
+      sourceLuma: this.#buffer(small), sourceChroma: this.#buffer(small),
+      paint: this.#buffer(all), spare: this.#buffer(all), colors: this.#buffer(all), ink: this.#buffer(all),
+      luma: this.#buffer(all), chroma: this.#buffer(all), sums: this.#buffer(all * 4), patterns: this.#buffer(all * lookShaders.PATTERN_PLANES.length),
+    };
+    if (isEnlarged) for (const name of ["smallPaint", "smallColors", "smallInk"]) this.#buffers[name] = this.#buffer(small);
+    this.#device.queue.writeBuffer(this.#fixed.blocks, 0, new Uint32Array([smallColumns / 4, smallRows / 4]));
+    this.#device.queue.writeBuffer(this.#fixed.enlarge, 0, new Uint32Array([smallColumns, smallRows, columns, rows]));
+  }
+
+  #makeNetworkSteps() {
+    const { columns, rows, smallColumns, smallRows, isEnlarged } = this.#sizes;
+    const { blocks } = this.#fixed, b = this.#buffers;
+    const groups = [Math.ceil(smallColumns / 32), Math.ceil(smallRows / 32)];
+    let from = b.samples;
+    const steps = this.#network.map((layer) => {
+      const to = layer.residual ? b.one : from === b.one ? b.two : b.one;
+      const step = this.#step(layer.name, networkShaders.convolution(layer, this.#half), [blocks, from, layer.weights, layer.biases, to], groups);
+      from = to;
+      return step;
+    });
+    const to = isEnlarged ? [b.smallPaint, b.smallColors, b.smallInk] : [b.paint, b.colors, b.ink];
+    steps.push(this.#step("fields", networkShaders.fields(this.#half), [blocks, from, b.sourceLuma, b.sourceChroma, ...to], groups));
+    if (isEnlarged) {
+      steps.push(this.#step("enlarge", lookShaders.enlarged, [this.#fixed.enlarge, ...to, b.paint, b.colors, b.ink], [Math.ceil(columns / 32), Math.ceil(rows / 8)]));
+    }
+    this.#steps = { network: steps, look: [] };
+  }
+
+  /** @param {Record<string, any>} look all keys of a look; patterns follow as soon as they are made */
+  async setLook(look) {
+    this.#look = look;
+    if (this.#sizes) await this.#applyLook();
+  }
+
+  async #applyLook() {
+    const look = this.#look, sizes = this.#sizes, asked = ++this.#asked;
+    const { has, key } = patternsOf(look);
+    if (this.#patternKey !== key) {
+      const isNeeded = Object.values(has).some(Boolean);
+      const planes = isNeeded ? await makePatterns(look, sizes.rows, sizes.columns) : {};
+      if (asked !== this.#asked || sizes !== this.#sizes) return;
+      lookShaders.PATTERN_PLANES.forEach((name, at) => {
+        if (planes[name]) this.#device.queue.writeBuffer(this.#buffers.patterns, at * sizes.rows * sizes.columns, planes[name]);
+      });
+      this.#patternKey = key;
+    }
+    this.#writeLook(look, has);
+  }
+
+  #writeLook(look, has) {
+    const { columns, rows, width, height } = this.#sizes;
+    const scale = scaleOf(rows, columns), { HAS, MOST_RADIUS } = lookShaders;
+    const { tables, hasChroma, hasOfLuma } = makeTables(look);
+    const lineWidth = look.line_width * scale, low = Math.min(MOST_RADIUS, Math.floor(lineWidth)), high = Math.min(MOST_RADIUS, Math.ceil(lineWidth));
+    const step = Math.max(1, Math.round(16 * scale));
+    const small = [columns, rows].map((side) => Math.max(2, Math.floor(side / step)));
+    const bits = (hasChroma && HAS.chroma) | (hasOfLuma && HAS.ofLuma) | (look.edge_darkening && HAS.edges) | (has.pigment && HAS.pigment)
+      | (has.screen && HAS.screen) | (has.texture && HAS.texture) | (has.frame && HAS.frame) | (has.grain && HAS.grain);
+    const numbers = new ArrayBuffer(48), whole = new Uint32Array(numbers), real = new Float32Array(numbers);
+    whole.set([columns, rows, bits, Math.max(1, Math.round((look.edge_width * scale) / 2)), low, high]);
+    real.set([lineWidth - Math.floor(lineWidth), (SURROUNDINGS * Math.min(rows, columns)) / step], 6);
+    whole.set([...small, width, height], 8);
+    this.#device.queue.writeBuffer(this.#fixed.look, 0, numbers);
+    this.#device.queue.writeBuffer(this.#fixed.tables, 0, lookShaders.packTables(tables));
+    const key = [look.smooth, look.local > 0, look.edge_darkening > 0].join(" ");
+    if (key !== this.#lookKey) this.#makeLookSteps(look);
+    this.#lookKey = key;
+  }
+
+  #makeLookSteps(look) {
+    const { columns, rows } = this.#sizes, f = this.#fixed, b = this.#buffers;
+    const words = [Math.ceil(columns / 32), Math.ceil(rows / 8)], pixels = [Math.ceil(columns / 8), Math.ceil(rows / 8)];
+    const steps = [];
+    let [from, to] = [b.paint, b.spare];
+    for (let pass = 0; pass < look.smooth; pass++) {
+      steps.push(this.#step("median", lookShaders.median, [f.look, from, to], words));
+      [from, to] = [to, from];
+    }
+    if (look.local) {
+      const [one, two] = [b.sums, b.luma]; // both are written after the last read
+      const groups = [Math.ceil(columns / 64), Math.ceil(rows / 64)];
+      steps.push(this.#step("surroundings", lookShaders.shrunk, [f.look, from, one], groups));
+      steps.push(this.#step("surroundings", lookShaders.smoothed(false), [f.look, one, two], groups));
+      steps.push(this.#step("surroundings", lookShaders.smoothed(true), [f.look, two, one], groups));
+      steps.push(this.#step("lift", lookShaders.lifted, [f.look, f.tables, one, from, to], words));
+      [from, to] = [to, from];
+    }
+    if (look.edge_darkening) steps.push(this.#step("edges", lookShaders.rowSums, [f.look, f.tables, from, b.sums], pixels));
+    steps.push(this.#step("drawing", lookShaders.drawing, [f.look, f.tables, from, b.colors, b.ink, b.patterns, b.sums, b.luma, b.chroma], [Math.ceil(columns / 32), Math.ceil(rows / 16)]));
+    this.#steps.look = steps;
+  }
+
+  #sourceStep(source, width, height, mirror) {
+    const { width: w, height: h, smallColumns, smallRows, columns, rows } = this.#sizes;
+    const imported = this.#imported(source), external = imported !== null;
+    const [shownWidth, shownHeight] = [Math.round((w * smallColumns) / columns), Math.round((h * smallRows) / rows)];
+    const scale = [width / shownWidth, height / shownHeight];
+    const numbers = new ArrayBuffer(32), whole = new Uint32Array(numbers), real = new Float32Array(numbers);
+    whole.set([smallColumns / 4, smallRows / 4, shownWidth, shownHeight]);
+    real.set(scale, 4);
+    whole.set([mirror ? 1 : 0, Math.max(1, Math.min(8, Math.round(Math.max(...scale))))], 6);
+    this.#device.queue.writeBuffer(this.#fixed.source, 0, numbers);
+    const view = imported ?? this.#uploaded(source, width, height);
+    const b = this.#buffers;
+    return this.#step("blocks", networkShaders.blocks(this.#half, external), [this.#fixed.source, view, this.#fixed.sampler, b.samples, b.sourceLuma, b.sourceChroma], [Math.ceil(smallColumns / 32), Math.ceil(smallRows / 32)]);
+  }
+
+  /** A video's frame without a copy; null for other pictures, and for frames that the browser holds elsewhere. */
+  #imported(source) {
+    if (!(source instanceof HTMLVideoElement || source instanceof VideoFrame)) return null;
+    try {
+      return this.#device.importExternalTexture({ source });
+    } catch {
+      return null; // such a frame is copied, and drawn alike
+    }
+  }
+
+  #uploaded(source, width, height) {
+    if (this.#frame?.width !== width || this.#frame?.height !== height) {
+      this.#frame?.destroy();
+      this.#frame = this.#device.createTexture({
+        size: [width, height], format: "rgba8unorm",
+        usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST | GPUTextureUsage.RENDER_ATTACHMENT,
+      });
+    }
+    this.#device.queue.copyExternalImageToTexture({ source }, { texture: this.#frame }, [width, height]);
+    return this.#frame.createView();
+  }
+
+  /**
+   * Draws one picture onto the canvas. What it shows can be copied in the same task, or read by `captureStream`.
+   * @param {HTMLVideoElement|VideoFrame|ImageBitmap|HTMLCanvasElement} source
+   */
+  draw(source, { mirror = false } = {}) {
+    const encoder = this.#device.createCommandEncoder();
+    const [width, height] = sizeOf(source);
+    const pass = encoder.beginComputePass();
+    for (const step of [this.#sourceStep(source, width, height, mirror), ...this.#steps.network, ...this.#steps.look]) run(pass, step);
+    pass.end();
+    this.#show(encoder);
+    this.#device.queue.submit([encoder.finish()]);
+  }
+
+  /** Draws the picture that was drawn last once more, by the look alone. */
+  redraw() {
+    const encoder = this.#device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (const step of this.#steps.look) run(pass, step);
+    pass.end();
+    this.#show(encoder);
+    this.#device.queue.submit([encoder.finish()]);
+  }
+
+  #show(encoder) {
+    if (!this.#modules.has("show")) {
+      const module = this.#device.createShaderModule({ code: lookShaders.shown });
+      this.#modules.set("show", this.#device.createRenderPipeline({
+        layout: "auto", vertex: { module }, fragment: { module, targets: [{ format: this.#format }] },
+      }));
+    }
+    const pipeline = this.#modules.get("show");
+    const bind = this.#device.createBindGroup({
+      layout: pipeline.getBindGroupLayout(0),
+      entries: [this.#fixed.look, this.#buffers.luma, this.#buffers.chroma].map((buffer, binding) => ({ binding, resource: { buffer } })),
+    });
+    const view = this.#context.getCurrentTexture().createView();
+    const pass = encoder.beginRenderPass({ colorAttachments: [{ view, loadOp: "clear", storeOp: "store", clearValue: [0, 0, 0, 1] }] });
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, bind);
+    pass.draw(3);
+    pass.end();
+  }
+
+  /** Resolves when the GPU has done all that it was given. */
+  finished() { return this.#device.queue.onSubmittedWorkDone(); }
+
+  /** @returns {Promise<{name: string, ms: number}[]|null>} of every step of one picture; null without timestamps */
+  async measure(source) {
+    if (!this.#device.features.has("timestamp-query")) return null;
+    const [width, height] = sizeOf(source);
+    const steps = [this.#sourceStep(source, width, height, false), ...this.#steps.network, ...this.#steps.look];
+    const querySet = this.#device.createQuerySet({ type: "timestamp", count: 2 * steps.length });
+    const bytes = 16 * steps.length;
+    const resolved = this.#device.createBuffer({ size: bytes, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
+    const read = this.#device.createBuffer({ size: bytes, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
+    const encoder = this.#device.createCommandEncoder();
+    steps.forEach((step, at) => {
+      const pass = encoder.beginComputePass({ timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * at, endOfPassWriteIndex: 2 * at + 1 } });
+      run(pass, step);
+      pass.end();
+    });
+    encoder.resolveQuerySet(querySet, 0, 2 * steps.length, resolved, 0);
+    encoder.copyBufferToBuffer(resolved, 0, read, 0, bytes);
+    this.#device.queue.submit([encoder.finish()]);
+    await read.mapAsync(GPUMapMode.READ);
+    const times = new BigUint64Array(read.getMappedRange());
+    const found = steps.map((step, at) => ({ name: step.name, ms: Number(times[2 * at + 1] - times[2 * at]) / 1e6 }));
+    for (const one of [querySet, resolved, read]) one.destroy();
+    return found;
+  }
+
+  #free() {
+    for (const buffer of Object.values(this.#buffers ?? {})) buffer.destroy();
+    this.#buffers = null;
+  }
+
+  close() {
+    this.#free();
+    this.#frame?.destroy();
+    this.#device.destroy();
+  }
+}
+
+function run(pass, { pipeline, bind, groups }) {
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, bind);
+  pass.dispatchWorkgroups(...groups);
+}
+
+/** @returns {[number, number]} pixels of a picture, whatever it is */
+export function sizeOf(source) {
+  return [
+    source.videoWidth ?? source.displayWidth ?? source.naturalWidth ?? source.width,
+    source.videoHeight ?? source.displayHeight ?? source.naturalHeight ?? source.height,
+  ];
+}

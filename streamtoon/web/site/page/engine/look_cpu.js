@@ -1,0 +1,242 @@
+// The look in JavaScript, for browsers without WebGPU: the same steps on the same bytes as shaders_look.js.
+
+import { scaleOf } from "./patterns.js";
+import { BLACK, makeTables, rint } from "./tables.js";
+
+const SURROUNDINGS = 1 / 12; // standard deviation of what `local` calls surroundings, as a share of the short side
+
+const times = (a, b) => ((a * b * 2 + 255) / 510) | 0;
+const clamp = (value, low, high) => (value < low ? low : value > high ? high : value);
+
+/** Means of 2 x 2 samples. */
+function halved(from, width, height) {
+  const to = new Uint8Array((width * height) / 4);
+  for (let y = 0, at = 0; y < height; y += 2) {
+    for (let x = 0, line = y * width; x < width; x += 2, line += 2, at++) {
+      to[at] = (from[line] + from[line + 1] + from[line + width] + from[line + width + 1] + 2) >> 2;
+    }
+  }
+  return to;
+}
+
+const looked = (plane, table) => {
+  const to = new Uint8Array(plane.length);
+  for (let at = 0; at < plane.length; at++) to[at] = table[plane[at]];
+  return to;
+};
+
+export class CpuLook {
+  #look; #made; #patterns; #width; #height; #scale;
+
+  /** @param {Record<string, Uint8Array>} patterns as `patternPlanes` makes them for this size, multiples of 4 */
+  constructor(look, patterns, height, width) {
+    [this.#look, this.#patterns, this.#height, this.#width] = [look, patterns, height, width];
+    this.#made = makeTables(look);
+    this.#scale = scaleOf(height, width);
+  }
+
+  /**
+   * @param {{y: Uint8Array, u: Uint8Array, v: Uint8Array, ink: Uint8Array}} fields of paint and ink
+   * @returns {{y: Uint8Array, u: Uint8Array, v: Uint8Array}} the drawing, limited range
+   */
+  draw(fields) {
+    const { tables, hasChroma, hasOfLuma } = this.#made, look = this.#look, p = this.#patterns;
+    const own = this.#lifted(this.#calmed(fields.y));
+    const luma = looked(own, tables.luma);
+    const [u, v] = this.#colors(fields, own, hasChroma, hasOfLuma);
+    if (look.edge_darkening) this.#darkenEdges(luma);
+    if (p.pigment) this.#settle(luma, [u, v], p.pigment);
+    if (p.screen) {
+      const stays = new Uint8Array(luma.length);
+      for (let at = 0; at < stays.length; at++) stays[at] = tables.screen[Math.max(0, p.screen[at] - tables.tone[own[at]])];
+      this.#cover(luma, u, v, stays, tables.screenLuma, tables.screenTaken, tables.screenU, tables.screenV);
+    }
+    const stays = looked(this.#response(fields.ink), tables.ink);
+    this.#cover(luma, u, v, stays, tables.inkLuma, tables.inkTaken, tables.inkU, tables.inkV);
+    if (p.frame) {
+      const small = halved(p.frame, this.#width, this.#height);
+      for (let at = 0; at < luma.length; at++) luma[at] = Math.min(255, times(luma[at], p.frame[at]) + tables.blankLuma[p.frame[at]]);
+      for (let at = 0; at < u.length; at++) {
+        u[at] = Math.min(255, times(u[at], small[at]) + tables.blankU[small[at]]);
+        v[at] = Math.min(255, times(v[at], small[at]) + tables.blankV[small[at]]);
+      }
+    }
+    for (let at = 0; at < luma.length; at++) luma[at] = Math.min(255, (p.grain ? times(luma[at], p.grain[at]) : luma[at]) + BLACK);
+    return { y: luma, u, v };
+  }
+
+  #calmed(plane) {
+    const [width, height] = [this.#width, this.#height];
+    const values = new Uint8Array(9);
+    for (let pass = 0; pass < this.#look.smooth; pass++) {
+      const to = new Uint8Array(plane.length);
+      for (let y = 0; y < height; y++) {
+        const rows = [Math.max(0, y - 1) * width, y * width, Math.min(height - 1, y + 1) * width];
+        for (let x = 0; x < width; x++) {
+          const [left, right] = [x ? x - 1 : 0, x + 1 < width ? x + 1 : x];
+          for (let row = 0; row < 3; row++) {
+            values[3 * row] = plane[rows[row] + left];
+            values[3 * row + 1] = plane[rows[row] + x];
+            values[3 * row + 2] = plane[rows[row] + right];
+          }
+          to[y * width + x] = middle(values);
+        }
+      }
+      plane = to;
+    }
+    return plane;
+  }
+
+  #lifted(plane) {
+    if (!this.#look.local) return plane;
+    const [width, height] = [this.#width, this.#height];
+    const step = Math.max(1, Math.round(16 * this.#scale));
+    const [columns, rows] = [Math.max(2, Math.floor(width / step)), Math.max(2, Math.floor(height / step))];
+    const lift = looked(blurred(shrunk(plane, width, height, columns, rows), columns, rows, (SURROUNDINGS * Math.min(width, height)) / step), this.#made.tables.lift);
+    const to = new Uint8Array(plane.length);
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) to[y * width + x] = Math.min(255, plane[y * width + x] + rint(between(lift, columns, rows, ((x + 0.5) * columns) / width - 0.5, ((y + 0.5) * rows) / height - 0.5)));
+    }
+    return to;
+  }
+
+  #colors(fields, own, hasChroma, hasOfLuma) {
+    const { tables } = this.#made;
+    const half = hasOfLuma ? halved(own, this.#width, this.#height) : null;
+    return [[fields.u, tables.ofLumaU], [fields.v, tables.ofLumaV]].map(([plane, added]) => {
+      const to = new Uint8Array(plane.length);
+      for (let at = 0; at < to.length; at++) {
+        const code = hasChroma ? tables.chroma[plane[at]] : 128;
+        to[at] = half ? clamp(code + added[half[at]] - 128, 0, 255) : code;
+      }
+      return to;
+    });
+  }
+
+  #darkenEdges(luma) {
+    const [width, height] = [this.#width, this.#height];
+    const reach = Math.max(1, Math.round((this.#look.edge_width * this.#scale) / 2)), count = (2 * reach + 1) ** 2;
+    const sums = new Uint32Array(luma.length), around = new Uint32Array(width);
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) for (let at = -reach; at <= reach; at++) sums[y * width + x] += luma[y * width + clamp(x + at, 0, width - 1)];
+    }
+    for (let y = 0; y < height; y++) {
+      around.fill(0);
+      for (let at = -reach; at <= reach; at++) {
+        const line = clamp(y + at, 0, height - 1) * width;
+        for (let x = 0; x < width; x++) around[x] += sums[line + x];
+      }
+      for (let x = 0; x < width; x++) {
+        const mean = ((around[x] * 2 + count) / (2 * count)) | 0;
+        const code = luma[y * width + x];
+        luma[y * width + x] = Math.max(0, code - this.#made.tables.edge[Math.max(0, mean - code)]);
+      }
+    }
+  }
+
+  #settle(luma, chroma, pigment) {
+    const { thin, dense, strength, strengthZero, strongest } = this.#made.tables;
+    for (let at = 0; at < luma.length; at++) luma[at] = Math.max(0, thin[luma[at]] - times(dense[luma[at]], pigment[at]));
+    const small = halved(pigment, this.#width, this.#height);
+    for (const plane of chroma) {
+      for (let at = 0; at < plane.length; at++) plane[at] = Math.min(255, times(strongest[plane[at]], strength[small[at]]) + strengthZero[small[at]]);
+    }
+  }
+
+  #cover(luma, u, v, stays, added, taken, addedU, addedV) {
+    for (let at = 0; at < luma.length; at++) luma[at] = Math.min(255, times(luma[at], stays[at]) + added[stays[at]]);
+    const half = halved(stays, this.#width, this.#height);
+    for (let at = 0; at < u.length; at++) {
+      u[at] = Math.min(255, times(u[at], taken[half[at]]) + addedU[half[at]]);
+      v[at] = Math.min(255, times(v[at], taken[half[at]]) + addedV[half[at]]);
+    }
+  }
+
+  #response(ink) {
+    const wide = this.#look.line_width * this.#scale, low = Math.floor(wide), share = wide - low;
+    let codes = ink;
+    if (wide) {
+      codes = this.#widened(ink, low);
+      if (share) {
+        const larger = this.#widened(ink, low + 1);
+        codes = codes.map((code, at) => rint(code * (1 - share) + larger[at] * share));
+      }
+    }
+    const { texture } = this.#patterns;
+    return texture ? codes.map((code, at) => Math.max(0, code - texture[at])) : codes;
+  }
+
+  #widened(ink, radius) {
+    if (!radius) return ink;
+    const [width, height] = [this.#width, this.#height];
+    const to = new Uint8Array(ink.length);
+    for (let row = -radius; row <= radius; row++) {
+      const reach = Math.round(radius * Math.sqrt((radius * radius - row * row) / (radius * radius)));
+      for (let y = Math.max(0, -row); y < Math.min(height, height - row); y++) {
+        for (let x = 0; x < width; x++) {
+          let most = to[y * width + x];
+          for (let at = Math.max(0, x - reach); at <= Math.min(width - 1, x + reach); at++) most = Math.max(most, ink[(y + row) * width + at]);
+          to[y * width + x] = most;
+        }
+      }
+    }
+    return to;
+  }
+}
+
+function middle(values) { // of nine, by a partial sort
+  for (let at = 0; at < 5; at++) {
+    let least = at;
+    for (let other = at + 1; other < 9; other++) if (values[other] < values[least]) least = other;
+    const value = values[least];
+    values[least] = values[at];
+    values[at] = value;
+  }
+  return values[4];
+}
+
+function shrunk(plane, width, height, columns, rows) {
+  const to = new Float32Array(columns * rows);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const [left, right] = [(column * width) / columns, ((column + 1) * width) / columns];
+      const [top, bottom] = [(row * height) / rows, ((row + 1) * height) / rows];
+      let sum = 0;
+      for (let y = Math.floor(top); y < bottom; y++) {
+        const tall = Math.min(bottom, y + 1) - Math.max(top, y);
+        for (let x = Math.floor(left); x < right; x++) sum += tall * (Math.min(right, x + 1) - Math.max(left, x)) * plane[y * width + x];
+      }
+      to[row * columns + column] = rint(sum / ((right - left) * (bottom - top)));
+    }
+  }
+  return to;
+}
+
+function blurred(plane, columns, rows, sigma) {
+  const reach = (Math.round(sigma * 6 + 1) | 1) >> 1;
+  const weights = Float64Array.from({ length: 2 * reach + 1 }, (_, at) => Math.exp(-((at - reach) ** 2) / (2 * sigma * sigma)));
+  const all = weights.reduce((sum, one) => sum + one, 0);
+  const pass = (from, down) => {
+    const to = new Float32Array(from.length);
+    for (let y = 0; y < rows; y++) {
+      for (let x = 0; x < columns; x++) {
+        let sum = 0;
+        for (let at = -reach; at <= reach; at++) {
+          sum += weights[at + reach] * (down ? from[clamp(y + at, 0, rows - 1) * columns + x] : from[y * columns + clamp(x + at, 0, columns - 1)]);
+        }
+        to[y * columns + x] = sum / all;
+      }
+    }
+    return to;
+  };
+  return Uint8Array.from(pass(pass(plane, false), true), rint);
+}
+
+/** A value between the samples of a plane. */
+export function between(plane, columns, rows, x, y) {
+  const [left, top] = [Math.floor(x), Math.floor(y)];
+  const [l, r, t, b] = [clamp(left, 0, columns - 1), clamp(left + 1, 0, columns - 1), clamp(top, 0, rows - 1) * columns, clamp(top + 1, 0, rows - 1) * columns];
+  const upper = plane[t + l] + (plane[t + r] - plane[t + l]) * (x - left);
+  const lower = plane[b + l] + (plane[b + r] - plane[b + l]) * (x - left);
+  return upper + (lower - upper) * (y - top);
+}

@@ -1,0 +1,263 @@
+"""The engine in the browser, held to that of Python: tables, patterns and drawings, in software."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from paths import ROOT
+from web_site_browser import CHROMIUM, DRIVER, TO_PICTURE, Bytes, chromium, picture_of, png, run, served
+
+from engines.looks import patterns
+from engines.looks.look import Look, look_keys
+from engines.looks.renderer import LookRenderer
+from engines.looks.stills import COLOUR, draw_still
+from engines.registry.style import load_style, shipped_names
+from streamtoon.web.site.build import build_site
+from streamtoon.web.site.contents import site_styles
+
+pytest.importorskip("selenium.webdriver")
+onnxruntime = pytest.importorskip("onnxruntime")
+pytestmark = [
+    pytest.mark.skipif(
+        not (CHROMIUM.exists() and DRIVER.exists()), reason=f"{CHROMIUM} or {DRIVER} is missing"
+    ),
+]
+DATA = os.environ.get("STREAMTOON_DATA")
+MEAN = 2.0
+"""Code values that drawings may differ by in the mean."""
+OPEN = {
+    "webgpu": "const { openGpu } = await import('/engine/gpu.js'); const engine = await openGpu(canvas);",
+    "webgl2": "const { openGl } = await import('/engine/gl.js'); const engine = openGl(canvas);",
+}
+DRAW = (
+    "const canvas = document.createElement('canvas');"
+    "%s const { loadWeights } = await import('/engine/weights.js');"
+    "const facts = await (await fetch('/site.json')).json();"
+    + TO_PICTURE
+    + "if (!engine) throw new Error('no engine');"
+    "engine.addNetwork('one', await loadWeights(new URL('/', location.href), "
+    "facts.networks['paint-and-ink'][form]));"
+    "engine.resize('one', picture.width, picture.height);"
+    "await engine.setLook(facts.styles.find((style) => style.name === look).look);"
+    "engine.draw(picture);"
+    "const copy = Object.assign(document.createElement('canvas'), { width: canvas.width, "
+    "height: canvas.height });"
+    "copy.getContext('2d').drawImage(canvas, 0, 0); await engine.finished(); const address = "
+    "copy.toDataURL();"
+    "engine.close(); return [engine.kind, address];"
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder = tmp_path_factory.mktemp("site") / "site"
+    build_site(site_styles([]), folder)
+    with served(folder) as address, chromium() as browser:
+        (folder / "blank.html").write_text("<!doctype html><title>blank</title>")
+        browser.get(f"{address}blank.html")
+        yield browser
+
+
+def generator(form: str) -> Callable[[Bytes], Bytes]:
+    """The network on code values, by ONNX Runtime in fp32."""
+    style = load_style("comic") if form == "full" else load_style("comic").lite
+    assert style is not None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(style.network_folder / "generator.onnx"), options)
+    name = session.get_inputs()[0].name
+
+    def codes(blocks: Bytes) -> Bytes:
+        samples = (blocks.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
+        fields = session.run(None, {name: samples})[0][0]
+        return np.clip(np.rint(fields * 127.5 + 127.5), 0, 255).astype(np.uint8).transpose(1, 2, 0)
+
+    return codes
+
+
+def photo(path: Path, width: int, height: int) -> Bytes:
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    assert picture is not None
+    return np.ascontiguousarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def drawn(browser: Any, engine: str, form: str, look: str, picture: Bytes) -> Bytes:
+    kind, address = run(browser, DRAW % OPEN[engine], png=png(picture), form=form, look=look)
+    assert kind == engine
+    return picture_of(address)
+
+
+def apart(one: Bytes, other: Bytes) -> float:
+    assert one.shape == other.shape
+    return float(np.abs(one.astype(np.float64) - other).mean())
+
+
+@pytest.mark.parametrize("engine", ["webgpu", "webgl2"])
+@pytest.mark.parametrize("name", shipped_names())
+def test_every_look_draws_as_in_python(browser: Any, engine: str, name: str) -> None:
+    picture = photo(ROOT / "samples" / "photos" / "otter.jpg", 160, 96)
+    look = load_style(name).look
+    wanted = draw_still(generator("lite"), picture, look)
+    assert apart(wanted, picture) > 5 * MEAN
+    assert apart(drawn(browser, engine, "lite", name, picture), wanted) < MEAN
+
+
+@pytest.mark.skipif(DATA is None, reason="STREAMTOON_DATA names no folder of photographs")
+def test_six_photographs_by_the_large_network(browser: Any) -> None:
+    every = sorted(Path(str(DATA), "photos", "whole").iterdir())
+    photos = [path for path in every if path.suffix in (".webp", ".jpg", ".png")][:: len(every) // 6][:6]
+    assert len(photos) == 6
+    for path in photos:
+        picture = photo(path, 192, 128)
+        wanted = draw_still(generator("full"), picture, load_style("comic").look)
+        assert apart(drawn(browser, "webgpu", "full", "comic", picture), wanted) < MEAN, path.name
+
+
+def random_look(rng: np.random.Generator) -> Look:
+    values: dict[str, Any] = {}
+    for key in look_keys():
+        colors = [f"#{int(color):06x}" for color in rng.integers(1 << 24, size=int(rng.integers(0, 9)))]
+        values[key.name] = {
+            "number": float(round(rng.uniform(key.low, key.high), 2)),
+            "whole": int(rng.integers(key.low, key.high + 1)),
+            "color": f"#{int(rng.integers(1 << 24)):06x}",
+            "colors": tuple(colors),
+            "choice": str(rng.choice(key.choices or ("none",))),
+        }[key.kind]
+    return Look(**values)
+
+
+def test_tables_are_equal_value_for_value(browser: Any) -> None:
+    rng = np.random.default_rng(20)
+    looks = [load_style(name).look or Look() for name in shipped_names()]
+    looks += [random_look(rng) for _ in range(100)]
+    made = run(
+        browser,
+        "const { makeTables } = await import('/engine/tables.js'); return looks.map((look) => {"
+        " const { tables, hasChroma, hasOfLuma } = makeTables(look);"
+        " return { hasChroma, hasOfLuma, tables: "
+        "Object.fromEntries(Object.entries(tables).map(([key, one]) => [key, [...one]])) }; });",
+        looks=[dataclasses.asdict(look) for look in looks],
+    )
+    for look, given in zip(looks, made, strict=True):
+        one = LookRenderer(look, COLOUR, 16, 16)
+        wanted: dict[str, Any] = {
+            "luma": one._luma, "lift": one._lift, "ink": one._ink, "edge": one._edge, "chroma": one._chroma,
+            "inkLuma": one._ink_cover._luma, "inkTaken": one._ink_cover._stays,
+            "inkU": one._ink_cover._chroma[0], "inkV": one._ink_cover._chroma[1],
+        }  # fmt: skip
+        if one._chroma_of_luma is not None:
+            wanted["ofLumaU"], wanted["ofLumaV"] = one._chroma_of_luma
+        if one._screen is not None:
+            cover = one._screen_cover
+            wanted |= {"tone": one._screen[1], "screen": one._screen[2], "screenLuma": cover._luma}
+            wanted |= {"screenTaken": cover._stays, "screenU": cover._chroma[0], "screenV": cover._chroma[1]}
+        if one._pigment is not None:
+            wanted |= {"thin": one._thin, "dense": one._dense, "strongest": one._strongest}
+        assert given["hasChroma"] == (one._chroma is not None)
+        assert given["hasOfLuma"] == (one._chroma_of_luma is not None)
+        for name, table in wanted.items():
+            if table is not None:
+                assert given["tables"][name] == table.tolist(), (name, look)
+
+
+@pytest.mark.parametrize("size", [(180, 320), (272, 204), (720, 404)])
+def test_patterns_are_those_of_python(browser: Any, size: tuple[int, int]) -> None:
+    made = run(
+        browser,
+        "const P = await import('/engine/patterns.js'); const { hatching } = await "
+        "import('/engine/hatching.js');"
+        "const all = { grain: P.grain(...size), wash: P.wash(...size), paperLight: P.paperLight(...size),"
+        " frame: P.frame(...size, 14), dots: P.dots(...size, 7, 30), lines: P.lines(...size, 7, 30),"
+        " hatching: hatching(...size, 4.6, -52) };"
+        "return Object.fromEntries(Object.entries(all).map(([name, one]) => [name, "
+        "Array.from(one, (v) => Math.round(v * 1e4))]));",
+        size=list(size),
+    )
+    wanted = {
+        "grain": patterns.grain(*size), "wash": patterns.wash(*size),
+        "paperLight": patterns.paper_light(*size),
+        "frame": patterns.frame(*size, 14), "dots": patterns.dots(*size, 7, 30),
+        "lines": patterns.lines(*size, 7, 30), "hatching": patterns.hatching(*size, 4.6, -52),
+    }  # fmt: skip
+    for name, pattern in wanted.items():
+        off = np.abs(np.array(made[name]) / 1e4 - pattern.astype(np.float64).ravel())
+        if pattern.dtype == np.float32:
+            assert off.max() < 1e-3, name
+        else:  # strokes have a formula of their own for soft edges
+            assert off.mean() < (4 if name == "hatching" else 0.01), name
+
+
+def test_random_numbers_are_those_of_numpy(browser: Any) -> None:
+    body = (
+        "const { Random } = await import('/engine/random.js'); const one = new Random(17);"
+        "return [Array.from(new Random(3).normals(600000).slice(513900, 514000)),"
+        " Array.from({ length: 50 }, () => one.random()), Array.from({ length: 5000 }, () => one.normal())];"
+    )
+    floats, uniform, normal = run(browser, body)
+    rng = np.random.default_rng(17)
+    wanted = np.random.default_rng(3).standard_normal(600_000, np.float32)[513_900:514_000]
+    assert np.abs(np.array(floats) - wanted).max() < 1e-6
+    assert uniform == rng.random(50).tolist()
+    assert np.abs(np.array(normal) - rng.standard_normal(5000)).max() < 1e-9
+
+
+CHECK = (
+    "const { checkFacts } = await import('/facts.js'); const facts = await (await "
+    "fetch('/site.json')).json();"
+)
+
+
+def test_the_site_s_own_facts_pass(browser: Any) -> None:
+    assert run(browser, CHECK + "return checkFacts(facts).styles.length;") == len(shipped_names())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "facts.styles[0].look.levels = 1e9",
+        "facts.styles[0].look.levels = 3.5",
+        "facts.styles[0].look.line_color = 'red;x'",
+        "facts.styles[0].look.extra = 1",
+        "delete facts.styles[0].look.levels",
+        "facts.styles[0].look.screen = 'constructor'",
+        "facts.styles[0].look.palette = Array(9).fill('#000000')",
+        "facts.styles[0].network = 'toString'",
+        "facts.styles[0].name = '<img src=x>'",
+        "facts.styles[0].thumbnail = 'https://evil.example/a.jpg'",
+        "facts.styles[0].thumbnail = '../a.jpg'",
+        "facts.networks['paint-and-ink'].full.file = '//evil.example/a.bin'",
+        "facts.networks['paint-and-ink'].full.bytes = 1e12",
+        "facts.networks['paint-and-ink'].full.sha256 = ''",
+        "facts.networks['paint-and-ink'].full.layers[1].dilation = 1e6",
+        "facts.networks['paint-and-ink'].full.layers[1].out = '64; }'",
+        "facts.networks['paint-and-ink'].full.layers[1].weights = 813980",
+        "facts.networks['paint-and-ink'].full.layers.pop()",
+        "facts.keys[0].low = 'x'",
+        "facts.format = 2",
+    ],
+)
+def test_hostile_facts_are_refused(browser: Any, damage: str) -> None:
+    body = (
+        f"{CHECK} {damage}; try {{ checkFacts(facts); return ''; }} catch (error) {{ return error.message; }}"
+    )
+    assert run(browser, body).startswith("site.json is not one of this page")
+
+
+def test_weights_with_another_hash_are_refused(browser: Any) -> None:
+    body = (
+        "const { loadWeights } = await import('/engine/weights.js');"
+        "const facts = (await (await fetch('/site.json')).json()).networks['paint-and-ink'].lite;"
+        "const bad = { ...facts, sha256: '0' + facts.sha256.slice(1) === facts.sha256 ? "
+        "'1'.repeat(64) : '0'.repeat(64) };"
+        "try { await loadWeights(new URL('/', location.href), bad); return ''; } catch (error) { "
+        "return error.message; }"
+    )
+    assert "hash differs" in run(browser, body)

@@ -1,0 +1,191 @@
+"""What an int8 graph is made of: the same function in another form, even channels, roundings that cancel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engines.generators import create
+from engines.generators.unet_space_to_depth import PIXELS, SpaceToDepthConv, SpaceToDepthUpsample
+from engines.quantization.equalization import equalized
+
+onnx = pytest.importorskip("onnx", reason="the extra `train` is not installed")
+
+from onnx import numpy_helper  # noqa: E402
+from rgb_styles import whole_style  # noqa: E402
+
+from engines.quantization.weight_rounding import diffused  # noqa: E402
+from engines.registry.style import load_style  # noqa: E402
+
+
+def shaken(name: str) -> nn.Module:
+    """A generator that does not begin as the identity, in float64."""
+    torch.manual_seed(5)
+    network = create(name).double().eval()
+    with torch.no_grad():
+        for values in network.parameters():
+            values.add_(0.05 * torch.randn_like(values))
+    return network
+
+
+def fold(x: Tensor) -> Tensor:
+    """N x C x H x W to N x 4C x H/2 x W/2, pixel by pixel of each square, written out."""
+    return torch.cat([x[:, :, down::2, right::2] for down, right in PIXELS], 1)
+
+
+@pytest.mark.parametrize("height, width", [(8, 12), (20, 4), (36, 28)])
+def test_the_form_for_integers_is_the_same_function(height: int, width: int) -> None:
+    network = shaken("unet")
+    form = network.quantization_form().double()  # its weights were float32 once  # type: ignore[operator]
+    picture = torch.rand(2, 3, height, width, dtype=torch.float64) * 2 - 1
+    with torch.inference_mode():
+        expected = network(picture)
+        assert torch.allclose(form(picture), expected, atol=1e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("side", [1, 3, 5, 7])
+@pytest.mark.parametrize("pixels", [PIXELS, PIXELS[:1], PIXELS[2:3]])
+def test_a_convolution_of_folded_pictures(side: int, pixels: tuple[tuple[int, int], ...]) -> None:
+    torch.manual_seed(side)
+    conv = nn.Conv2d(3, 2, side, padding=side // 2)
+    x = torch.randn(1, 3, 12, 10)
+    with torch.inference_mode():
+        expected = torch.cat([conv(x)[:, :, down::2, right::2] for down, right in pixels], 1)
+        assert torch.allclose(SpaceToDepthConv(conv, pixels)(fold(x)), expected, atol=1e-5)
+
+
+def test_enlarging_by_a_convolution() -> None:
+    x = torch.randn(1, 3, 5, 7)
+    expected = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+    with torch.inference_mode():
+        assert torch.allclose(SpaceToDepthUpsample(3)(x), fold(expected), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["unet", "lite"])
+def test_equal_channels_compute_the_same(name: str) -> None:
+    network = shaken(name)
+    with torch.no_grad():  # one channel in ten times the others' range
+        network.stem.weight[0] *= 10  # type: ignore[union-attr, index]
+    pictures = [torch.rand(1, 3, 16, 24, dtype=torch.float64) * 2 - 1 for _ in range(3)]
+    twin = equalized(network, pictures)
+    with torch.inference_mode():
+        for picture in pictures:
+            expected = network(picture)
+            assert torch.allclose(twin(picture), expected, atol=1e-9 * float(expected.abs().max()))
+    for _, readers in twin.equalization_groups():  # type: ignore[operator]
+        largest = torch.zeros(readers[0].in_channels, dtype=torch.float64)
+
+        def watch(_: nn.Module, taken: tuple[Tensor], largest: Tensor = largest) -> None:
+            largest.copy_(largest.maximum(taken[0].abs().amax((0, 2, 3))))
+
+        for reader in readers:
+            reader.register_forward_pre_hook(watch)
+        with torch.inference_mode():
+            for picture in pictures:
+                twin(picture)
+        assert torch.allclose(largest, largest.max().expand_as(largest), rtol=1e-6)
+
+
+def test_a_generator_that_cannot_be_scaled_stays() -> None:
+    network = create("lwcomicgan")
+    assert equalized(network, []) is network
+
+
+def test_roundings_cancel() -> None:
+    dice = np.random.default_rng(3)
+    weight = dice.normal(size=(6, 64, 3, 3))
+    weight[:, 2] = 0
+    scale = np.abs(weight).max(axis=(1, 2, 3)) / 127
+    means = dice.uniform(0.1, 2, 64)
+    codes = diffused(weight, scale, means)
+    assert codes.dtype == np.int8 and not codes[:, 2].any()
+    steps = weight / scale[:, None, None, None]
+    assert (np.abs(codes - steps) < 1).all()
+
+    def error(rounded: np.ndarray) -> np.ndarray:
+        return np.abs(np.einsum("oihw,i->o", rounded - steps, means))
+
+    assert (error(codes) <= 0.5 * means.max() + 1e-9).all()
+    assert error(codes).mean() < 0.3 * error(np.round(steps)).mean()
+
+
+DRAW = """
+import sys
+import numpy as np
+from skimage import data
+from engines.backends import openvino
+from engines.backends.selection import open_runner
+from engines.imaging.color import rgb_to_yuv
+from engines.imaging.field_blocks import pack
+from engines.frame import ColorInfo
+from engines.registry.style import load_style
+from engines.imaging.working_size import fit
+if sys.argv[1] != "DEFAULT":
+    openvino.has_amx = lambda: False  # which it reads off the real processor
+style = load_style(sys.argv[2])
+style = style.lite if sys.argv[3] == "lite" else style
+photo = np.ascontiguousarray(data.astronaut()[:192, 100:356])
+if style.gives_fields:
+    y, u, v = rgb_to_yuv(photo, ColorInfo("bt709"))
+    photo = pack((y, fit(u, 96, 128), fit(v, 96, 128)))
+drawn = {}
+for precision in ("fp32", "int8"):
+    name, runner = open_runner(
+        style, backend="openvino", device="cpu", precision=precision, height=len(photo), width=photo.shape[1]
+    )
+    drawn[precision] = runner(photo).astype(int)
+print(np.abs(drawn["int8"] - drawn["fp32"]).mean())
+"""
+
+
+@pytest.mark.parametrize("form", ["full", "lite"])
+@pytest.mark.parametrize("kind", ["fields", "pictures"])
+@pytest.mark.parametrize("isa", ["AVX2", "AVX2_VNNI", "AVX512_CORE_VNNI", "DEFAULT"])
+def test_older_processors_draw_the_same(isa: str, kind: str, form: str) -> None:
+    """oneDNN's own switch makes this processor one of an older kind; there is none that adds to it."""
+    style = load_style("comic") if kind == "fields" else whole_style()
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": isa}
+    done = subprocess.run(
+        [sys.executable, "-c", DRAW, isa, str(style.folder), form],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert 0 < float(done.stdout) < 3
+
+
+@pytest.mark.parametrize("form", ["full", "lite"])
+@pytest.mark.parametrize("kind", ["fields", "pictures"])
+def test_the_first_weights_leave_avx2_room_to_add_two_products(kind: str, form: str) -> None:
+    """AVX2 adds 8-bit products in pairs of 16 bits: 255 x 63 twice fits, and 255 x 127 twice does not."""
+    style = load_style("comic") if kind == "fields" else whole_style()
+    graph = (style.lite if form == "lite" else style).int8_graph  # type: ignore[union-attr]
+    assert graph is not None
+    model = onnx.load(graph)
+    maker = {name: node for node in model.graph.node for name in node.output}
+    stored = {value.name: numpy_helper.to_array(value) for value in model.graph.initializer}
+    largest = [
+        int(np.abs(stored[maker[node.input[1]].input[0]].astype(int)).max())
+        for node in model.graph.node
+        if node.op_type == "Conv"
+    ]
+    assert 2 * 255 * largest[0] < 2**15 <= 2 * 255 * max(largest)
+
+
+def test_the_switch_is_the_librarys_own() -> None:
+    """The test above would prove nothing if the variable were not read."""
+    import openvino
+
+    libraries = Path(openvino.__file__).parent / "libs"
+    (plugin,) = libraries.glob("*openvino_intel_cpu_plugin*")
+    assert b"MAX_CPU_ISA" in plugin.read_bytes()

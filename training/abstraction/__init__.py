@@ -1,0 +1,1 @@
+"""The slow program that draws: what a fields network learns to imitate."""

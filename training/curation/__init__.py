@@ -1,0 +1,1 @@
+"""Data sets: frames out of films, folders cleaned."""

@@ -1,0 +1,193 @@
+"""A film's frames as a data set: a few sharp pictures of every scene, none twice, nothing empty.
+
+The films of the papers were cut up by hand or at a fixed step; this goes by scenes. It opens no video: it is
+given the frames, and writes pictures, a manifest to go on from, and small copies of what it left out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from engines.common.arrays import Image
+from engines.common.image_files import SHEETS_SUFFIX, make_folder, write_image
+from training.curation.frame_quality import fault
+from training.curation.hashing import Seen, perceptual_hash
+from training.curation.manifest import Kept, Manifest, Rejected
+from training.curation.scenes import Scene, scenes
+from training.curation.shots import WINDOW_S, ShotFrame, watch
+
+CONTEXT_S = 3 * WINDOW_S
+"""Seconds that a resumed run has to be given before its position: what it judges the first scene by."""
+SAVE_EVERY_S = 2.0
+"""Seconds between two manifests."""
+THUMB_PIXELS = 320
+"""The long side of the small copies."""
+WRITER_THREADS = 2
+"""Threads that write pictures; as many pictures again may wait for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionProgress:
+    """How far an extraction has come."""
+
+    frames: int
+    """Frames looked at in this run."""
+    kept: int
+    rejected: int
+
+
+def clock(seconds: float, mark: str = ":") -> str:
+    """A time in a film: "01:02:03.456", with `mark` for the colon."""
+    whole, thousandths = divmod(round(1000 * seconds), 1000)
+    minutes, second = divmod(whole, 60)
+    return f"{minutes // 60:02}{mark}{minutes % 60:02}{mark}{second:02}.{thousandths:03}"
+
+
+def thumbs_folder(out: Path) -> Path:
+    """Where small copies of rejected pictures lie, which their sheets are drawn from: beside `out`."""
+    return sheets_folder(out) / "rejected"
+
+
+def sheets_folder(out: Path) -> Path:
+    """Where contact sheets go: what is in `out` gets trained on."""
+    out = out.resolve()  # "." has no name
+    return out.with_name(f"{out.name}{SHEETS_SUFFIX}")
+
+
+def extract(
+    frames: Iterable[ShotFrame],
+    manifest: Manifest,
+    out: Path,
+    on_progress: Callable[[ExtractionProgress], object] | None = None,
+) -> Manifest:
+    """Take pictures out of `frames` into the folder `out`, from where `manifest` stands; gives it done.
+
+    `frames` begin at the film's beginning or, where the manifest's position is later, at least BEFORE seconds
+    ahead of that. Whatever ends it early leaves a manifest to go on from; going on gives the pictures that
+    one run would have given. Raises StreamtoonError when something cannot be written.
+    """
+    for folder in (out, thumbs_folder(out)):
+        make_folder(folder)
+    run = _Run(manifest, out)
+    count = 0
+
+    def counted() -> Iterable[ShotFrame]:
+        nonlocal count
+        for frame in frames:
+            count += 1
+            if on_progress and count % 10 == 0:
+                on_progress(ExtractionProgress(count, len(run.state.kept), len(run.state.rejected)))
+            yield frame
+
+    choice = manifest.choice
+    try:
+        for scene in scenes(watch(counted()), choice.per_scene, choice.every):
+            # Before the position lies what a resumed run has to see, of scenes that the first one did.
+            if scene.start >= manifest.position and not run.add(scene):
+                break
+        run.finish()
+    finally:
+        run.close()
+    if on_progress:
+        on_progress(ExtractionProgress(count, len(run.state.kept), len(run.state.rejected)))
+    return run.state
+
+
+class _Run:
+    """The pictures on their way to the disk, and the manifest of those that are there."""
+
+    def __init__(self, manifest: Manifest, out: Path) -> None:
+        self.state = manifest
+        self._settled = manifest
+        """The state at the end of the latest whole scene: what a resumed run can set out from."""
+        self._out = out
+        self._seen = Seen()
+        for kept in manifest.kept:
+            self._seen.add(kept.hash)
+        self._pool = ThreadPoolExecutor(WRITER_THREADS)
+        self._writing: list[Future[None]] = []
+        self._saved = time.monotonic()
+        manifest.save(out)
+
+    def add(self, scene: Scene) -> bool:
+        """Judge and write what was taken from a scene; False when there is enough."""
+        kept, rejected = list(self.state.kept), list(self.state.rejected)
+        limit = self.state.choice.limit
+        for frame in scene.taken:
+            if limit is not None and len(kept) >= limit:
+                break
+            value = perceptual_hash(frame.luma)
+            reason: str | None = fault(frame.luma)
+            near = None if reason else self._seen.nearest(value, self.state.choice.near)
+            if near is not None:
+                reason = f"like {clock(kept[near].time)}"
+            if reason:
+                rejected.append(Rejected(frame.time, reason))
+                self._write(frame, thumbs_folder(self._out) / f"{clock(frame.time, '-')}.jpg", None)
+            else:
+                self._seen.add(value)
+                name = f"{clock(frame.time, '-')}.{self.state.choice.form}"
+                kept.append(Kept(frame.time, name, value))
+                self._write(frame, self._out / name, self.state.choice.size)
+        self.state = replace(
+            self.state,
+            kept=tuple(kept),
+            rejected=tuple(rejected),
+            position=scene.end,
+            scenes=self.state.scenes + scene.whole,
+        )
+        if scene.whole:
+            self._settled = self.state
+        if time.monotonic() - self._saved > SAVE_EVERY_S:
+            self._flush()
+        return limit is None or len(kept) < limit
+
+    def _write(self, frame: ShotFrame, path: Path, size: int | None) -> None:
+        while len(self._writing) >= 2 * WRITER_THREADS:
+            self._writing.pop(0).result()
+        self._writing.append(self._pool.submit(_write, frame, path, size))
+
+    def _flush(self) -> None:
+        """The manifest names only what is on the disk."""
+        while self._writing:
+            self._writing.pop(0).result()
+        self._settled.save(self._out)
+        self._saved = time.monotonic()
+
+    def finish(self) -> None:
+        """The film is through, or there is enough."""
+        self.state = self._settled = replace(self.state, done=True)
+
+    def close(self) -> None:
+        """Wait for the writers and save, however it ends."""
+        try:
+            self._flush()
+        finally:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _write(frame: ShotFrame, path: Path, size: int | None) -> None:
+    """Write the whole picture with the short side of `size`, or where the name says JPEG a small copy."""
+    assert frame.picture is not None
+    picture = frame.picture()
+    if path.suffix == ".jpg":
+        write_image(path, shrunk(picture, THUMB_PIXELS / max(picture.shape[:2])), quality=88)
+    else:
+        factor = size / min(picture.shape[:2]) if size else 1.0
+        write_image(path, shrunk(picture, factor), quality=95)
+
+
+def shrunk(picture: Image, factor: float) -> Image:
+    """A picture at `factor` of its size; as it is where that is no smaller."""
+    if factor >= 1:
+        return picture
+    height, width = picture.shape[:2]
+    target = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return np.asarray(cv2.resize(picture, target, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,22 @@
+"""The abstraction program's drawing of a photograph, finished by a look: what a generator can be taught."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from engines.common.arrays import Image
+from engines.looks.look import Look
+from engines.looks.stills import finish_still
+
+
+def photo_and_drawing(pair: Path, look: Look) -> tuple[Image, Image]:
+    """Both of a pair of `training.data.field_pairs`, H x W x 3 RGB, one pixel upon the other.
+
+    Takes about 20 ms for 1280 x 720. The fields are kept and not the drawing, so that another look costs
+    nothing.
+    """
+    columns = np.load(pair)
+    photo, paint = (np.ascontiguousarray(columns[..., at : at + 3]) for at in (0, 3))
+    return photo, finish_still(paint, np.ascontiguousarray(columns[..., 6]), look)

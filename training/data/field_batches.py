@@ -1,0 +1,130 @@
+"""Batches of photographs in blocks with their fields, cut from cached pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engines.frame import Matrix
+from engines.imaging.color import rgb_to_yuv_matrix
+from engines.imaging.field_blocks import BLOCK, INK_SCALE
+from training.data.field_pairs import make_pairs, pair_cache
+from training.data.loader import Batch, prefetch, turn
+from training.recipe import Data, FieldSettings
+
+CROP_STREAM = 3
+"""What chance is drawn for, as part of its seed."""
+MATRICES: tuple[Matrix, ...] = ("bt709", "bt601")
+"""Drawn alike: paint comes back in the matrix that the picture came in, whichever it is."""
+MIN_INK_CODE = INK_SCALE
+"""Code value of ink above which a sample counts as part of a line."""
+
+
+class FieldBatches:
+    """The batch of every step, each a function of the recipe's seed and the step alone.
+
+    `source` of a batch is N x 24 x S/4 x S/4 (`engines.imaging.field_blocks`' order, code / 127.5 - 1),
+    `target` N x 40 x S/4 x S/4: the difference of paint from photograph, and the ink. Half of the photographs
+    get noise, for which their fields stay those without it: a camera's noise is not to be drawn.
+
+    Computes the pairs that are missing first. Raises StreamtoonError as `make_pairs` does.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        *,
+        batch: int,
+        seed: int,
+        settings: FieldSettings,
+        folder: Path | None = None,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        self._data, self._batch, self._seed = data, batch, seed
+        self._items = range(rank, batch, ranks)
+        self._pairs = make_pairs(Path(data.source), folder or pair_cache(), settings, data.scales)
+
+    @property
+    def sources(self) -> int:
+        """Pairs in an epoch."""
+        return len(self._pairs)
+
+    def at(self, step: int) -> Batch:
+        """The batch of step `step`, from 0."""
+        return _stacked([self._sample(step, item) for item in self._items])
+
+    def from_step(self, step: int) -> Generator[Batch]:
+        """Batches of `step`, `step + 1` and so on, without end."""
+        return prefetch(self._sample, _stacked, self._items, step)
+
+    def _sample(self, step: int, item: int) -> _Sample:
+        rng = np.random.default_rng((self._seed, CROP_STREAM, step, item))
+        pair = _opened(self._pairs[turn(self._seed, 0, step * self._batch + item, len(self._pairs))])
+        side = min(self._data.crop, *(length // 8 * 8 for length in pair.shape[:2]))
+        cut = _crop(pair, side, rng)
+        if side < self._data.crop:
+            lacking = self._data.crop - side
+            cut = np.pad(cut, ((0, lacking), (0, lacking), (0, 0)), mode="reflect")
+        if rng.integers(2):
+            cut = cut[:, ::-1]
+        matrix = rgb_to_yuv_matrix(MATRICES[rng.integers(len(MATRICES))], full_range=False)
+        photo, paint = cut[..., :3].astype(np.float32), cut[..., 3:6].astype(np.float32)
+        sigma = self._data.noise * rng.random() if rng.integers(2) else 0.0
+        clean = _blocks(photo, matrix)
+        seen = photo
+        if sigma:
+            seen = photo + rng.standard_normal(photo.shape, np.float32) * np.float32(sigma)
+        ink = F.pixel_unshuffle(
+            torch.from_numpy(np.ascontiguousarray(cut[..., 6])).float()[None, None], BLOCK
+        )[0]
+        noisy = _blocks(seen, matrix) if sigma else clean
+        change = _blocks(paint, matrix) - noisy
+        return noisy, change, ink
+
+
+_Sample = tuple[Tensor, Tensor, Tensor]
+"""Samples in code values, 24 x h x w; the paint's difference from them; ink codes, 16 x h x w."""
+
+
+@cache
+def _opened(path: Path) -> NDArray[np.uint8]:
+    pair: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    return pair
+
+
+def _crop(pair: NDArray[np.uint8], side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Any place; of two, the one with more lines in it: skies fill more of photographs than of interest."""
+    height, width = pair.shape[:2]
+    best, most = None, -1.0
+    for _ in range(2):
+        top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+        cut = pair[top : top + side, left : left + side]
+        inked = float((cut[::4, ::4, 6] > MIN_INK_CODE).mean())
+        if inked > most:
+            best, most = cut, inked
+    assert best is not None
+    return best
+
+
+def _blocks(rgb: NDArray[np.float32], matrix: NDArray[np.float64]) -> Tensor:
+    """H x W x 3 in 0..255 as 24 x H/4 x W/4 whole code values of limited range."""
+    turned = torch.from_numpy(np.ascontiguousarray(rgb @ matrix[:, :3].T.astype(np.float32)))
+    planes = turned.permute(2, 0, 1)[None] + torch.from_numpy(matrix[:, 3].astype(np.float32))[:, None, None]
+    luma = planes[:, :1].round().clamp(0, 255)
+    chroma = F.avg_pool2d(planes[:, 1:], 2).round().clamp(0, 255)
+    return torch.cat([F.pixel_unshuffle(luma, BLOCK), F.pixel_unshuffle(chroma, 2)], 1)[0]
+
+
+def _stacked(samples: list[_Sample]) -> Batch:
+    source, change, ink = (torch.stack(column) for column in zip(*samples, strict=True))
+    target = torch.cat([(change + 0.5) / 127.5, ink / 127.5 - 1], 1)
+    last = torch.channels_last
+    return Batch((source / 127.5 - 1).contiguous(memory_format=last), target.contiguous(memory_format=last))

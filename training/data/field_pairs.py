@@ -1,0 +1,101 @@
+"""Photographs with their fields: what a fields network is taught by, computed once and kept.
+
+A pair is one `.npy` file, height x width x 7 uint8: the photograph's RGB, the paint's RGB, the ink response
+as code values. Crops are read from it by memory mapping, without decoding anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.common.arrays import Image
+from engines.common.atomic_write import replace_file
+from engines.common.dirs import cache_folder
+from engines.common.image_files import list_images, read_image
+from engines.errors import StreamtoonError
+from engines.imaging.field_blocks import ink_code
+from training.abstraction.fields import fields_of
+from training.data.parallel import parallel_map
+from training.recipe import FieldSettings
+
+VERSION = 1
+"""Part of the cache key: raise it when `fields_of` computes something else."""
+MIN_SIDE_PIXELS = 200
+"""Pixels of the short side: photographs that a scale would make smaller are left out at that scale."""
+
+
+def pair_cache() -> Path:
+    """The user's own folder of pairs. Raises StreamtoonError where none can be made."""
+    folder = cache_folder("field-pairs")
+    if folder is None:
+        raise StreamtoonError("no private cache folder can be made; set XDG_CACHE_HOME to a place of yours")
+    return folder
+
+
+def make_pairs(
+    photos: Path,
+    cache: Path,
+    settings: FieldSettings,
+    scales: Iterable[float] = (1.0,),
+    workers: int | None = None,
+    show: Callable[[int, int], object] | None = None,
+) -> list[Path]:
+    """The pairs of every photograph in `photos` at every scale, sorted; only missing ones are computed.
+
+    A photograph of 1280 x 720 at scales 1 and 0.5 takes about 3 s of a core and 7 MB of disk. `show` is
+    called with how many are done and how many there are. Raises StreamtoonError for a folder without
+    photographs or one that cannot be read.
+    """
+    files = list_images(photos)
+    work = partial(_pairs_of, cache=cache, settings=settings, scales=tuple(scales))
+    found: list[Path] = []
+    for done, (_, pairs) in enumerate(parallel_map(work, files, workers), 1):
+        found += pairs
+        if show:
+            show(done, len(files))
+    if not found:
+        raise StreamtoonError(f"{photos}: no photograph there has a short side of {MIN_SIDE_PIXELS} pixels")
+    return sorted(found)
+
+
+def _pairs_of(photo: Path, *, cache: Path, settings: FieldSettings, scales: tuple[float, ...]) -> list[Path]:
+    key = hashlib.sha256(photo.read_bytes() + f"{VERSION}{settings}".encode()).hexdigest()[:24]
+    wanted = {scale: cache / f"{key}-{round(1000 * scale):04d}.npy" for scale in scales}
+    image: Image | None = None
+    pairs = []
+    for scale, file in wanted.items():
+        if not file.exists():
+            image = read_image(photo) if image is None else image
+            scaled = _scaled(image, scale)
+            if scaled is None:
+                continue
+            replace_file(file, partial(_write, pair_of(scaled, settings)))
+        pairs.append(file)
+    return pairs
+
+
+def pair_of(photo: Image, settings: FieldSettings) -> NDArray[np.uint8]:
+    """The pair of one H x W x 3 RGB photograph, H x W x 7."""
+    fields = fields_of(photo, settings)
+    return np.dstack([photo, fields.paint, ink_code(fields.ink)])
+
+
+def _scaled(photo: Image, scale: float) -> Image | None:
+    height, width = round(photo.shape[0] * scale), round(photo.shape[1] * scale)
+    if min(height, width) < MIN_SIDE_PIXELS:
+        return None
+    if scale == 1:
+        return photo
+    return np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _write(pair: NDArray[np.uint8], part: Path) -> None:
+    with part.open("wb") as stream:
+        np.save(stream, pair)

@@ -1,0 +1,79 @@
+"""One function over many files, on all cores."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing import get_context
+from typing import TypeVar
+
+import cv2
+
+from engines.errors import StreamtoonError
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+MAX_JOBS_IN_PROCESS = 16
+"""Jobs that are done before a process has started."""
+
+
+def parallel_map(
+    work: Callable[[Job], Result], jobs: Iterable[Job], workers: int | None = None
+) -> Iterator[tuple[Job, Result]]:
+    """(job, work(job)) of every job, as they get done, by `workers` processes (default: one a core).
+
+    `work` has to be importable, a `functools.partial` of such a function included. Whatever it raises is
+    raised here, and StreamtoonError when a process is killed. Ends early when it is closed or interrupted:
+    jobs that have begun are finished, so what writes whole files leaves no other.
+    """
+    queue = iter(jobs)
+    workers = os.cpu_count() or 1 if workers is None else workers
+    first = list(islice(queue, MAX_JOBS_IN_PROCESS))
+    if workers < 2 or len(first) < MAX_JOBS_IN_PROCESS:
+        for job in (*first, *queue):
+            yield job, work(job)
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_settle)
+    try:
+        running: dict[Future[Result], Job] = {}
+        with _uninterrupted():
+            for job in first:
+                running[pool.submit(work, job)] = job
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield running.pop(future), future.result()
+            with _uninterrupted():
+                for job in islice(queue, max(0, 4 * workers - len(running))):
+                    running[pool.submit(work, job)] = job
+    except BrokenProcessPool as error:
+        raise StreamtoonError(
+            "a process at work has been killed, most likely for want of memory; try --workers 1"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _settle() -> None:
+    """In each new process: one thread, as there are processes for all cores; the parent tells when to end."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Holds Ctrl-C back: a process that is born in here never hears it, and its parent does afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

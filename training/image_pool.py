@@ -1,0 +1,37 @@
+"""A history of fakes, shown to discriminators again so that they do not forget (Shrivastava et al. 2017)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class ImagePool:
+    """Remembers up to `size` pictures; 0 remembers none."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.pictures: list[Tensor] = []
+        """Each 3 x H x W, 8-bit code values: what the real ones were made of too."""
+
+    def exchange(self, fakes: Tensor, rng: torch.Generator) -> Tensor:
+        """N x 3 x H x W in [-1, 1]: each fake, or with a chance of one half an older one in its place.
+
+        An older one that is given back leaves its place to the new one (CycleGAN).
+        """
+        shown = []
+        for fake in fakes:
+            chance, at = torch.rand(2, generator=rng).tolist()
+            if len(self.pictures) < self._size:
+                self.pictures.append(_code_values(fake))
+            elif chance < 0.5:
+                place = int(at * self._size)
+                older = self.pictures[place]
+                self.pictures[place] = _code_values(fake)
+                fake = older.to(fakes.device, fakes.dtype) / 127.5 - 1
+            shown.append(fake)
+        return torch.stack(shown)
+
+
+def _code_values(picture: Tensor) -> Tensor:
+    return ((picture.clamp(-1, 1) + 1) * 127.5).round().byte().cpu()

@@ -1,0 +1,85 @@
+"""The finished drawing of fields, as a look makes it, for losses.
+
+What counts to the eye is the drawing: an error of the paint matters most where the edge of a patch lies, and
+one of the ink where a line begins. The tables of a look are those of `engines.looks.tables`, read between
+their entries by straight lines, so there is a gradient wherever they have a slope. Lines are not widened, and
+patterns, which know no photograph, are left out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engines.frame import ColorInfo
+from engines.imaging.color import yuv_to_rgb_matrix
+from engines.imaging.field_blocks import BLOCK, CHANGE_ZERO, SAMPLES
+from engines.looks.look import Look
+from engines.looks.tables import Curve, Tones, ink_coverage, rgb_of
+from training.losses.pixels import gradient_distance
+
+CODES_PER_UNIT = 127.5
+LUMA_CHANNELS = BLOCK**2
+COLOUR = ColorInfo("bt709", full_range=False)
+"""In which drawings are finished: photographs of another matrix get slightly other hues, in both alike."""
+
+
+class Drawing:
+    """Finishes fields by a look that has neither paper, screen nor pigment."""
+
+    def __init__(self, look: Look) -> None:
+        tones = Tones(look, COLOUR)
+        self._luma, self._chroma = tones.luma(), tones.chroma()
+        self._of_luma = tones.chroma_of_luma()
+        self._ink, self._line = ink_coverage(look), tones.yuv(rgb_of(look.line_color))
+        self._chroma_share = (1 - look.line_chroma) / (1 - look.line_tint)
+        self._matrix = yuv_to_rgb_matrix(COLOUR.matrix, COLOUR.full_range)
+
+    def __call__(self, source: Tensor, fields: Tensor) -> Tensor:
+        """N x 24 x h x w blocks and N x 40 x h x w fields to N x 3 x 4h x 4w RGB, all in [-1, 1]."""
+        return self.rgb(*self.planes(source, fields))
+
+    def planes(self, source: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
+        """The same as planes: N x 1 x 4h x 4w luma and N x 2 x 2h x 2w chroma, code values."""
+        source, fields = source.float(), fields.float()
+        paint = (source + fields[:, :SAMPLES] + 2) * CODES_PER_UNIT - CHANGE_ZERO
+        luma = F.pixel_shuffle(paint[:, :LUMA_CHANNELS], BLOCK)
+        chroma = F.pixel_shuffle(paint[:, LUMA_CHANNELS:], 2)
+        cover = between(self._ink, F.pixel_shuffle((fields[:, SAMPLES:] + 1) * CODES_PER_UNIT, BLOCK))
+        drawn = between(self._luma, luma) * (1 - cover) + self._line[0] * cover
+        colours = between(self._chroma, chroma)
+        if self._of_luma is not None:
+            half = F.avg_pool2d(luma, 2)
+            colours = colours + torch.cat([between(curve, half) for curve in self._of_luma], 1) - 128
+        line = torch.tensor(self._line[1:], dtype=drawn.dtype, device=drawn.device)[:, None, None]
+        colours = colours + (line - colours) * F.avg_pool2d(cover, 2) * self._chroma_share
+        return drawn + 16, colours
+
+    def rgb(self, luma: Tensor, chroma: Tensor) -> Tensor:
+        """RGB in [-1, 1] of planes of code values."""
+        planes = torch.cat([luma, F.interpolate(chroma, scale_factor=2.0, mode="nearest")], 1)
+        matrix = torch.tensor(self._matrix, dtype=planes.dtype, device=planes.device)
+        rgb = (planes[:, None] * matrix[None, :, :3, None, None]).sum(2) + matrix[None, :, 3, None, None]
+        return rgb.clamp(0, 255) / CODES_PER_UNIT - 1
+
+
+def drawing_distance(drawn: tuple[Tensor, Tensor], wanted: tuple[Tensor, Tensor]) -> Tensor:
+    """Of the planes of two drawings: L1 and L1 of steps, luma and chroma; in units of half the range."""
+    return (
+        sum(
+            (F.l1_loss(a, b) + gradient_distance(a, b) for a, b in zip(drawn, wanted, strict=True)),
+            start=torch.zeros((), device=drawn[0].device),
+        )
+        / CODES_PER_UNIT
+    )
+
+
+def between(curve: Curve, codes: Tensor) -> Tensor:
+    """The values of a curve of 256 entries at any code values, on straight lines between its entries."""
+    table = torch.tensor(np.append(curve, curve[-1]), dtype=codes.dtype, device=codes.device)
+    codes = codes.clamp(0, 255)
+    low = codes.detach().floor().long()
+    first = table[low]
+    return first + (table[low + 1] - first) * (codes - low)

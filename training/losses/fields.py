@@ -1,0 +1,81 @@
+"""How far fields are from those of the abstraction program.
+
+All take N x C x H x W in the generator's scale (code values / 127.5), in the order of
+`engines.imaging.field_blocks`. L1, for what is uncertain then becomes the likelier of two and not their mean;
+on steps between neighbouring samples too, which keeps flat paint flat and lines as thin as they are.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engines.imaging.field_blocks import BLOCK, INK_SCALE, INK_ZERO, SAMPLES
+from training.losses.pixels import gradient_distance
+
+LUMA_CHANNELS = BLOCK**2
+"""Channels of luma in a block."""
+CODES_PER_UNIT = 127.5
+INK_WEIGHT = 3.0
+"""A sample with response r counts 1 + 3 r times, r at most 1.3: most of a picture has no ink at all."""
+HALF_WIDTH = 0.35
+"""Of the soft threshold, in units of the response: the width of a line's edge in the finished look."""
+
+
+def paint_distance(output: Tensor, target: Tensor) -> Tensor:
+    """Of 24 channels of paint: L1 and L1 of steps, luma and chroma; steps of chroma count half."""
+    luma, wanted = (F.pixel_shuffle(fields[:, :LUMA_CHANNELS], BLOCK) for fields in (output, target))
+    chroma, tint = (F.pixel_shuffle(fields[:, LUMA_CHANNELS:], 2) for fields in (output, target))
+    return (
+        F.l1_loss(luma, wanted)
+        + gradient_distance(luma, wanted)
+        + F.l1_loss(chroma, tint)
+        + 0.5 * gradient_distance(chroma, tint)
+    )
+
+
+def ink_distance(output: Tensor, target: Tensor) -> Tensor:
+    """Of 16 channels of ink: L1, weighted towards ink, and half as much L1 of steps; in response units."""
+    response, wanted = _response(output), _response(target)
+    weight = 1 + INK_WEIGHT * wanted.clamp(0, 1.3)
+    return ((response - wanted).abs() * weight).mean() + 0.5 * gradient_distance(response, wanted)
+
+
+def line_distance(output: Tensor, target: Tensor) -> Tensor:
+    """L1 between the lines that both responses become: what counts near the threshold, and nothing else."""
+    return F.l1_loss(_coverage(_response(output)), _coverage(_response(target)))
+
+
+def shifted(blocks: Tensor, down: int, right: int, margin: int) -> Tensor:
+    """N x 24 x h x w samples cut out of the picture that blocks are of, some pixels down and to the right.
+
+    Both shifts are even, for colour has half the resolution; `margin`, a multiple of a block, is what the
+    picture loses of its height and its width.
+    """
+    luma, chroma = (
+        F.pixel_shuffle(blocks[:, :LUMA_CHANNELS], BLOCK),
+        F.pixel_shuffle(blocks[:, LUMA_CHANNELS:SAMPLES], 2),
+    )
+    height, width = luma.shape[2] - margin, luma.shape[3] - margin
+    luma = luma[..., down : down + height, right : right + width]
+    half = height // 2, width // 2
+    chroma = chroma[..., down // 2 : down // 2 + half[0], right // 2 : right // 2 + half[1]]
+    return torch.cat([F.pixel_unshuffle(luma, BLOCK), F.pixel_unshuffle(chroma, 2)], 1)
+
+
+def paint_and_ink(source: Tensor, fields: Tensor) -> Tensor:
+    """N x 2 x 4h x 4w: luma of the paint and ink response, both in the generator's scale."""
+    luma = F.pixel_shuffle(source[:, :LUMA_CHANNELS] + fields[:, :LUMA_CHANNELS], BLOCK)
+    return torch.cat([luma, F.pixel_shuffle(fields[:, SAMPLES:], BLOCK)], 1)
+
+
+def _response(ink: Tensor) -> Tensor:
+    """N x 1 x 4H x 4W ink responses."""
+    return F.pixel_shuffle(((ink + 1) * CODES_PER_UNIT - INK_ZERO) / INK_SCALE, BLOCK)
+
+
+def _coverage(response: Tensor) -> Tensor:
+    """0 on paint to 1 in a line, by a cubic step around the threshold."""
+    t = ((response - 1) / (2 * HALF_WIDTH) + 0.5).clamp(0, 1)
+    return t * t * (3 - 2 * t)
