@@ -86,6 +86,14 @@ def run(browser: Any, body: str, **given: Any) -> Any:
     return answer.get("value")
 
 
+def until_drawn(browser: Any, expected: str, seconds: float = 240) -> None:
+    """Wait until the page has drawn `expected`, such as `camera comic`; a failure says what it drew instead."""
+    end = time.monotonic() + seconds
+    while (state := drawn(browser)) != expected:
+        assert time.monotonic() < end, f"the page says {state!r} and not {expected!r}"
+        time.sleep(0.1)
+
+
 def until(condition: Callable[[], Any], what: str, seconds: float = 240) -> Any:
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from paths import ROOT
-from web_site_browser import CHROMIUM, DRIVER, chromium, drawn, run, served, until
+from web_site_browser import CHROMIUM, DRIVER, chromium, drawn, run, served, until, until_drawn
 
 from streamtoon.web.site.build import build_site
 from streamtoon.web.site.contents import site_styles
@@ -70,9 +70,11 @@ def browser(site: Path, camera: Path) -> Iterator[Any]:
 
 
 def opened(browser: Any, query: str = "") -> None:
+    # The page reads the style that it kept as soon as it loads.
+    origin = {"origin": browser.site.rstrip("/"), "storageTypes": "local_storage"}
+    browser.execute_cdp_cmd("Storage.clearDataForOrigin", origin)
     browser.get(browser.site + query)
-    browser.execute_script("localStorage.clear()")
-    until(lambda: drawn(browser).startswith("sample "), "the sample's drawing")
+    until_drawn(browser, "sample comic")
 
 
 def click(browser: Any, name: str) -> None:
@@ -99,14 +101,14 @@ def test_a_camera_is_drawn_and_the_page_says_by_what(browser: Any, engine: str) 
     assert {"webgpu": "WebGPU", "webgl2": "WebGL 2"}[engine] in told[0]
     assert told[1], "a slow way of drawing is said"
     click(browser, "camera")
-    assert until(lambda: drawn(browser) == "camera comic", "the camera's drawing")
+    until_drawn(browser, "camera comic")
     click(browser, "snapshot")
     until(lambda: browser.execute_script("return document.querySelector('#results a')"), "the snapshot")
     assert browser.execute_script(READ_RESULT)[0] == "camera-comic.png"
     browser.execute_script("document.querySelector('#gallery input[value=ink]').click()")
-    until(lambda: drawn(browser) == "camera ink", "another style")
+    until_drawn(browser, "camera ink")
     click(browser, "stop")
-    until(lambda: drawn(browser) == "sample ink", "the sample again")
+    until_drawn(browser, "sample ink")
     errors = [row["message"] for row in browser.get_log("browser") if "Security Policy" in row["message"]]
     assert errors == []
 
@@ -114,7 +116,7 @@ def test_a_camera_is_drawn_and_the_page_says_by_what(browser: Any, engine: str) 
 def test_memory_stays_flat_while_a_camera_is_drawn(browser: Any) -> None:
     opened(browser)
     click(browser, "camera")
-    until(lambda: drawn(browser) == "camera comic", "the camera's drawing")
+    until_drawn(browser, "camera comic")
     browser.execute_cdp_cmd("HeapProfiler.enable", {})
 
     def heap(frames: int) -> int:
@@ -146,7 +148,7 @@ def test_a_file_is_drawn_frame_by_frame_with_its_times_and_its_sound(browser: An
         "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
     )
     browser.find_element("css selector", "#file").send_keys(str(clip))
-    until(lambda: drawn(browser) == "video comic", "the video's drawing")
+    until_drawn(browser, "video comic")
     until(lambda: browser.execute_script("return !document.getElementById('export').disabled"), "the export")
     click(browser, "export")
     until(lambda: browser.execute_script("return document.querySelector('#results a')"), "the file")
