@@ -2,5 +2,5 @@
 
 STYLE = "comic"
 """Name of the default style."""
-STABILIZE = 0.0
+STABILIZE = 0.2
 """Amount of `engines.imaging.temporal_filter`, 0 (off) to 1."""

@@ -16,7 +16,6 @@ nothing at all, nothing is blurred, and no sample is ever further from its new v
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,11 +41,6 @@ DOWNSCALE = 4
 """What moves is looked for at so much less than the picture's size: a camera's noise is mostly gone there."""
 BAND_SAMPLES = 1 << 16
 """Samples that are averaged at a time: what is computed with them stays in the processor's cache."""
-FLOAT, BYTE = np.dtype(np.float32), np.dtype(np.uint8)
-NO_PAST: list[np.dtype[Any]] = []
-CARTOON_PAST = [FLOAT] * 4
-FIELDS_PAST = [FLOAT] + [BYTE] * 4
-"""Types of what a state holds: the source's luma, then the planes."""
 
 
 class Stabilizer:
@@ -108,30 +102,6 @@ class Stabilizer:
     def reset(self) -> None:
         """Forget the past."""
         self._source, self._planes = None, []
-
-    def state(self) -> bytes:
-        """The past, for `restore`: at most about six bytes a pixel, three where fields are held."""
-        file = io.BytesIO()
-        past = [] if self._source is None else [self._source, *self._planes]
-        colour = self._colour
-        tags = [colour.matrix, str(int(colour.full_range)), str(colour.primaries), str(colour.transfer)]
-        np.savez_compressed(file, np.array(tags), *past)
-        return file.getvalue()
-
-    def restore(self, state: bytes) -> None:
-        """Go on where the one that gave `state` was. Raises ValueError for anything else."""
-        try:
-            with np.load(io.BytesIO(state), allow_pickle=False) as past:
-                tags, *planes = (past[name] for name in past.files)
-            matrix, full_range, primaries, transfer = tags.tolist()
-            colour = ColorInfo(matrix, full_range == "1", int(primaries), int(transfer))
-        except Exception as error:  # numpy and zipfile raise nearly anything on what is damaged
-            raise ValueError("this is no state of a Stabilizer") from error
-        kinds = [plane.dtype for plane in planes]
-        if any(plane.ndim != 2 for plane in planes) or kinds not in (NO_PAST, CARTOON_PAST, FIELDS_PAST):
-            raise ValueError("this is no state of a Stabilizer")
-        self._source, self._planes = (planes[0], planes[1:]) if planes else (None, [])
-        self._colour = colour
 
     def _still(self, luma: Plane, planes: Sequence[Plane], colour: ColorInfo, share: float) -> Floats | None:
         """1 where nothing moves to 0 where something does, at small size; None where all begins anew.

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from engines.engine import Engine
 from engines.frame import Frame
-from engines.imaging.temporal_filter import Stabilizer
 from engines.settings import EngineSettings
 from streamtoon.engine_holder import EngineHolder, EngineRequest
 from streamtoon.media import MediaInfo
@@ -40,10 +39,9 @@ class OpenRenderer:
         """Number of frames so far that were equal to the frame before."""
         return self.engine.reused
 
-    @property
-    def stabilizer(self) -> Stabilizer | None:
-        """What remembers earlier frames; None where nothing does."""
-        return self.engine.stabilizer if self.engine.stabilizer.amount else None
+    def start_segment(self) -> None:
+        """Forget earlier frames. A segment's frames must depend on no other segment: see `in_segments`."""
+        self.engine.stabilizer.reset()
 
     def submit(self, frame: Frame) -> PendingFrame:
         """Begin to render a frame."""
@@ -96,6 +94,7 @@ class FileRenderer:
                 settings = settings.replace(quality=like.quality)
         request = EngineRequest(settings, info.width, info.height, throughput=True)
         engine = self._holder.open(request, info.colour)
-        engine.stabilizer.reset()  # it may remember another video
         side = Orientation.of(info.display_matrix).right if self._side_by_side else None
-        return OpenRenderer(engine, engine_report(engine.facts), side)
+        opened = OpenRenderer(engine, engine_report(engine.facts), side)
+        opened.start_segment()  # the engine may remember another video
+        return opened

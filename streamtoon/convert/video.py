@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from engines.common.memory import translate_oom
+from engines.frame import Frame
 from streamtoon.convert.estimate import Countdown, copied_audio_bytes, joining_progress, with_estimates
-from streamtoon.convert.renderer import FileRenderer
+from streamtoon.convert.renderer import FileRenderer, OpenRenderer
 from streamtoon.convert.resume.fingerprint import identity
 from streamtoon.convert.resume.resume import (
     JOINED,
@@ -28,14 +29,13 @@ from streamtoon.convert.resume.resume import (
     seek_to_first_missing,
     stopped_error,
 )
-from streamtoon.convert.resume.temporal_state import restore_filter_state, storing_filter_state
 from streamtoon.errors import InputError, OutputError
 from streamtoon.media import MediaInfo, VideoReader, VideoWriter
 from streamtoon.media.reader.opening import require_video
 from streamtoon.media.reader.options import ReaderOptions
 from streamtoon.media.reader.stdin import StandardInput
 from streamtoon.media.segments.packet_store import NotResumableError, PacketStore
-from streamtoon.media.segments.segments import WARNINGS, SegmentWriter, in_segments, join
+from streamtoon.media.segments.segments import WARNINGS, SegmentBoundary, SegmentWriter, in_segments, join
 from streamtoon.media.writer.container_writer import RefusedError
 from streamtoon.media.writer.containers import BY_EXTENSION
 from streamtoon.media.writer.options import WriterOptions
@@ -160,7 +160,6 @@ class Conversion:
                 if not work.complete:
                     opened = self.renderer.open(info, engine)
                     check_same_engine(engine, opened.report)
-                    restore_filter_state(work, opened.stabilizer)
                     engine, before = opened.report, opened.reused
                     warn(opened.warnings)
                     if not work.parts:
@@ -174,7 +173,7 @@ class Conversion:
                         outcome = run(
                             countdown.watch(in_segments(missing, stop.is_set)),
                             opened,
-                            storing_filter_state(opened, writer, work),
+                            _writing_segments(writer, opened),
                             before=kept,
                             total=source.expected_frames,
                             on_progress=with_estimates(
@@ -277,6 +276,19 @@ def can_be_kept(source: str | Path, target: str | Path) -> bool:
         return False
     kind = BY_EXTENSION.get(Path(target).suffix.lower())
     return kind is not None and kind.format != "gif"
+
+
+def _writing_segments(
+    writer: SegmentWriter, opened: OpenRenderer
+) -> Callable[[Frame | SegmentBoundary], object]:
+    """Return `writer.write`, after which the engine forgets earlier frames wherever a segment ends."""
+
+    def write(item: Frame | SegmentBoundary) -> None:
+        writer.write(item)
+        if isinstance(item, SegmentBoundary):
+            opened.start_segment()
+
+    return write
 
 
 def _same_file(one: Path, other: Path) -> bool:

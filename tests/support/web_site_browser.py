@@ -87,7 +87,7 @@ def run(browser: Any, body: str, **given: Any) -> Any:
 
 
 def until_drawn(browser: Any, expected: str, seconds: float = 240) -> None:
-    """Wait until the page has drawn `expected`, such as `camera comic`; a failure says what it drew instead."""
+    """Wait until the page has drawn `expected`, such as `camera comic`."""
     end = time.monotonic() + seconds
     while (state := drawn(browser)) != expected:
         assert time.monotonic() < end, f"the page says {state!r} and not {expected!r}"

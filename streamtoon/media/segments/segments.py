@@ -56,7 +56,8 @@ def in_segments(source: VideoReader, stopping: Callable[[], bool]) -> Iterator[F
     """Yield the frames of a source, with a SegmentBoundary wherever a new segment begins.
 
     Once `stopping` returns True, it ends with the current segment. The boundaries depend only on the frames,
-    so a resumed run has the same ones as an uninterrupted run.
+    and neither encoder nor engine remembers anything across one. So a resumed run gives the same segments as
+    an uninterrupted run, wherever and in whatever order they are rendered.
     """
     length = 0
     for item in source.frames():

@@ -1,11 +1,8 @@
-"""`streamtoon video --stabilize`: in the pictures' order, and over every interruption."""
+"""`streamtoon video --stabilize`: each segment for itself, in the order of its frames."""
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +11,12 @@ from killed_job import LONGEST, SHORTEST
 from media_clips import make_clip
 from typer.testing import CliRunner
 
-from engines.frame import Frame
 from engines.imaging.temporal_filter import Stabilizer
 from streamtoon.api import Cartoonizer
 from streamtoon.cli.app import app
-from streamtoon.errors import InputError, UnfinishedError
+from streamtoon.errors import UnfinishedError
 from streamtoon.media import VideoReader
 from streamtoon.media.segments import segments as parts
-from streamtoon.media.segments.packet_store import PacketStore
 
 
 @pytest.fixture(autouse=True)
@@ -59,18 +54,17 @@ def _luma(path: Path) -> list[np.ndarray]:
         return [picture.y.copy() for picture in source.frames()]
 
 
-def test_it_is_the_stabilizer_on_the_cartoons_in_their_order(
-    tmp_path: Path, clip: Path, style_folder: Path
-) -> None:
+def test_it_is_a_stabilizer_for_each_segment(tmp_path: Path, clip: Path, style_folder: Path) -> None:
     _convert(style_folder, clip, tmp_path / "plain.mkv", 0)
     _convert(style_folder, clip, tmp_path / "steady.mkv", 0.8)
-    steady = Stabilizer(0.8)
-
-    def pairs() -> Iterator[tuple[Frame, Frame]]:
-        with VideoReader(clip) as sources, VideoReader(tmp_path / "plain.mkv") as cartoons:
-            yield from zip(sources.frames(), cartoons.frames(), strict=True)
-
-    expected = [steady(source, cartoon).y for source, cartoon in pairs()]
+    expected, steady, length = [], Stabilizer(0.8), 0
+    with VideoReader(clip) as sources, VideoReader(tmp_path / "plain.mkv") as cartoons:
+        for source, cartoon in zip(sources.frames(), cartoons.frames(), strict=True):
+            if length == LONGEST or (length >= SHORTEST and source.is_key):
+                steady, length = Stabilizer(0.8), 0
+            expected.append(steady(source, cartoon).y)
+            length += 1
+    assert length < len(expected), "the clip has several segments"
     given = _luma(tmp_path / "steady.mkv")
     assert all((a == b).all() for a, b in zip(given, expected, strict=True))
     assert any((a != b).any() for a, b in zip(given, _luma(tmp_path / "plain.mkv"), strict=True))
@@ -83,33 +77,9 @@ def test_an_interrupted_run_gives_the_very_same_file(
     _convert(style_folder, clip, tmp_path / "whole.mkv", 0.8)
     with pytest.raises(UnfinishedError):
         _convert(style_folder, clip, tmp_path / "out.mkv", 0.8, stop=after)
-    if after == 3:  # killed when what is remembered was there, and its part was not yet
-        with closing(sqlite3.connect(PacketStore.place(tmp_path / "out.mkv"))) as file, file:
-            file.execute("DELETE FROM parts WHERE number = 2")
-            file.execute("DELETE FROM packets WHERE part = 2")
     _convert(style_folder, clip, tmp_path / "out.mkv", 0.8)
     whole, joined = (_luma(tmp_path / name) for name in ("whole.mkv", "out.mkv"))
     assert all((a == b).all() for a, b in zip(whole, joined, strict=True))
-
-
-@pytest.mark.parametrize(
-    "rot",
-    [
-        "DELETE FROM facts WHERE name LIKE 'stabilizer%'",
-        "UPDATE facts SET value = substr(value, 1, 802) WHERE name LIKE 'stabilizer%'",
-        "UPDATE facts SET value = substr(value, 1, 2) || 'x' WHERE name LIKE 'stabilizer%'",
-    ],
-)
-def test_work_that_has_forgotten_is_not_gone_on_with(
-    tmp_path: Path, clip: Path, style_folder: Path, rot: str
-) -> None:
-    target = tmp_path / "out.mkv"
-    with pytest.raises(UnfinishedError):
-        _convert(style_folder, clip, target, 0.8, stop=2)
-    with closing(sqlite3.connect(PacketStore.place(target))) as file, file:
-        assert file.execute(rot).rowcount
-    with pytest.raises(InputError, match="--no-resume"):
-        _convert(style_folder, clip, target, 0.8)
 
 
 def test_the_source_beside_it_stays_as_it_is(tmp_path: Path, clip: Path, style_folder: Path) -> None:

@@ -323,15 +323,3 @@ def test_fields_are_held_steady_where_nothing_moves_and_nowhere_else(style: Styl
     at = 8 + 4 * 11
     moved = (slice(48, 64), slice(at + 2, at + 14))
     assert np.array_equal(plain[11][moved], held[11][moved])
-
-
-def test_steadiness_goes_on_from_its_state(style: Style) -> None:
-    clip = [moving(number) for number in range(8)]
-    with opened(style, 160, 128, stabilize=0.7) as whole, opened(style, 160, 128, stabilize=0.7) as first:
-        expected = [whole(each) for each in clip]
-        for each in clip[:5]:
-            first(each)
-        state = first.stabilizer.state()
-    with opened(style, 160, 128, stabilize=0.7) as second:
-        second.stabilizer.restore(state)
-        assert all(same(second(each), wanted) for each, wanted in zip(clip[5:], expected[5:], strict=True))

@@ -48,7 +48,7 @@ def test_it_draws_what_the_engine_draws(style_folder: Path) -> None:
 
 
 def test_strength_changes_between_two_pictures_even_of_one_content(style_folder: Path) -> None:
-    with live_renderer(style_folder, **SIZE) as performer:  # type: ignore[arg-type]
+    with live_renderer(style_folder, stabilize=0, **SIZE) as performer:  # type: ignore[arg-type]
         full = render(performer, _picture(1))
         performer.strength = 0.5
         half = render(performer, _picture(1))

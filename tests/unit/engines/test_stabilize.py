@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from fractions import Fraction
 
@@ -125,46 +124,6 @@ def test_the_source_itself_stays_as_it_is() -> None:
         assert steady(source, source) is source
 
 
-def test_its_state_goes_on_exactly_where_it_was() -> None:
-    whole, first = Stabilizer(0.7), Stabilizer(0.7)
-    pictures = [(_picture(_noise(n, 100, 2), n), _picture(_noise(50 + n), n)) for n in range(9)]
-    expected = [whole(*pair) for pair in pictures]
-    for pair in pictures[:4]:
-        first(*pair)
-    second = Stabilizer(0.7)
-    second.restore(first.state())
-    for pair, wanted in zip(pictures[4:], expected[4:], strict=True):
-        given = second(*pair)
-        assert all((getattr(given, plane) == getattr(wanted, plane)).all() for plane in "yuv")
-
-
-def test_a_state_of_nothing_is_a_beginning() -> None:
-    steady = Stabilizer(1)
-    steady.restore(Stabilizer(1).state())
-    cartoon = _picture(_noise(1))
-    assert (steady(_picture(_plain(60)), cartoon).y == cartoon.y).all()
-
-
-def test_a_damaged_state_is_refused_and_changes_nothing() -> None:
-    first = Stabilizer(0.7)
-    first(_picture(_noise(0)), _picture(_noise(1)))
-    whole = first.state()
-    plain = io.BytesIO()
-    np.save(plain, np.zeros(3))
-    other = io.BytesIO()
-    np.savez(other, np.array(["bt709", "0", "1", "1"]), np.zeros((2, 2), np.float32))
-    flipped = bytearray(whole)
-    flipped[len(whole) // 2] ^= 0xFF
-    cut = [whole[: len(whole) * n // 7] for n in range(7)]
-    steady = Stabilizer(0.7)
-    steady.restore(whole)
-    for state in (*cut, b"nonsense", bytes(100), bytes(flipped), plain.getvalue(), other.getvalue()):
-        with pytest.raises(ValueError, match="no state of a Stabilizer"):
-            steady.restore(state)
-    pair = _picture(_noise(2), 1), _picture(_noise(3), 1)
-    assert (steady(*pair).y == first(*pair).y).all()
-
-
 @pytest.mark.parametrize("amount", [0.3, 1.0])
 def test_fields_stay_until_they_leave_their_margin(amount: float) -> None:
     steady = Stabilizer(amount)
@@ -235,22 +194,6 @@ def test_fields_that_were_given_stay_as_they_are() -> None:
         steady.hold(_plain(90), each, ColorInfo())
     for one, two in zip(clip, same, strict=True):
         assert all((a == b).all() for a, b in zip(_four(one), _four(two), strict=True))
-
-
-def test_fields_go_on_from_a_state_and_a_cartoons_state_does_not() -> None:
-    whole, first, second = (Stabilizer(0.7) for _ in range(3))
-    for number in range(4):
-        whole.hold(_plain(90), _fields(number), ColorInfo())
-        first.hold(_plain(90), _fields(number), ColorInfo())
-    second.restore(first.state())
-    for number in range(4, 8):
-        wanted = whole.hold(_plain(90), _fields(number), ColorInfo())
-        given = second.hold(_plain(90), _fields(number), ColorInfo())
-        assert all((a == b).all() for a, b in zip(_four(given), _four(wanted), strict=True))
-    first(_picture(_plain(90)), _picture(_plain(90)))
-    second.restore(first.state())  # of another kind of style
-    new = _fields(9)
-    assert (second.hold(_plain(90), new, ColorInfo()).y == new.y).all()
 
 
 @pytest.mark.parametrize("amount", [-0.1, 1.1])
