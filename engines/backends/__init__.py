@@ -1,1 +1,1 @@
-"""What runs a generator: OpenVINO, ONNX Runtime, torch, TensorRT."""
+"""Backends that run a generator: OpenVINO, ONNX Runtime, torch and TensorRT."""

@@ -1,4 +1,4 @@
-"""What every backend gives: a runner, which takes one generator's work and nothing else."""
+"""The interface of a backend: runners, which run one generator."""
 
 from __future__ import annotations
 
@@ -14,95 +14,101 @@ from engines.spec import Precision
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One device as a backend sees it."""
+    """A device that a backend can use."""
 
     name: str
-    """As asked for and reported: cpu, cuda, gpu, npu."""
+    """As given and reported: cpu, cuda, gpu, npu."""
     precisions: tuple[Precision, ...]
-    """What it computes natively, in the order in which `auto` takes it; int8 where a style has that graph."""
+    """Native precisions, in the order of preference of `auto`; int8 needs a style with an int8 graph."""
 
 
 class Runner(Protocol):
-    """A generator made runnable at one size.
+    """A generator that is ready to run at one size.
 
-    Sizes are those of what the generator takes: pixels, or blocks where it gives fields.
+    Height and width are those of the generator's input: pixels, or blocks for a generator of fields.
 
-    Every runner maps code value x to x / 127.5 - 1 for the generator and its output y to
-    round((y + 1) 127.5), halves to even, clipped to 0..255, within its own graph.
+    A runner maps a code value x to x / 127.5 - 1 for the generator, and the generator's output y to
+    round((y + 1) 127.5), halves to even, clipped to 0..255. Both conversions are part of its graph.
     """
 
     device: str
     precision: Precision
     concurrency: int
-    """Threads that may call it at the same time, and that are worth having."""
+    """Number of threads that may call it at the same time and gain from it."""
 
     def __call__(self, image: Bytes) -> Bytes:
-        """What the generator makes of an image of the runner's size; valid until the thread's next call."""
+        """Run the generator on height x width x channels code values.
+
+        The result is valid until the same thread's next call.
+        """
         ...
 
     def close(self) -> None:
-        """Frees the model."""
+        """Free the model."""
         ...
 
 
 class BatchRunner(Protocol):
-    """A graph on a device for one task: the picture's whole way, or, of a style that draws by fields, theirs.
+    """A graph on a device for one task: whole frames, or the fields of a frame.
 
-    It works on several pictures at the same time; which of them share a batch is its own affair.
+    It processes several frames at the same time and decides which of them share a batch.
     """
 
     device: str
     precision: Precision
     concurrency: int
-    """Jobs that are worth having at the same time."""
+    """Number of jobs that may be pending at the same time and gain from it."""
 
     def start(self, source: Samples, strength: float) -> Callable[[], Samples]:
-        """Takes the source, which may change once this returns; the job waits for what is made of it.
+        """Start one frame and return a job that waits for its result.
 
-        Called by one thread at a time, the jobs by any. What a job gives stays as it is. Where every buffer
-        is in use, it waits for the oldest picture. Strength runs from 0, the source, to 1, the cartoon, where
-        the task has that number.
-        A job raises EngineError in one sentence where the device fails.
+        `source` may be changed after this returns. Only one thread may call `start`; any thread may call a
+        job. If every buffer is in use, this waits for the oldest frame. The arrays that a job returns stay
+        valid.
+
+        `strength` runs from 0 (the source) to 1 (the cartoon), for tasks that have that number.
+
+        A job raises EngineError if the device fails.
         """
         ...
 
     def seconds(self) -> float:
-        """A picture's share of a batch by the device's own clock, without copies; a median of several."""
+        """Return the seconds per frame of a batch by the device's clock, without copies; a median."""
         ...
 
     def close(self) -> None:
-        """Waits for what is under way and frees the model."""
+        """Wait for running jobs and free the model."""
         ...
 
 
 @runtime_checkable
 class SupportsBatches(Protocol):
-    """What a runner is, beside a Runner, whose backend draws videos by batch runners."""
+    """Implemented by runners whose backend renders videos with batch runners."""
 
     batched_concurrency: int
-    """`concurrency` of its batch runners, at most: known before the first picture is."""
+    """Largest `concurrency` of its batch runners, known before the first frame."""
 
     def open_batches(self, task: Task) -> BatchRunner:
-        """For the style, device and precision that the runner itself was opened with."""
+        """Open a batch runner for the style, device and precision of this runner."""
         ...
 
 
 def pick_device(backend: str, devices: Mapping[str, Device], wanted: str) -> Device:
-    """The device of that name, or the backend's first for `auto`.
+    """Return the named device, or the backend's first for "auto".
 
-    Raises EngineError that lists what is there.
+    Raises EngineError with the list of available devices.
     """
     if wanted == "auto":
         return next(iter(devices.values()))
     if wanted not in devices:
-        raise EngineError(f"{backend} has no device {wanted!r} here: available are {', '.join(devices)}")
+        raise EngineError(f"{backend} has no device {wanted!r} here; available: {', '.join(devices)}")
     return devices[wanted]
 
 
 def pick_precision(backend: str, device: Device, wanted: str, has_int8: bool) -> Precision:
-    """The precision of that name, or for `auto` the device's first that the style can give.
+    """Return the named precision, or for "auto" the device's first that the style supports.
 
-    Raises EngineError that lists what the device offers, or says that the style has no int8 graph.
+    Raises EngineError if the device does not offer it or the style has no int8 graph.
     """
     offered = [p for p in device.precisions if p != "int8" or has_int8]
     if wanted == "auto":
@@ -111,6 +117,6 @@ def pick_precision(backend: str, device: Device, wanted: str, has_int8: bool) ->
         if precision == wanted:
             return precision
     if wanted == "int8" and "int8" in device.precisions:
-        raise EngineError(f"this style has no int8 graph: precision can be {', '.join(offered)}")
+        raise EngineError(f"this style has no int8 graph; choose one of: {', '.join(offered)}")
     known = ", ".join(offered)
-    raise EngineError(f"{backend} does not offer {wanted} on {device.name} here: available are {known}")
+    raise EngineError(f"{backend} does not offer {wanted} on {device.name} here; available: {known}")

@@ -1,8 +1,8 @@
-"""Pictures gathered to batches on their way through a device, in order, and buffers that come back.
+"""A batching queue for a device, and a pool of host buffers.
 
-A ring of lanes, each with room for one batch. While the host fills one, the device copies another in,
-computes a third and copies a fourth out. What a device has to do is behind one small protocol, so that all of
-the gathering and waiting is here and runs, and is tested, without one.
+Slots form a ring; each has room for one batch. While the host fills one, the device copies another in,
+computes a third and copies a fourth out. The device's work is behind the protocol `Slot`, so that all
+batching and waiting is in this file and can be tested without a device.
 """
 
 from __future__ import annotations
@@ -22,31 +22,37 @@ from engines.errors import EngineError
 from engines.export.tasks import Samples, Shape, Task
 
 BATCH_TIMEOUT_S = 0.02
-"""Seconds that a job waits for its batch to fill: at the end of a film, or where pictures come slowly."""
+"""How long a job waits for its batch to fill: at the end of a video, or if frames arrive slowly."""
 
 
 class Slot(Protocol):
-    """Room for one batch on a device and on its way there and back."""
+    """Memory for one batch, on the host and on the device."""
 
     source: Bytes
-    """Host memory that the device copies from: what the task takes, laid out as `views_of` says."""
+    """Host memory with the task's inputs, laid out as by `views_of`."""
 
     def launch(self, strength: float) -> None:
-        """Starts the batch: copies, graph, copies. Does not wait. `source` has to stay until `wait`."""
+        """Start copying and computing the batch; do not wait. `source` must not change until `wait`."""
         ...
 
     def wait(self) -> Bytes:
-        """Waits for the batch: what the task gives, laid out alike, which is the caller's from now on."""
+        """Wait for the batch and return the task's outputs, laid out as by `views_of`.
+
+        The caller owns them.
+        """
         ...
 
 
 def byte_count(shapes: Iterable[Shape]) -> int:
-    """Bytes of one picture's arrays."""
+    """Return the number of bytes of the arrays of one frame."""
     return sum(math.prod(shape) for shape in shapes)
 
 
 def views_of(block: Any, shapes: Iterable[Shape], batch: int) -> tuple[Any, ...]:
-    """Views of a flat array or tensor: all pictures' first arrays, then all second ones; N x shape each."""
+    """Return views of a flat array or tensor, one per shape: N x shape each.
+
+    The first arrays of all frames come first, then all second ones.
+    """
     views, begin = [], 0
     for shape in shapes:
         end = begin + batch * math.prod(shape)
@@ -56,7 +62,7 @@ def views_of(block: Any, shapes: Iterable[Shape], batch: int) -> tuple[Any, ...]
 
 
 class _Batch:
-    """Pictures on one lane, from the first that is put there until the last is fetched."""
+    """The frames in one slot, from the first that is put in until the last is fetched."""
 
     def __init__(self, lane: Slot, strength: float) -> None:
         self.strength = strength
@@ -68,7 +74,7 @@ class _Batch:
         self._error: Exception | None = None
 
     def launch(self) -> None:
-        """What goes wrong here is raised by the jobs."""
+        """Launch the slot; an exception is kept and raised by `drawn`."""
         assert self._lane is not None
         try:
             self._lane.launch(self.strength)
@@ -77,7 +83,7 @@ class _Batch:
         self.launched.set()
 
     def drawn(self) -> Bytes:
-        """Waits for the device; the lane is free afterwards."""
+        """Wait for the device and return the outputs; the slot is free afterwards."""
         with self._lock:
             if self._error is None and self._drawn is None:
                 assert self._lane is not None
@@ -93,12 +99,12 @@ class _Batch:
 
 
 class Batcher:
-    """What a batch runner does beside its device's own work."""
+    """Collects frames into batches and hands out jobs: the part of a batch runner that all devices share."""
 
     def __init__(
         self, lanes: Sequence[Slot], task: Task, batch: int, patience: float = BATCH_TIMEOUT_S
     ) -> None:
-        """`lanes` are used in turn, those of several devices alternate; each has room for `batch`."""
+        """`lanes` are used in turn (those of several devices alternate); each has room for `batch` frames."""
         self._lanes = list(lanes)
         self._takes, self._gives = tuple(task.takes.values()), tuple(task.gives.values())
         self._batch, self._patience = batch, patience
@@ -110,7 +116,7 @@ class Batcher:
         self._closed = False
 
     def start(self, source: Samples, strength: float) -> Callable[[], Samples]:
-        """As `BatchRunner.start`."""
+        """Put a frame into the current batch; see `BatchRunner.start`."""
         with self._lock:
             if self._closed:
                 raise ValueError("the engine is closed")
@@ -125,13 +131,13 @@ class Batcher:
         return partial(self._fetch, batch, at)
 
     def close(self) -> None:
-        """Waits for what is under way; a second call does nothing."""
+        """Wait for running batches. Calling it twice is allowed."""
         with self._lock:
             if self._filling is not None:
                 self._launch(self._filling)
             for batch in self._on_lane:
                 if batch is not None:
-                    with suppress(Exception):  # which its jobs raise, for whom it matters
+                    with suppress(Exception):  # the job of each frame raises it
                         batch.drawn()
             self._closed = True
             self._on_lane, self._lanes = [], []
@@ -160,23 +166,23 @@ class Batcher:
 
 
 class _PooledBuffer:
-    """Memory that knows when its last view has gone: numpy keeps this object for as long as there is one."""
+    """Memory whose last view is known: NumPy refers to this object while a view of it exists."""
 
     def __init__(self, memory: Bytes) -> None:
         self.__array_interface__ = memory.__array_interface__
 
 
 class BufferPool:
-    """Blocks of one size that are lent and come back by themselves when nobody looks at them any more."""
+    """A pool of equal-sized buffers. A buffer returns when its last view is garbage-collected."""
 
     def __init__(self, size: int, most: int, make: Callable[[int], Bytes]) -> None:
-        """At most `most` are made by `make`, when first needed; what goes beyond is ordinary memory."""
+        """`make` allocates at most `most` buffers, on demand; beyond that, buffers are ordinary memory."""
         self._size, self._to_make, self._make = size, most, make
         self._free: list[Bytes] = []
         self._lock = threading.Lock()
 
     def take(self) -> Bytes:
-        """A block with anything in it, the caller's for as long as it keeps it or a view of it."""
+        """Return an uninitialised buffer, valid as long as a view of it exists."""
         with self._lock:
             if self._free:
                 memory = self._free.pop()
@@ -191,8 +197,8 @@ class BufferPool:
 
 
 def device_error(device: str, error: RuntimeError) -> EngineError:
-    """One sentence for a device that failed while it drew."""
+    """Return an EngineError that says that a device failed while rendering."""
     said = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__
     return EngineError(
-        f"{device} failed while drawing ({said}): run it again, or on the processor with --device cpu"
+        f"{device} failed while rendering ({said}); run the command again, or use --device cpu"
     )

@@ -1,4 +1,4 @@
-"""An engine's videos on a device: a batch runner for every task, which is a size and, of planes, a colour."""
+"""A cache of the batch runners of a video, one for each task (size and, for RGB styles, colour)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from engines.imaging.working_size import BlockSize, WorkingSize, working_scale
 from engines.registry.style import Style
 
 MAX_RUNNERS = 2
-"""Batch runners kept for pictures of changing size: a landscape and a portrait one."""
+"""Number of batch runners that are kept: enough for a portrait and a landscape size to alternate."""
 
 
 def frame_task(style: Style, picture: Frame, size: WorkingSize) -> FrameTask:
-    """What a graph for pictures like this one has to be made for."""
+    """Return the task of a graph that renders frames like this one."""
     settings = filter_settings(style, size, picture.colour)
     chroma_height, chroma_width = picture.u.shape
     return FrameTask(
@@ -34,17 +34,16 @@ def frame_task(style: Style, picture: Frame, size: WorkingSize) -> FrameTask:
 
 
 def fields_task(size: BlockSize) -> FieldsTask:
-    """What a graph of fields has to be made for at that size."""
+    """Return the task of a graph of fields for that size."""
     rows, columns, _ = size.given
     return FieldsTask(rows, columns)
 
 
 def filter_settings(style: Style, size: WorkingSize, colour: ColorInfo) -> FilterSettings:
-    """The style's guided filter for a working size and a colour.
+    """Return the style's guided filter for a working size and a colour.
 
-    The radius is the style's own where it works at full size, and as much smaller as the working size is:
-    windows then cover the same part of the picture, and `fast` looks like `full`. Eps is a fraction of the
-    range squared, and limited range spans 219 code values of 255.
+    The radius shrinks with the working size, so that windows cover the same part of the frame and `fast`
+    looks like `full`. `eps` is a fraction of the squared range; limited range spans 219 of 255 code values.
     """
     full = working_scale("full", None, style.working_height, size.height, size.width)
     share = size.small_height / (size.height * full)
@@ -53,7 +52,7 @@ def filter_settings(style: Style, size: WorkingSize, colour: ColorInfo) -> Filte
 
 
 class DeviceRunners:
-    """Used by one thread at a time; the jobs run in any."""
+    """The open batch runners of an engine. One thread at a time may call it; jobs may run in any thread."""
 
     def __init__(self, backend: SupportsBatches) -> None:
         self.concurrency = backend.batched_concurrency
@@ -61,11 +60,11 @@ class DeviceRunners:
         self._runners: dict[Task, BatchRunner] = {}
 
     def start(self, source: Samples, task: Task, strength: float = 1.0) -> Callable[[], Samples]:
-        """The job that gives what the task makes of a picture, which may change once this returns."""
+        """Start the task on a frame, which may be changed after this returns. The job returns the result."""
         return self.open(task).start(source, strength)
 
     def open(self, task: Task) -> BatchRunner:
-        """The runner for that task. TensorRT may need minutes for one that is not kept yet."""
+        """Return the runner for a task. Building a TensorRT engine that is not cached takes minutes."""
         runner = self._runners.pop(task, None)
         if runner is None:
             while len(self._runners) >= MAX_RUNNERS:
@@ -75,10 +74,13 @@ class DeviceRunners:
         return runner
 
     def seconds(self) -> float | None:
-        """Of the runner used last, by its device's clock; None before there is one."""
+        """Return the seconds per frame of the last used runner, by the device's clock.
+
+        None if there is none.
+        """
         return next(reversed(self._runners.values())).seconds() if self._runners else None
 
     def close(self) -> None:
-        """Waits for what is under way and frees the runners; a second call does nothing."""
+        """Wait for running jobs and free the runners. Calling it twice is allowed."""
         while self._runners:
             self._runners.popitem()[1].close()

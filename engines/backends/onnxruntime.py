@@ -1,4 +1,4 @@
-"""ONNX Runtime: the portable one. Needs onnxruntime, and onnx to put code values at the graph's ends."""
+"""ONNX Runtime, the portable backend. Needs onnxruntime, and onnx to add the conversion from code values."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from engines.spec import Precision
 
 
 def version() -> str:
-    """The package's version."""
+    """Return the version of the package."""
     return str(onnxruntime.__version__)
 
 
 def devices() -> dict[str, Device]:
-    """CPU, and CUDA first where this build of ONNX Runtime has it."""
+    """Return the devices: the CPU, preceded by CUDA if this build of ONNX Runtime has it."""
     found = {}
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         found["cuda"] = Device("cuda", ("fp32",))
@@ -30,7 +30,7 @@ def devices() -> dict[str, Device]:
 
 
 class OnnxRuntimeRunner:
-    """One session with the size written into the graph."""
+    """An inference session for one fixed size."""
 
     concurrency = 1  # one picture keeps every core busy
 
@@ -42,11 +42,11 @@ class OnnxRuntimeRunner:
         has_int8 = style.int8_graph is not None
         self.precision: Precision = pick_precision("onnxruntime", here, precision, has_int8)
         options = onnxruntime.SessionOptions()
-        # Spinning threads would take the cores that decoder and encoder need.
+        # Spinning threads would take the cores that the decoder and the encoder need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers: list[str | tuple[str, dict[str, str]]] = ["CPUExecutionProvider"]
         if here.name == "cuda":
-            # Without this the "fp32" of Ampere and later GPUs has ten bits of mantissa.
+            # TF32, the default on Ampere and later, would keep only ten bits of mantissa.
             providers.insert(0, ("CUDAExecutionProvider", {"use_tf32": "0"}))
         graph = style.int8_graph if self.precision == "int8" else style.graph
         assert graph is not None
@@ -54,18 +54,18 @@ class OnnxRuntimeRunner:
         self._session = onnxruntime.InferenceSession(data, options, providers=providers)
 
     def __call__(self, image: Bytes) -> Bytes:
-        """Height x width x channels in and out."""
+        """Run the generator on height x width x channels code values."""
         (cartoon,) = self._session.run(None, {"code_values": image[None]})
         result: Bytes = np.asarray(cartoon, np.uint8)[0]
         return result
 
     def close(self) -> None:
-        """Frees the session."""
+        """Free the session."""
         del self._session
 
 
 def _with_code_values(file: Path, height: int, width: int, channels: tuple[int, int]) -> bytes:
-    """The graph with 1 x height x width x channels code values at both ends, fixed in size."""
+    """Return the graph with code values, 1 x height x width x channels, as input and output of fixed size."""
     model = onnx.load(file)
     graph = model.graph
     picture, cartoon = graph.input[0].name, graph.output[0].name

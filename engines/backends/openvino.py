@@ -1,4 +1,4 @@
-"""OpenVINO: the default on CPUs, and Intel's GPUs and NPUs."""
+"""OpenVINO: the default backend on CPUs; also runs on Intel GPUs and NPUs."""
 
 from __future__ import annotations
 
@@ -23,28 +23,29 @@ with without_telemetry():
 
 CPUINFO_FILE = Path("/proc/cpuinfo")
 MAX_STREAMS = 4
-"""Pictures drawn at the same time at most, where pictures a second count: each on cores of its own, so that
-no threads wait for each other, and in memory of its own. On two cores, beside an encoder: 1.15 times as many
-a second."""
+"""Most frames computed at the same time in throughput mode. Each has cores and memory of its own, so that
+threads do not wait for each other. On two cores next to an encoder: 1.15 times the frame rate."""
 _HINT = {"fp32": Type.f32, "bf16": Type.bf16, "fp16": Type.f16}
 _NAME: dict[Type, Precision] = {Type.f32: "fp32", Type.bf16: "bf16", Type.f16: "fp16"}
 
 
 @functools.cache
 def get_core() -> ov.Core:
-    """The process's one core. Its CPU plugin replaces the loading thread's signal stack and unmaps it when
-    unloaded: several cores that come and go leave a dangling one, and the next Ctrl-C is a crash.
+    """Return the only `Core` of the process.
+
+    OpenVINO's CPU plugin replaces the signal stack of the thread that loads it and unmaps it when unloaded.
+    Several cores that come and go would leave a dangling stack, and the next Ctrl-C would crash.
     """
     return ov.Core()
 
 
 def version() -> str:
-    """The package's version."""
+    """Return the version of the package."""
     return str(ov.get_version()).split("-")[0]
 
 
 def devices() -> dict[str, Device]:
-    """The devices here, the CPU first; GPUs and NPUs are offered and not preferred, being untested."""
+    """Return the devices, the CPU first. GPUs and NPUs are listed but never preferred: they are untested."""
     core = get_core()
     found = {}
     for name in sorted(core.available_devices, key=lambda name: (name != "CPU", name)):
@@ -53,8 +54,8 @@ def devices() -> dict[str, Device]:
         if name == "CPU":
             native = ("bf16", "fp32") if "BF16" in capabilities else ("fp32",)
         if "INT8" in capabilities:
-            # First on a CPU: measured 1.4 times as fast as bf16 with VNNI, 1.7 times as fast as fp32 with
-            # AVX2 alone and as near to it; a test holds a shipped style's int8 graph to its fp32 pictures.
+            # int8 comes first on a CPU: 1.4 times as fast as bf16 with VNNI, 1.7 times as fast as fp32 with
+            # AVX2 only. A test compares the int8 graph of a shipped style with its fp32 output.
             native = ("int8", *native) if name == "CPU" else (*native, "int8")
         found[name.lower()] = Device(name.lower(), native)
     return found
@@ -62,9 +63,9 @@ def devices() -> dict[str, Device]:
 
 @functools.cache
 def has_amx() -> bool:
-    """Whether the CPU multiplies bf16 by the tile; False where the system does not say.
+    """Return whether the CPU has AMX tiles for bf16; False if the system does not say.
 
-    No word in OpenVINO's list of capabilities stands for it.
+    OpenVINO's list of capabilities does not include it.
     """
     try:
         return "amx_bf16" in CPUINFO_FILE.read_text(encoding="utf-8", errors="replace").split()
@@ -73,10 +74,10 @@ def has_amx() -> bool:
 
 
 def _hint(device: Device, asked: Precision) -> Type:
-    """What the float layers are computed in; those of an int8 graph in what is fastest between integers.
+    """Return the type of float layers; for an int8 graph, the fastest type for layers between integer ones.
 
-    On a CPU that is bf16 with AMX (measured in 0.41 of the time with fp32), else fp32: bf16 by AVX-512 costs
-    more in conversions than it saves (1.25 times the time, where there is no AMX).
+    On a CPU that is bf16 with AMX (0.41 of the time of fp32), otherwise fp32: with AVX-512 only, conversions
+    to bf16 cost more than it saves (1.25 times the time).
     """
     if asked != "int8":
         return _HINT[asked]
@@ -86,7 +87,7 @@ def _hint(device: Device, asked: Precision) -> Type:
 
 
 class OpenVinoRunner:
-    """One compiled model, run synchronously, each thread with a request of its own."""
+    """A compiled model. Each thread runs its own inference request."""
 
     def __init__(
         self, style: Style, device: str, precision: str, height: int, width: int, throughput: bool = False
@@ -96,15 +97,15 @@ class OpenVinoRunner:
         asked = pick_precision("openvino", here, precision, style.int8_graph is not None)
         core = get_core()
         name = here.name.upper()
-        # Left alone, OpenVINO computes in bf16 wherever the CPU can, without a word.
+        # Without a hint, OpenVINO silently computes in bf16 where the CPU can.
         hint = _hint(here, asked)
         options: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
         self.concurrency = min(cores(), MAX_STREAMS) if throughput and name == "CPU" else 1
         if self.concurrency > 1:
-            # Not pinned: where the encoder's threads lie on the same cores, one that may not move waits.
+            # No pinning: a pinned thread cannot leave a core that the encoder is using.
             options |= {"NUM_STREAMS": str(self.concurrency), "ENABLE_CPU_PINNING": False}
-        # A CPU compiles in 0.1 to 0.2 s, and from a file in half of that: not worth one for every size of
-        # picture, nor what OpenVINO makes of a damaged one. GPUs and NPUs take long enough.
+        # A CPU compiles in 0.1 to 0.2 s, and half of that from a cached file. That is not worth a file for
+        # every frame size, nor the risk of a damaged one. GPUs and NPUs take much longer.
         if name != "CPU" and (folder := cache_folder("openvino")):
             options["CACHE_DIR"] = str(folder)
         graph = style.int8_graph if asked == "int8" else style.graph
@@ -114,17 +115,20 @@ class OpenVinoRunner:
         except RuntimeError as error:
             others = [p for p in here.precisions if p != asked and (p != "int8" or style.int8_graph)]
             raise EngineError(
-                f"openvino cannot compute this style in {asked} on {here.name} here; "
+                f"openvino cannot run this style in {asked} on {here.name}; "
                 f"choose another precision: {', '.join(others)}"
             ) from error
         used = _NAME[self._compiled.get_property("INFERENCE_PRECISION_HINT")]
         self.precision: Precision = "int8" if asked == "int8" else used
-        # All the memory that drawing takes is taken here, and not when the first picture comes.
+        # Allocate all memory now, so that the first frame cannot run out of it.
         self._free = [self._compiled.create_infer_request() for _ in range(self.concurrency)]
         self._local = threading.local()
 
     def __call__(self, image: Bytes) -> Bytes:
-        """Height x width x channels in and out; the result is the request's own buffer."""
+        """Run the generator on height x width x channels code values.
+
+        The result is the request's own buffer.
+        """
         lent: _PooledRequest | None = getattr(self._local, "lent", None)
         if lent is None:
             request = self._free.pop() if self._free else self._compiled.create_infer_request()
@@ -134,12 +138,12 @@ class OpenVinoRunner:
         return cartoon
 
     def close(self) -> None:
-        """Frees the model."""
+        """Free the model."""
         del self._local, self._free, self._compiled
 
 
 class _PooledRequest:
-    """A request for as long as its thread lives."""
+    """An inference request that returns to the pool when its thread ends."""
 
     def __init__(self, request: ov.InferRequest, free: list[ov.InferRequest]) -> None:
         self.request, self._free = request, free
@@ -149,7 +153,7 @@ class _PooledRequest:
 
 
 def _with_code_values(model: ov.Model, height: int, width: int, channels: int) -> ov.Model:
-    """The model with 1 x height x width x channels code values at both ends, fixed in size."""
+    """Return the model with code values, 1 x height x width x channels, as input and output of fixed size."""
     model.reshape([1, channels, height, width])
     gives_blocks = channels != 3
     steps = PrePostProcessor(_with_quantized_output(model) if gives_blocks else _with_code_output(model))
@@ -163,8 +167,9 @@ def _with_code_values(model: ov.Model, height: int, width: int, channels: int) -
 
 
 def _with_code_output(model: ov.Model) -> ov.Model:
-    """The model with its output in code values, made before the pixels are shuffled into their places where
-    that comes last: bytes are a quarter of the floats.
+    """Return the model with its output in code values.
+
+    If the model ends in a pixel shuffle, the conversion comes before it: bytes are a quarter of the floats.
     """
     drawn = model.get_results()[0].input_value(0)
     last = drawn.get_node()
@@ -177,9 +182,9 @@ def _with_code_output(model: ov.Model) -> ov.Model:
 
 
 def _with_quantized_output(model: ov.Model) -> ov.Model:
-    """The model with its output in code values, rounded and clipped by its last convolution itself.
+    """Return the model with its output in code values, rounded and clipped by its last convolution.
 
-    Of a generator of fields, which ends in one: 0.9 of the time of sums and conversions that follow it.
+    For generators of fields, which end in a convolution: 0.9 of the time of separate steps after it.
     """
     ends = (ops.constant(value, Type.f32) for value in (-1.0, 1.0, 0.0, 255.0))
     codes = ops.fake_quantize(model.get_results()[0].input_value(0), *ends, levels=256)

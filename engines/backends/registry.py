@@ -1,4 +1,4 @@
-"""The backends by name. Adding one is a file beside this and a row here."""
+"""The backends by name. To add one, add a module to this package and a row to `BACKENDS`."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from engines.common.extras import install_line
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Where a backend's code is and what it needs."""
+    """The module of a backend and the packages that it needs."""
 
     name: str
     module: str
-    """Has `version()`, `devices()` and the runner."""
+    """Module with `version()`, `devices()` and the runner."""
     runner: str
-    """The runner's class in `module`, or what makes one."""
+    """Name of the runner's class or factory in `module`."""
     requires: tuple[str, ...]
-    """Import names of the packages it needs."""
+    """Import names of the required packages."""
     extra: str = ""
-    """The optional extra that brings them; empty where they belong to the core."""
+    """Optional extra that installs them; empty if they are core dependencies."""
 
     @property
     def install(self) -> str:
-        """The command that installs them."""
+        """Return the command that installs the required packages."""
         return install_line(self.extra) if self.extra else install_line(packages=self.requires)
 
 
@@ -59,4 +59,4 @@ BACKENDS: dict[str, Backend] = {
         ),
     )
 }
-"""In the order in which `auto` prefers them on a CPU; TensorRT is never taken there."""
+"""In the order of preference of `auto` on a CPU. TensorRT is never used there."""

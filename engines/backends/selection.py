@@ -1,4 +1,4 @@
-"""How a backend is chosen. Each is one file beside this, imported when it is asked for."""
+"""Choosing a backend. A backend's module is imported only when it may be used."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from engines.spec import PRECISIONS, Precision
 
 @dataclass(frozen=True, slots=True)
 class BackendRow:
-    """What this machine can run with one backend, for people."""
+    """What this machine can run with one backend, for display."""
 
     name: str
     present: bool
     version: str
-    """Empty where not present."""
+    """Empty if it is not present."""
     devices: dict[str, tuple[Precision, ...]]
-    """Device -> precisions, the preferred of both first."""
+    """Device -> precisions; the preferred one comes first in both."""
     install: str
     problem: str
-    """Why it is not present or cannot be used; empty where all is well."""
+    """Why it is missing or cannot be used; empty if it can."""
 
 
 def available() -> list[BackendRow]:
-    """One row for every backend, present or not. Imports every package that is there: takes seconds."""
+    """Return a row for every backend, present or not. Imports all installed backends, which takes seconds."""
     return [_row(backend) for backend in BACKENDS.values()]
 
 
@@ -59,36 +59,49 @@ def open_runner(
     width: int,
     throughput: bool = False,
 ) -> tuple[str, Runner]:
-    """The backend's name and the style's generator in it, at height x width (multiples of `size_multiple`).
+    """Open the style's generator in a backend. Return the backend's name and the runner.
 
-    Each of backend, device and precision may be "auto". A GPU that torch can use comes first, then the
-    backends in the order of `BACKENDS`. `throughput`: pictures a second count, not the time of one.
+    A GPU that torch can use comes first, then the backends in the order of `BACKENDS`.
 
-    Raises EngineError in one sentence: an unknown or missing backend (with the install line), or a device or
-    precision that is not there (with those that are).
+    Args:
+        style: the style whose generator is run.
+        backend: a key of `BACKENDS`, or "auto".
+        device: a device of the backend, several GPUs separated by commas, or "auto".
+        precision: one of `PRECISIONS`, or "auto".
+        height: rows of the generator's input, a multiple of `style.size_multiple`.
+        width: columns of the generator's input, a multiple of `style.size_multiple`.
+        throughput: optimise for frames per second and not for the latency of one frame.
+
+    Returns:
+        The name of the backend and the runner.
+
+    Raises:
+        EngineError: the backend is unknown or not installed (the message has the command that installs it),
+        or
+            the device or precision is not available (the message lists those that are).
     """
     if precision not in ("auto", *PRECISIONS):
-        raise EngineError(f"unknown precision {precision!r}: known are auto, {', '.join(PRECISIONS)}")
+        raise EngineError(f"unknown precision {precision!r}; choose one of: auto, {', '.join(PRECISIONS)}")
     name = _choose(device, precision, style) if backend == "auto" else backend
     if name not in BACKENDS:
-        raise EngineError(f"unknown backend {name!r}: known are auto, {', '.join(BACKENDS)}")
+        raise EngineError(f"unknown engine {name!r}; choose one of: auto, {', '.join(BACKENDS)}")
     module = _load(BACKENDS[name])
     make = getattr(module, BACKENDS[name].runner)
     open_it = partial(make, style, device, precision, height, width, throughput)
-    with translate_oom(f"a picture of {width}x{height} in style {style.name}"):
+    with translate_oom(f"rendering {width}x{height} in style {style.name}"):
         runner: Runner = open_it() if style.shipped else open_untrusted(style, open_it, height, width)
     return name, runner
 
 
 def _choose(device: str, precision: str, style: Style) -> str:
-    """The first backend that is installed, has the device and the precision, and can run such a style."""
+    """Return the first installed backend that has the device and the precision and can run the style."""
     present = [
         name
         for name, backend in BACKENDS.items()
         if not _missing(backend) and not (style.graph_alone and "torch" in backend.requires)
     ]
     if not present:
-        raise EngineError(f"no backend is installed: {BACKENDS['openvino'].install}")
+        raise EngineError(f"no engine is installed; run: {BACKENDS['openvino'].install}")
     present = _gpu_first(present, device)
     if device == "auto" and precision == "auto":
         return present[0]
@@ -98,28 +111,28 @@ def _choose(device: str, precision: str, style: Style) -> str:
         offers = "; ".join(f"{found.name} {' '.join(found.precisions)}" for found in devices.values())
         seen.append(f"{name} ({offers})")
         fits = list(devices.values())
-        if device != "auto":  # of several devices, all have to be here
+        if device != "auto":  # every device of a list must be present
             fits = [devices[part] for part in device.split(",") if part in devices]
             fits = fits[:1] if len(fits) == len(device.split(",")) else []
         if any(precision in ("auto", *found.precisions) for found in fits):
             return name
     wanted = " ".join(word for word in (device, precision) if word != "auto")
-    raise EngineError(f"nothing installed here offers {wanted}: available are {', '.join(seen)}")
+    raise EngineError(f"no installed engine offers {wanted}; available: {', '.join(seen)}")
 
 
 def _gpu_first(present: list[str], device: str) -> list[str]:
-    """Those of NVIDIA's GPUs before all others where one is to be used; TensorRT nowhere else."""
+    """Move the backends for NVIDIA GPUs to the front if one can be used; drop TensorRT otherwise."""
     gpus = []
     if (device == "auto" or device.startswith("cuda")) and "torch" in present and _torch_uses_cuda():
         gpus = ["torch"]
         if "tensorrt" in present:
-            with suppress(EngineError):  # too old, or the driver is: torch says the same where it matters
+            with suppress(EngineError):  # TensorRT or the driver is too old: torch reports the driver itself
                 gpus = ["tensorrt", "torch"] if load_backend("tensorrt").devices() else gpus
     return [*gpus, *(name for name in present if name not in (*gpus, "tensorrt"))]
 
 
 def load_backend(name: str) -> ModuleType:
-    """A backend's code. Raises EngineError, with the install line, where that is missing."""
+    """Import the module of a backend. Raises EngineError with the install command if it is missing."""
     return _load(BACKENDS[name])
 
 
@@ -130,18 +143,18 @@ def _missing(backend: Backend) -> list[str]:
 def _is_installed(package: str) -> bool:
     try:
         spec = importlib.util.find_spec(package)
-        return spec is not None and spec.origin is not None  # types alone are a folder without a module
-    except (ImportError, ValueError):  # an import hook's word, or a blocked entry in sys.modules
+        return spec is not None and spec.origin is not None  # a folder with type stubs only has no origin
+    except (ImportError, ValueError):  # raised by an import hook, or a blocked entry in sys.modules
         return False
 
 
 def _load(backend: Backend) -> ModuleType:
     if missing := _missing(backend):
         packages = ("packages " if len(missing) > 1 else "package ") + " and ".join(missing)
-        raise EngineError(f"{backend.name} needs the {packages}, not installed here: {backend.install}")
+        raise EngineError(f"{backend.name} needs the {packages}, not installed here; run: {backend.install}")
     try:
         return importlib.import_module(backend.module)
-    except (ImportError, OSError) as error:  # OSError: a library that the package needs does not load
+    except (ImportError, OSError) as error:  # OSError: a shared library of the package does not load
         _raise_interruption(error)
         raise EngineError(
             f"{backend.name} is installed but does not load ({error}); reinstall it: {backend.install}"
@@ -149,7 +162,7 @@ def _load(backend: Backend) -> ModuleType:
 
 
 def _torch_uses_cuda() -> bool:
-    """Whether torch finds a GPU; torch, which takes seconds to import, is asked only where it could."""
+    """Return whether torch finds a GPU. Imports torch, which takes seconds, only if it could find one."""
     with suppress(importlib.metadata.PackageNotFoundError):
         if importlib.metadata.version("torch").endswith("+cpu"):
             return False
@@ -157,7 +170,7 @@ def _torch_uses_cuda() -> bool:
 
 
 def _raise_interruption(error: BaseException) -> None:
-    """Raises the interruption by a signal that an extension module has made an ImportError of."""
+    """Raise the KeyboardInterrupt or SystemExit that an extension module turned into an ImportError."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, KeyboardInterrupt | SystemExit):

@@ -1,4 +1,4 @@
-"""PyTorch: NVIDIA's GPUs through CUDA, and the CPU."""
+"""PyTorch on the CPU, and the entry to PyTorch on NVIDIA GPUs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def version() -> str:
-    """The package's version."""
+    """Return the version of the package."""
     return str(torch.__version__)
 
 
 def devices() -> dict[str, Device]:
-    """CUDA first where there is one, then each of the GPUs by its number, then the CPU."""
+    """Return the devices: CUDA if there is a GPU, then every GPU by number, then the CPU."""
     found = {}
     if torch.cuda.is_available():
         served = [n for n in range(torch.cuda.device_count()) if _is_served(n)]
@@ -38,14 +38,14 @@ def devices() -> dict[str, Device]:
 
 
 def _is_served(index: int) -> bool:
-    """Whether this torch has code for GPU `index`: builds leave old ones out, and fail with a kernel."""
+    """Return whether this build of torch has kernels for GPU `index`; builds leave out old ones."""
     major, minor = torch.cuda.get_device_capability(index)
     for each in torch.cuda.get_arch_list():  # such as sm_90, compute_90 and sm_100a
         kind, _, number = each.partition("_")
         of, at_least = divmod(int("".join(filter(str.isdigit, number))), 10)
         if kind == "sm" and of == major and at_least <= minor:
             return True
-        if kind == "compute" and (of, at_least) <= (major, minor):  # the driver translates it
+        if kind == "compute" and (of, at_least) <= (major, minor):  # PTX, which the driver compiles
             return True
     return False
 
@@ -53,21 +53,21 @@ def _is_served(index: int) -> bool:
 def open_torch(
     style: Style, device: str, precision: str, height: int, width: int, throughput: bool = False
 ) -> TorchRunner:
-    """The runner on that device, or on several GPUs: `device` may be "cuda:0,cuda:1"."""
+    """Open the runner on a device, or on several GPUs: `device` may be "cuda:0,cuda:1"."""
     chosen = [pick_device("torch", devices(), name).name for name in device.split(",")]
     if all(name.startswith("cuda") for name in chosen):
         from engines.backends.torch_cuda import open_cuda  # which is made of this module
 
         return open_cuda(style, chosen, precision, height, width, throughput)
     if len(chosen) > 1:
-        raise EngineError(f"torch draws on several GPUs, but not on {device}: name one device, or GPUs alone")
+        raise EngineError(f"torch cannot use {device} together: name one device, or several GPUs")
     return TorchRunner(style, chosen[0], precision, height, width, throughput)
 
 
 class TorchRunner:
-    """The network itself, in the layout that the device's convolutions like best."""
+    """A generator in PyTorch, in the memory layout that suits the device's convolutions."""
 
-    concurrency = 1  # one picture keeps every core busy
+    concurrency = 1  # one call keeps every core busy
 
     def __init__(
         self, style: Style, device: str, precision: str, height: int, width: int, throughput: bool = False
@@ -77,14 +77,14 @@ class TorchRunner:
         self.precision: Precision = pick_precision("torch", here, precision, has_int8=False)
         network = load_network(style)
         self._dtype = TYPES[self.precision]
-        # oneDNN and cuDNN compute reduced precisions channels-last without reordering every layer's input.
+        # In reduced precision, channels-last spares oneDNN and cuDNN the reordering of every layer's input.
         self._format = torch.contiguous_format if self.precision == "fp32" else torch.channels_last
         network = network.to(here.name, self._dtype)
         self._network = network.to(memory_format=self._format)  # type: ignore[call-overload]  # a gap in its types
 
     @torch.inference_mode()
     def __call__(self, image: Bytes) -> Bytes:
-        """Height x width x channels in and out."""
+        """Run the generator on height x width x channels code values."""
         values = torch.from_numpy(image).to(self._place).permute(2, 0, 1)[None]
         picture = ((values.float() - 127.5) / 127.5).to(self._dtype, memory_format=self._format)
         with no_tf32(self._place):
@@ -94,15 +94,15 @@ class TorchRunner:
         return result
 
     def close(self) -> None:
-        """Frees the network."""
+        """Free the network."""
         del self._network
 
 
 @contextlib.contextmanager
 def no_tf32(device: str) -> Iterator[None]:
-    """By default cuDNN's convolutions of fp32 tensors keep ten bits of mantissa (TF32).
+    """Turn off TF32, in which cuDNN's fp32 convolutions keep ten bits of mantissa by default.
 
-    On a GPU one thread at a time is within such a block: the flags are the whole process's.
+    Only one thread at a time is inside such a block on a GPU, because the flags belong to the process.
     """
     if not device.startswith("cuda"):
         yield

@@ -1,8 +1,8 @@
-"""PyTorch on NVIDIA's GPUs: a task's graph as one CUDA graph, copies beside it, no waiting in between.
+"""PyTorch on NVIDIA GPUs: a task's network as a CUDA graph, with overlapping copies.
 
-Pinned host memory -> copy stream -> graph -> copy stream -> pinned host memory. All memory is taken when a
-runner is opened: four lanes of a batch each and the graph's own. A picture costs the host one copy of it, a
-batch a few calls into the driver and one event that is waited for, asleep.
+Pinned host memory -> copy stream -> graph -> copy stream -> pinned host memory. Opening a runner allocates
+all memory: four slots of one batch each, and that of the graph. A frame costs the host one copy; a batch
+costs a few driver calls and one blocking wait for an event, without spinning.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ from engines.spec import Precision
 
 LOG = logging.getLogger("streamtoon.engines")
 SLOTS = 4
-"""Batches under way on a device: one being filled, one copied in, one computed, one copied out."""
+"""Batches in flight on a device: one being filled, one copied in, one computed, one copied out."""
 BATCH_SIZES = (1, 2, 4, 8)
-"""Pictures a batch that are tried where pictures a second count."""
+"""Batch sizes that are tried in throughput mode."""
 MAX_BATCH_PIXELS = 8 * 1280 * 720
-"""Pixels of a batch: a few pictures of 1920x1080 fill any GPU."""
+"""Most pixels in a batch: a few frames of 1920x1080 fill any GPU."""
 MAX_QUEUED_FRAMES = 8
-"""Pictures that wait for an encoder, at most."""
+"""Most frames that wait for an encoder."""
 MIN_BATCH_GAIN = 0.97
-"""A larger batch is taken where a picture takes less than this share of the time: it costs latency."""
+"""A larger batch is used if the time per frame falls below this share; it adds latency."""
 WARMUP_RUNS = 3
 TIMED_RUNS = 9
 
 
 Network = Callable[..., tuple[Tensor, ...]]
-"""What the task takes and its numbers to what it gives, on a device's current stream."""
+"""Maps the task's inputs and numbers to its outputs, on the device's current stream."""
 MakeNetwork = Callable[[torch.device, int], Network]
-"""Device and batch to a network."""
+"""Maps a device and a batch size to a network."""
 
 
 class CudaRunner(TorchRunner):
-    """A generator on one GPU or several, and its batch runners. Single pictures are drawn on the first."""
+    """A generator on one or several GPUs, and its batch runners. Single images run on the first GPU."""
 
     def __init__(
         self,
@@ -70,30 +70,30 @@ class CudaRunner(TorchRunner):
         self._style, self._devices, self._throughput = style, devices, throughput
 
     def __call__(self, image: Bytes) -> Bytes:
-        """Height x width x channels in and out."""
+        """Run the generator on height x width x channels code values."""
         with translate_device_errors(self.device):
             return super().__call__(image)
 
     def open_batches(self, task: Task) -> CudaBatcher:
-        """As `engines.backends.base.SupportsBatches`."""
+        """Open a batch runner; see `engines.backends.base.SupportsBatches`."""
         return CudaBatcher(self._style, self._devices, self.precision, task, self._throughput)
 
 
 class CudaBatcher:
-    """A batch runner: batches go to the devices in turn, and every job finds its own."""
+    """A batch runner that distributes batches over its devices in turn."""
 
     def __init__(
         self, style: Style, devices: list[str], precision: Precision, task: Task, throughput: bool
     ) -> None:
         self.device, self.precision = ",".join(devices), precision
-        what = f"pictures of {task.width}x{task.height} in style {style.name} on {self.device}"
+        what = f"rendering {task.width}x{task.height} in style {style.name} on {self.device}"
         with translate_oom(what), translate_device_errors(self.device):
             make = self.maker(style, task)
             first = Graph.fastest(make, devices[0], task, self.batches(task, throughput))
             rest = (Graph(make, device, task, first.batch) for device in devices[1:])
             self._graphs = [first, *rest]
             self.batch, self.concurrency = first.batch, _concurrency(devices, first.batch)
-            # Lent for as long as somebody looks at a picture: on the lanes, before and in an encoder.
+            # A buffer is in use while any view of it exists: in a slot, in the queue, or in an encoder.
             jobs = _concurrency(devices, BATCH_SIZES[-1] if throughput else 1)
             most = SLOTS * len(devices) + -(-(jobs + MAX_QUEUED_FRAMES) // first.batch)
             pool = BufferPool(first.given_bytes, most, _pinned)
@@ -101,14 +101,14 @@ class CudaBatcher:
         self._batches = Batcher(lanes, task, self.batch)
 
     def maker(self, style: Style, task: Task) -> MakeNetwork:
-        """What gives the network for a device and a batch."""
+        """Return a factory of networks for a device and a batch size."""
         generator = load_network(style)
         if self.precision != "fp32":
             generator = to_half(generator, TYPES[self.precision])
         return partial(_network, generator, task)
 
     def batches(self, task: Task, throughput: bool) -> list[int]:
-        """Pictures a batch that are worth trying, the smallest first."""
+        """Return the batch sizes to try, the smallest first."""
         return [
             n
             for n in BATCH_SIZES
@@ -116,31 +116,31 @@ class CudaBatcher:
         ]
 
     def start(self, source: Samples, strength: float) -> Callable[[], Samples]:
-        """As `engines.backends.base.BatchRunner`."""
+        """Start a job; see `engines.backends.base.BatchRunner`."""
         return self._batches.start(source, strength)
 
     def seconds(self) -> float:
-        """As `engines.backends.base.BatchRunner`, on the first device."""
+        """Return the seconds per frame on the first device; see `engines.backends.base.BatchRunner`."""
         return self._graphs[0].seconds()
 
     def close(self) -> None:
-        """Waits for what is under way and frees the graphs; a second call does nothing."""
+        """Wait for running jobs and free the graphs. Calling it twice is allowed."""
         self._batches.close()
         self._graphs = []
 
 
 class Graph:
-    """A task's network captured on one device for one batch, with the memory that it reads and writes."""
+    """A task's network captured on one device for one batch size, with its input and output memory."""
 
     def __init__(self, make: MakeNetwork, device: str, task: Task, batch: int) -> None:
         self.name, self.batch, self.task = device, batch, task
         self.taken_bytes = batch * byte_count(task.takes.values())
         self.given_bytes = batch * byte_count(task.gives.values())
-        # "cuda" is whatever is current in the calling thread, and jobs run in any.
+        # "cuda" means the current device of the calling thread, and jobs run in any thread.
         here = torch.cuda.current_device() if device == "cuda" else int(device.removeprefix("cuda:"))
         self.device = torch.device("cuda", here)
         network = make(self.device, batch)
-        # One capture at a time may be under way in a process, which `no_tf32` sees to.
+        # A process may capture one graph at a time; `no_tf32` holds a lock.
         with torch.cuda.device(self.device), torch.inference_mode(), no_tf32("cuda"):
             self.compute, self.copy_in, self.copy_out = (_stream() for _ in range(3))
             self.source = torch.full((self.taken_bytes,), 128, dtype=torch.uint8, device=self.device)
@@ -148,7 +148,7 @@ class Graph:
             self.numbers = [torch.ones(1, device=self.device) for _ in task.numbers]
             self.compute.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self.compute):
-                for _ in range(WARMUP_RUNS):  # in which cuDNN chooses its kernels
+                for _ in range(WARMUP_RUNS):  # cuDNN chooses its kernels here
                     self._draw(network)
             self.compute.synchronize()
             self._graph = torch.cuda.CUDAGraph()
@@ -159,7 +159,7 @@ class Graph:
 
     @classmethod
     def fastest(cls, make: MakeNetwork, device: str, task: Task, batches: Sequence[int]) -> Graph:
-        """The graph of the batch in which a picture takes least; one that does not fit the memory is none."""
+        """Return the graph with the batch size of least time per frame, among those that fit into memory."""
         best = cls(make, device, task, batches[0])
         cost = best.seconds() if len(batches) > 1 else 0.0
         for batch in batches[1:]:
@@ -171,17 +171,17 @@ class Graph:
                 if not is_out_of_memory(error):
                     raise
             if took > MIN_BATCH_GAIN * cost:
-                torch.cuda.empty_cache()  # here, where no error holds on to the graph that did not fit
+                torch.cuda.empty_cache()  # here, where no exception refers to the failed graph any more
                 break
             best, cost = larger, took
         return best
 
     def replay(self) -> None:
-        """Draws what lies in `source` into `drawn`, on the current stream."""
+        """Compute `drawn` from `source` on the current stream."""
         self._graph.replay()
 
     def seconds(self) -> float:
-        """A picture's share of a replay, by the device's own clock; the median of a few."""
+        """Return the seconds per frame of a replay, by the device's clock; the median of several."""
         took: list[float] = []
         with torch.cuda.device(self.device), torch.cuda.stream(self.compute):
             for _ in range(WARMUP_RUNS + TIMED_RUNS):
@@ -201,7 +201,7 @@ class Graph:
 
 
 class CudaSlot:
-    """Room for one batch before and after a graph, which serves several lanes in their order."""
+    """Host and device memory for one batch. Several slots share a graph and use it in order."""
 
     def __init__(self, graph: Graph, pool: BufferPool) -> None:
         self._graph, self._pool = graph, pool
@@ -209,15 +209,15 @@ class CudaSlot:
         self._host_source = torch.from_numpy(self.source)
         with torch.cuda.device(graph.device):
             self._source, self._drawn = torch.empty_like(graph.source), torch.empty_like(graph.drawn)
-            # Whoever had this memory before is done with it.
+            # Earlier work on this memory must have finished.
             for stream in (graph.copy_in, graph.compute, graph.copy_out):
                 stream.wait_stream(torch.cuda.current_stream())
             self._here, self._ready = _event(), _event()
-            self._done = _event(blocking=True)  # asleep: a spinning thread takes an encoder's core
+            self._done = _event(blocking=True)  # sleeps: a spinning thread would take a core from the encoder
         self._result: Bytes | None = None
 
     def launch(self, strength: float) -> None:
-        """As `engines.backends.batcher.Slot`."""
+        """Start the batch; see `engines.backends.batcher.Slot`."""
         graph = self._graph
         with translate_device_errors(graph.name), torch.cuda.device(graph.device), torch.inference_mode():
             self._result = self._pool.take()
@@ -238,7 +238,7 @@ class CudaSlot:
                 self._done.record()
 
     def wait(self) -> Bytes:
-        """As `engines.backends.batcher.Slot`."""
+        """Wait for the batch; see `engines.backends.batcher.Slot`."""
         with translate_device_errors(self._graph.name):
             self._done.synchronize()
         assert self._result is not None
@@ -249,14 +249,14 @@ class CudaSlot:
 def open_cuda(
     style: Style, devices: list[str], precision: str, height: int, width: int, throughput: bool
 ) -> CudaRunner:
-    """A runner on the GPUs of those names. Raises EngineError where one of them is named twice."""
+    """Open a runner on the named GPUs. Raises EngineError if one is named twice."""
     if len(devices) > 1 and ("cuda" in devices or len(set(devices)) < len(devices)):
-        raise EngineError(f"{','.join(devices)} names no several GPUs: write each once, as cuda:0,cuda:1")
+        raise EngineError(f"{','.join(devices)} must name each GPU once, for example cuda:0,cuda:1")
     return CudaRunner(style, devices, precision, height, width, throughput)
 
 
 def _concurrency(devices: list[str], batch: int) -> int:
-    """Jobs that keep all lanes busy but the one that is being filled."""
+    """Return the number of jobs that fill every slot except the one being filled."""
     return (SLOTS - 1) * len(devices) * batch
 
 
@@ -269,7 +269,7 @@ def _event(*, enable_timing: bool = False, blocking: bool = False) -> torch.cuda
 
 
 def _network(generator: nn.Module, task: Task, device: torch.device, batch: int) -> Network:
-    """For any batch, in the layout that the device's convolutions like best."""
+    """Return a network for any batch size, in the memory layout that suits the device's convolutions."""
     narrow = any(weight.dtype != torch.float32 for weight in generator.parameters())
     layout = torch.channels_last if narrow else torch.contiguous_format
     network = network_for(copy.deepcopy(generator), task).eval().to(device)
@@ -278,7 +278,7 @@ def _network(generator: nn.Module, task: Task, device: torch.device, batch: int)
 
 
 def _pinned(size: int) -> Bytes:
-    """Ordinary memory where the system pins no more: copies then wait for the device, which is said once."""
+    """Return pinned memory; if the system refuses more, pageable memory, and warn once."""
     try:
         memory: Tensor = torch.empty(size, dtype=torch.uint8, pin_memory=True)
     except RuntimeError:
@@ -290,17 +290,17 @@ def _pinned(size: int) -> Bytes:
 
 @functools.cache
 def _warn_of_pageable_memory() -> None:
-    LOG.warning("the system pins no more memory: pictures get to the GPU and back more slowly")
+    LOG.warning("the system cannot pin more memory: copies to and from the GPU will be slower")
 
 
 @contextmanager
 def translate_device_errors(device: str) -> Iterator[None]:
-    """Within this block a GPU that fails, or whose memory does not suffice, is one sentence."""
+    """Turn a CUDA error or a lack of GPU memory into an EngineError of one sentence."""
     try:
         yield
     except RuntimeError as error:
         if is_out_of_memory(error):
-            raise OutOfMemoryError(f"{device} has too little memory: close what else uses it") from error
+            raise OutOfMemoryError(f"{device} ran out of memory; close other programs that use it") from error
         if not any(word in str(error).lower() for word in ("cuda", "cudnn", "cublas")):
             raise
         raise device_error(device, error) from error

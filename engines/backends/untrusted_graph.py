@@ -1,7 +1,7 @@
-"""A stranger's graph at a picture's size: what memory it asks for, and whether it draws at all.
+"""Checks of an untrusted graph at a given size: the memory that it needs, and whether it runs at all.
 
-The files were checked in their bytes when the style was read. What the graph makes of a picture's size is
-known only with that size: OpenVINO works out every shape without computing anything.
+The bytes of the file were checked when the style was read. The memory depends on the size: OpenVINO infers
+every shape without computing anything.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from engines.errors import StreamtoonError, StyleError
 from engines.registry.style import Style
 
 MAX_VALUES_PER_PIXEL = 512
-"""Values that a node may give for every pixel; the generators here give 64 at most."""
+"""Most values that a node may output per pixel; our own generators need at most 64."""
 MIN_VALUE_LIMIT = 1 << 22
-"""Values that it may give however small the picture is."""
+"""Values that a node may output at any size."""
 
 
 def open_untrusted(style: Style, open_runner: Callable[[], Runner], height: int, width: int) -> Runner:
-    """The runner, after its graph's shapes were looked at and one grey picture was drawn.
+    """Open a runner after checking its graph's shapes, and run it once on a grey image.
 
-    Raises StyleError for a graph that no runtime reads, that asks for too much memory or does not draw a
-    picture of the size given; what else `open_runner` raises for a person stays as it is.
+    Raises StyleError if no runtime reads the graph, if it needs too much memory, or if its output has another
+    size than its input. A StreamtoonError of `open_runner` is passed on unchanged.
     """
     takes, gives = style.channels
     _check_memory(style, height, width)
@@ -33,18 +33,18 @@ def open_untrusted(style: Style, open_runner: Callable[[], Runner], height: int,
         runner = open_runner()
     except StreamtoonError:
         raise
-    except Exception as error:  # runtimes raise their own, with no base but this
+    except Exception as error:  # runtimes raise exceptions of their own, without a common base
         raise StyleError(f"style {style.name} cannot be used: {_shorten(error)}") from error
     try:
         drawn = runner(np.full((height, width, takes), 128, np.uint8))
     except Exception as error:
         runner.close()
-        raise StyleError(
-            f"style {style.name} does not draw at {width}x{height}: {_shorten(error)}"
-        ) from error
+        raise StyleError(f"style {style.name} fails at {width}x{height}: {_shorten(error)}") from error
     if drawn.shape != (height, width, gives):
         runner.close()
-        raise StyleError(f"style {style.name} makes {drawn.shape[1]}x{drawn.shape[0]} of {width}x{height}")
+        raise StyleError(
+            f"style {style.name} returns {drawn.shape[1]}x{drawn.shape[0]} for an input of {width}x{height}"
+        )
     return runner
 
 
@@ -62,20 +62,20 @@ def _check_memory(style: Style, height: int, width: int) -> None:
                 if node.get_type_name() != "Constant"
                 for output in node.outputs()
             ]
-        except Exception as error:  # RuntimeError, MemoryError, or a message that is no text
-            raise StyleError(f"{graph} is no graph that can be run: {_shorten(error)}") from error
+        except Exception as error:  # RuntimeError, MemoryError, or a message that cannot be decoded
+            raise StyleError(f"{graph} is not a graph that can be run: {_shorten(error)}") from error
         for kind, shape in sizes:
             if shape.is_dynamic:
-                raise StyleError(f"{graph} cannot be used: what its {kind} takes of memory cannot be known")
+                raise StyleError(f"{graph} cannot be used: the output size of its node {kind} is unknown")
             values = math.prod(shape.to_shape())
             if values > most:
                 raise StyleError(
-                    f"{graph} asks {kind} to make {values:,} values of a picture of {width}x{height}; "
-                    f"allowed are {most:,}"
+                    f"{graph} needs {values:,} values in its node {kind} at {width}x{height}; "
+                    f"the limit is {most:,}"
                 )
 
 
 def _shorten(error: Exception) -> str:
-    """The last words of a runtime's message, on one line."""
+    """Return the last 160 characters of a runtime's message, on one line."""
     text = " ".join(str(error).split())
     return text if len(text) <= 160 else f"...{text[-160:]}"

@@ -1,17 +1,21 @@
-"""TensorRT: a style's whole way from planes to planes, or from blocks to fields, as one engine for this GPU.
+"""TensorRT: a style's task, from planes to planes or from blocks to fields, as one engine for this GPU.
 
-An engine takes minutes to build, the first time that a style, a size and a precision come together, and is
-kept (`engines.backends.tensorrt.engine_cache`). Videos are drawn by it; single pictures, which come in any
-size, by torch on the same GPU in fp16 or fp32.
+Building an engine takes minutes for each combination of style, size and precision, so engines are cached.
+Videos run on them; single images, which come in any size, run in torch on the same GPU in fp16 or fp32.
 
-    runner.py     the backend
-    gpu.py        the GPU and its driver, and why there may be none
-    wanted.py     what a plan is to draw, and the typed graph that it is built from
-    open.py       the plan that is wanted: kept, or built, tried and kept; ahead.py, before it is needed
-    build.py      a graph to a plan, with settings.py, profiles.py, phases.py and progress.py
-    torch2trt.py  the other way to a plan
-    plan.py       a plan at work; held.py, what it is held to
-    library.py    what differs between TensorRT 10 and 11; versions.py, which of them serve
+        runner.py        the backend
+        gpu.py           the GPU, its driver, and why there may be none
+        engine_spec.py   what an engine computes, and the typed graph that it is built from
+        load.py          loads an engine from the cache, or builds, validates and caches it
+        prebuild.py      builds engines before they are needed, and verifies cached ones
+        engine_cache.py  engines on disk
+        build.py         builds an engine from a graph, with settings.py
+        build_phases.py  computes a build's progress, which progress.py reports
+        torch2trt.py     builds an engine by torch2trt
+        runtime.py       runs an engine
+        checks.py        compares an engine with what it should be
+        library.py       differences between TensorRT 10 and 11
+        versions.py      supported versions of TensorRT
 
-Only build.py, library.py, plan.py and progress.py, and what imports them, need TensorRT itself.
+Only build.py, library.py, progress.py and runtime.py, and the modules that import them, need TensorRT itself.
 """

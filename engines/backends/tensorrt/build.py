@@ -1,4 +1,4 @@
-"""A graph to a plan: TensorRT's builder with everything it can be told."""
+"""Building an engine from a graph with TensorRT's builder."""
 
 from __future__ import annotations
 
@@ -21,14 +21,25 @@ def build_plan(
     show: ReportProgress,
     gpu: int,
 ) -> tuple[bytes, bytes]:
-    """The plan of an ONNX graph, and the timings that the next build on this machine begins with.
+    """Build the engine of an ONNX graph on a GPU. Ctrl-C stops the build.
 
-    It is built for and on GPU `gpu`. `profiles` holds one for every input whose size is free. Ctrl-C ends the
-    build. Raises EngineError in one sentence where the graph cannot be built, OutOfMemoryError where the
-    GPU's memory does not suffice.
+
+    Args:
+        graph: a serialised, strongly typed ONNX model with fixed sizes.
+        settings: optimisation level and workspace.
+        timings: the timing cache of an earlier build on the same machine; None without one.
+        show: called with the share that is done, 0 to 1, and the name of the current phase.
+        gpu: index of the GPU.
+
+    Returns:
+        The serialised engine, and the timing cache for the next build.
+
+    Raises:
+        EngineError: TensorRT cannot build the graph.
+        OutOfMemoryError: the GPU has too little memory for the build.
     """
     stopped = threading.Event()
-    # TensorRT builds for minutes within one call: in a thread of its own, so that Ctrl-C is heard meanwhile.
+    # One call to TensorRT builds for minutes. It runs in a thread, so that this one can handle Ctrl-C.
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(_build, graph, settings, timings, Monitor(show, stopped), gpu)
         try:
@@ -47,9 +58,9 @@ def _build(
     monitor: Monitor,
     gpu: int,
 ) -> tuple[bytes, bytes]:
-    torch.cuda.set_device(gpu)  # a matter of each thread
+    torch.cuda.set_device(gpu)  # the current device belongs to the thread
     messages = Messages()
-    torch.cuda.empty_cache()  # what torch keeps for later TensorRT cannot have
+    torch.cuda.empty_cache()  # TensorRT cannot use what torch keeps in its cache
     builder = new_builder(messages)
     network = new_network(builder)
     parser = trt.OnnxParser(network, messages)
@@ -59,9 +70,9 @@ def _build(
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, settings.workspace << 20)
     config.builder_optimization_level = settings.level
-    # What is fp32 in the graph is so for a reason: TF32 would leave it ten bits of mantissa.
+    # fp32 layers need their precision: TF32 would keep ten bits of mantissa.
     config.clear_flag(trt.BuilderFlag.TF32)
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # layers tell their precision afterwards
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that layers report their precision
     config.progress_monitor = monitor
     cache = config.create_timing_cache(timings or b"")
     if not config.set_timing_cache(cache, ignore_mismatch=False):
@@ -71,7 +82,7 @@ def _build(
         said = messages.last()
         if messages.is_out_of_memory():
             raise OutOfMemoryError(
-                f"the GPU has too little memory to build the engine: {said}; close other programs that use it"
+                f"the GPU has too little memory to build the engine ({said}); close other programs on it"
             )
         raise EngineError(f"TensorRT cannot build the engine: {said}")
     return bytes(plan), bytes(config.get_timing_cache().serialize())

@@ -1,4 +1,4 @@
-"""How far a build is: TensorRT tells of phases within phases, a person wants one figure."""
+"""The progress of a build: TensorRT reports nested phases, which are summed up in one number."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class _Phase:
 
 
 class Phases:
-    """One figure out of phases that start, step and finish, from any thread.
+    """Computes one number from phases that start, step and finish in any thread.
 
-    Steps of a phase are taken to be alike, and a phase within one fills its parent's next step. The figure
-    never falls, though phases whose number nobody knew come later.
+    All steps of a phase count the same, and a nested phase fills the next step of its parent. The number
+    never falls, even if further phases start later.
     """
 
     def __init__(self) -> None:
@@ -26,19 +26,22 @@ class Phases:
         self._best = 0.0
 
     def start(self, name: str, parent: str | None, steps: int) -> None:
-        """A phase begins."""
+        """Record the start of a phase."""
         with self._lock:
             self._phases[name] = _Phase(parent, max(1, steps))
 
     def step(self, name: str, step: int) -> float:
-        """Step number `step`, from 0, of a phase is done; gives the figure."""
+        """Record that step number `step` (from 0) of a phase is done. Return the progress, 0 to 1."""
         with self._lock:
             if phase := self._phases.get(name):
                 phase.done = max(phase.done, step + 1)
             return self._figure()
 
     def finish(self, name: str) -> float:
-        """A phase ends, whether all of its steps were told or not; gives the figure."""
+        """Record the end of a phase, even if some of its steps were not reported.
+
+        Return the progress, 0 to 1.
+        """
         with self._lock:
             phase = self._phases.pop(name, None)
             if phase is not None and phase.parent is None:

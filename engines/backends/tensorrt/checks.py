@@ -1,4 +1,4 @@
-"""What a plan is held to: its ends, its precision, the machine it was built on. Needs no TensorRT."""
+"""Checks of an engine: its inputs and outputs, its precision, and its machine. Needs no TensorRT."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _TYPES = {
     "fp8": r"\bfp8\b",
 }
 IOSpec = dict[str, tuple[str, str, Shape]]
-"""Name of an input or output -> "input" or "output", type, shape."""
+"""Name of an input or output -> ("input" or "output", type, shape)."""
 
 
 def expected_io(task: Task, batch: int) -> IOSpec:
-    """What a plan for that task takes and gives: 8-bit pictures, and its numbers."""
+    """Return the inputs and outputs of an engine for that task: 8-bit arrays, and float numbers."""
     ends: IOSpec = dict.fromkeys(task.numbers, ("input", "FLOAT", (1,)))
     for mode, shapes in (("input", task.takes), ("output", task.gives)):
         ends |= {name: (mode, "UINT8", (batch, *shape)) for name, shape in shapes.items()}
@@ -28,11 +28,11 @@ def expected_io(task: Task, batch: int) -> IOSpec:
 
 
 def check_io(found: IOSpec, expected: IOSpec) -> None:
-    """Raises EngineError, in one sentence, where a plan takes or gives anything else."""
+    """Raise EngineError if an engine's inputs or outputs are not the expected ones."""
     for name in dict.fromkeys((*expected, *found)):
         if found.get(name) != expected.get(name):
             has, wants = (_describe(ends.get(name)) for ends in (found, expected))
-            raise EngineError(f"the engine's {name} is {has} where {wants} is wanted: it is not used")
+            raise EngineError(f"the engine's {name} is {has}, expected {wants}; the engine is not used")
 
 
 def _describe(end: tuple[str, str, Shape] | None) -> str:
@@ -40,21 +40,21 @@ def _describe(end: tuple[str, str, Shape] | None) -> str:
 
 
 def check_precision(counts: dict[str, int], precision: Precision) -> None:
-    """Raises EngineError where no layer gives that precision, or, of fp32, where one gives less.
+    """Raise EngineError if no layer has that precision, or if an fp32 engine has layers of lower precision.
 
-    `counts` is what `library.layer_types` gives. fp8 and int8 engines hold fp16 beside it.
+    `counts` is the result of `layer_types`. Engines in fp8 and int8 also have fp16 layers.
     """
     less = sum(count for name, count in counts.items() if name != "fp32")
     if not counts.get(precision) or (precision == "fp32" and less):
         told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-        raise EngineError(f"an engine in {precision} was asked for and its layers are {told}: it is not used")
+        raise EngineError(f"the engine should be {precision} but its layers are {told}; it is not used")
 
 
 def layer_types(information: str) -> dict[str, int]:
-    """How many layers' results are of each precision, out of an engine inspector's JSON.
+    """Return the number of layers by the precision of their output, from an engine inspector's JSON.
 
-    TensorRT 10 tells format and type of a tensor in one field (`Format/Datatype`), 11 in two. Raises
-    EngineError where no layer tells any.
+    TensorRT 10 reports format and type of a tensor in one field (`Format/Datatype`), TensorRT 11 in two.
+    Raises EngineError if no layer reports its precision.
     """
     try:
         layers = json.loads(information)["Layers"]
@@ -71,14 +71,16 @@ def layer_types(information: str) -> dict[str, int]:
             for precision, pattern in _TYPES.items():
                 counts[precision] += re.search(pattern, told, re.IGNORECASE) is not None
     if not any(counts.values()):
-        raise EngineError("TensorRT does not tell in what precision the engine computes: it is not used")
+        raise EngineError(
+            "TensorRT does not report the precision of the engine's layers; the engine is not used"
+        )
     return counts
 
 
 def machine_difference(facts: dict[str, tuple[str, str]]) -> str:
-    """What differs between where a plan was built and here, in one sentence; empty where nothing does.
+    """Describe the differences between the machine of an engine and this one; "" if there are none.
 
-    `facts` holds, by name, the plan's and this machine's.
+    `facts` maps a name to the engine's value and this machine's.
     """
     told = [f"{name} {its} (here {ours or 'none'})" for name, (its, ours) in facts.items() if its != ours]
-    return f"it was built for {', '.join(told)}: it is not used here" if told else ""
+    return f"it was built for {', '.join(told)}; it is not used here" if told else ""

@@ -1,13 +1,12 @@
-"""Built engines, kept: plans under their key, with a sidecar that says what each was built from.
+"""A cache of built engines on disk. Each has a sidecar file that records what it was built from.
 
-A plan takes minutes to build and fits one machine only, so its key holds all that it hangs on: the graph with
-its weights, shapes, precision, the versions of TensorRT, CUDA and the driver, and the GPU. A plan is code
-that runs on loading: it is kept in the user's own folder (0700) and read only where it is the user's own
-file and its SHA-256 is the sidecar's.
+An engine takes minutes to build and fits one machine only, so its key contains everything that it depends on:
+the graph with its weights, the shapes, the precision, the GPU, and the versions of TensorRT, CUDA and the
+driver. Loading an engine runs code from it. Therefore engines are kept in the user's own folder (mode 0700),
+and one is read only if the file belongs to the user and its SHA-256 is the one in the sidecar.
 
-    FOLDER/KEY.plan    the plan
-    FOLDER/KEY.json    the sidecar, written after it; its modification time is the plan's last use
-    FOLDER/KEY.lock    held while somebody builds it
+        FOLDER/KEY.plan    the engine FOLDER/KEY.json    the sidecar, written after the engine; its
+        modification time is that of the last use FOLDER/KEY.lock    locked while the engine is being built
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ from engines.common.file_lock import file_lock
 from engines.errors import EngineError
 
 SIDECAR_FORMAT = 1
-"""Of the sidecar."""
+"""Version of the sidecar's format."""
 MAX_SIDECAR_BYTES = 1 << 16
-"""Bytes of a sidecar that is read."""
+"""Largest sidecar that is read."""
 
 Facts = Mapping[str, str | int | float]
 Report = Callable[[str], object]
@@ -40,69 +39,69 @@ Loaded = TypeVar("Loaded")
 
 @dataclass(frozen=True, slots=True)
 class PlanKey:
-    """All that a plan hangs on; where one of these differs, it is another plan."""
+    """Everything that an engine depends on. If any field differs, it is another engine."""
 
     graph: str
-    """SHA-256 of the graph's bytes, weights included."""
+    """SHA-256 of what the graph is made of; see `engine_spec.graph_digest`."""
     shapes: str
-    """Of every input, with its profile where sizes are free."""
+    """Names and shapes of all inputs and outputs."""
     precision: str
     via: str
     """onnx or torch2trt."""
     settings: str
-    """Of the builder: optimisation level and workspace."""
+    """Optimisation level and workspace of the builder."""
     tensorrt: str
     cuda: str
     gpu: str
-    """The name that its driver gives it."""
+    """Name of the GPU, as its driver reports it."""
     compute_capability: str
     driver: str
 
     @property
     def digest(self) -> str:
-        """SHA-256, hexadecimal: the file's name."""
+        """Return the SHA-256 of all fields, hexadecimal: the stem of the file names."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     @property
     def machine(self) -> str:
-        """SHA-256 of what is not of the graph: what the timings of a build hang on."""
+        """Return the SHA-256 of the fields about the machine: the key of build timings."""
         machine = (self.tensorrt, self.cuda, self.gpu, self.compute_capability, self.driver)
         return hashlib.sha256(json.dumps(machine).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class PlanEntry:
-    """One kept plan, as its sidecar tells it."""
+    """A cached engine, as its sidecar describes it."""
 
     key: PlanKey
     facts: Facts
-    """What else is known: style, seconds it took, agreement with the reference."""
+    """Other facts: style, seconds that the build took, PSNR to the reference."""
     size: int
-    """Bytes."""
+    """Size of the engine in bytes."""
     sha256: str
     built: datetime
     used: datetime
 
 
 class PlanCache:
-    """The plans in one folder. With None for a folder nothing is kept, and everything else works."""
+    """The engines in one folder. With `folder` None, nothing is cached and every method still works."""
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
 
     @staticmethod
     def of_user() -> PlanCache:
-        """The one in the user's cache; one that keeps nothing where there is no folder to be trusted."""
+        """Return the cache in the user's cache folder; one without a folder if none can be trusted."""
         folder = cache_folder("plans")
         if folder is not None and os.name == "posix":
             try:
-                folder.chmod(0o700)  # mkdir's mode is cut by the umask, and an older folder may be wider
+                folder.chmod(0o700)  # mkdir applies the umask, and an older folder may have a wider mode
             except OSError:
                 folder = None
         return PlanCache(folder)
 
     def read(self, key: PlanKey) -> bytes | None:
-        """The plan of exactly that key; None where it is missing, damaged or not the user's own."""
+        """Return the engine with that key; None if it is missing, damaged or not the user's file."""
         entry = self._entry(key.digest)
         if entry is None or entry.key != key:
             return None
@@ -112,10 +111,13 @@ class PlanCache:
         return plan
 
     def write(self, key: PlanKey, plan: bytes, facts: Facts) -> None:
-        """Keeps a plan; the sidecar comes last, so that a plan half written is none. Raises OSError."""
+        """Store an engine.
+
+        The sidecar is written last, so that a partial engine is ignored. Raises OSError.
+        """
         if self.folder is None:
             return
-        # Whoever died while writing left a part behind: nobody else writes this key now.
+        # Remove temporary files of a process that was killed; the lock ensures that no other process writes.
         for part in self.folder.glob(f".{key.digest}.*"):
             part.unlink(missing_ok=True)
         sidecar = {
@@ -132,26 +134,29 @@ class PlanCache:
         replace_file(self._file(key, ".json"), lambda part: part.write_text(text, encoding="utf-8"))
 
     def used(self, key: PlanKey) -> None:
-        """Notes that the plan was used now."""
+        """Record that the engine was used now."""
         if self.folder is not None:
             with suppress(OSError):
                 os.utime(self._file(key, ".json"))
 
     def remove(self, key: PlanKey) -> None:
-        """Removes a plan, where there is one. Raises OSError."""
+        """Remove an engine if it is there. Raises OSError."""
         if self.folder is not None:
             for suffix in (".json", ".plan"):
                 self._file(key, suffix).unlink(missing_ok=True)
 
     def entries(self) -> list[PlanEntry]:
-        """What is kept, the last used first; what cannot be read is left out."""
+        """Return the cached engines, the most recently used first, without unreadable ones."""
         if self.folder is None:
             return []
         found = [self._entry(file.stem) for file in self.folder.glob("*.json")]
         return sorted((entry for entry in found if entry), key=lambda entry: entry.used, reverse=True)
 
     def clear(self) -> tuple[int, int]:
-        """Removes everything here that nobody is building just now; how many plans, and bytes in all."""
+        """Remove all files except those of builds that are running.
+
+        Return how many engines, and their bytes.
+        """
         plans = size = 0
         if self.folder is None:
             return plans, size
@@ -166,26 +171,29 @@ class PlanCache:
         return plans, size
 
     def read_timings(self, key: PlanKey) -> bytes | None:
-        """What earlier builds on this very machine measured; None where there is nothing to be trusted."""
+        """Return the timings of earlier builds on this machine.
+
+        None if there are none or they are damaged.
+        """
         data = _read_private(self._timings(key)) if self.folder else None
         if data is None or hashlib.sha256(data[32:]).digest() != data[:32]:
             return None
         return data[32:]
 
     def write_timings(self, key: PlanKey, data: bytes) -> None:
-        """Keeps them. Raises OSError."""
+        """Store the timings of a build. Raises OSError."""
         if self.folder is not None:
             whole = hashlib.sha256(data).digest() + data
             replace_file(self._timings(key), lambda part: part.write_bytes(whole))
 
     @contextmanager
     def locked(self, key: PlanKey, say: Report) -> Iterator[None]:
-        """While inside, nobody else builds this key; `say` is told once where that means waiting."""
+        """Hold the lock of a key while its engine is built; call `say` once if that means waiting."""
         if self.folder is None:
             yield
             return
         lock = self._file(key, ".lock")
-        with file_lock(lock, lambda: say("another streamtoon is building this engine: waiting for it")):
+        with file_lock(lock, lambda: say("waiting for another process that is building this engine")):
             yield
 
     def _file(self, key: PlanKey, suffix: str) -> Path:
@@ -209,9 +217,9 @@ class PlanCache:
 
     @staticmethod
     def _removed(lock: Path) -> bool:
-        """Removes a lock's file that nobody holds; whether nobody did."""
+        """Remove a lock file unless it is locked. Return whether it was unlocked."""
         try:
-            with file_lock(lock, None), suppress(PermissionError):  # Windows removes no file that is open
+            with file_lock(lock, None), suppress(PermissionError):  # Windows cannot remove an open file
                 lock.unlink(missing_ok=True)
         except OSError:
             return False
@@ -225,12 +233,22 @@ def load_or_build(
     build: Callable[[], tuple[bytes, Facts]],
     say: Report,
 ) -> Loaded:
-    """What `load` makes of the plan: of the one kept, or, where there is none that loads, of one built now.
+    """Load the engine of a key from the cache; build and cache it if it is not there or does not load.
 
-    `load` gives None for a plan that the library refuses; a kept one is then built anew. `say` is told in a
-    sentence each of what a person may wonder at. Where nothing can be kept, the work goes on without.
+    Without a usable cache folder, the engine is built and used without being cached.
 
-    Raises EngineError where a plan just built does not load, and what `build` raises.
+    Args:
+        cache: where to look and to store.
+        key: the key of the engine.
+        load: returns the loaded engine, or None if the library rejects it.
+        build: returns an engine and facts about it.
+        say: called with messages for the user.
+
+    Returns:
+        The result of `load`.
+
+    Raises:
+        EngineError: an engine that was just built does not load. Exceptions of `build` are passed on.
     """
     with _locked_or_not(cache, key, say):
         plan = cache.read(key)
@@ -239,11 +257,11 @@ def load_or_build(
             cache.used(key)
             return loaded
         if plan is not None:
-            say("the kept engine does not load any more: it is built anew")
+            say("the cached engine no longer loads: building it again")
         plan, facts = build()
         loaded = load(plan)
         if loaded is None:
-            raise EngineError("TensorRT does not load the engine that it has just built: reinstall it")
+            raise EngineError("TensorRT cannot load the engine that it has just built; reinstall TensorRT")
         try:
             cache.write(key, plan, facts)
         except OSError as error:
@@ -253,7 +271,7 @@ def load_or_build(
 
 @contextmanager
 def _locked_or_not(cache: PlanCache, key: PlanKey, say: Report) -> Iterator[None]:
-    """As `PlanCache.locked`; where the folder's disk has no locks or no room for one, without."""
+    """Hold the lock of a key, or continue without it if the disk cannot lock or is full."""
     lock = cache.locked(key, say)
     try:
         lock.__enter__()
@@ -269,13 +287,13 @@ def _locked_or_not(cache: PlanCache, key: PlanKey, say: Report) -> Iterator[None
 
 def _cannot_cache(cache: PlanCache, error: OSError) -> str:
     return (
-        f"the engine cannot be kept in {cache.folder} ({error.strerror or error}): "
-        "it is used now and built again next time"
+        f"cannot cache the engine in {cache.folder} ({error.strerror or error}): "
+        "it will be built again next time"
     )
 
 
 def _read_private(file: Path, most: int | None = None) -> bytes | None:
-    """What is in a plain file that is the user's own and that nobody else can write; else None."""
+    """Return the content of a regular file that only the user can write; else None."""
     flags = (
         os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     )
@@ -296,15 +314,15 @@ def _read_private(file: Path, most: int | None = None) -> bytes | None:
 
 
 def _parse(text: bytes, used: datetime) -> PlanEntry:
-    """A sidecar. Raises ValueError, TypeError or KeyError for anything else."""
+    """Parse a sidecar. Raises ValueError, TypeError or KeyError if it is invalid."""
     values = json.loads(text)
     if values["format"] != SIDECAR_FORMAT:
-        raise ValueError("another format")
+        raise ValueError("unknown format of a sidecar")
     if set(values["key"]) != {field.name for field in fields(PlanKey)}:
-        raise ValueError("another key")
+        raise ValueError("unexpected fields in the key")
     key = PlanKey(**{name: str(value) for name, value in values["key"].items()})
     facts = {str(name): value for name, value in values["facts"].items()}
     if not all(isinstance(value, str | int | float) for value in facts.values()):
-        raise TypeError("facts are texts and numbers")
+        raise TypeError("facts must be strings or numbers")
     built = datetime.fromisoformat(values["built"])
     return PlanEntry(key, facts, int(values["size"]), str(values["sha256"]), built, used)

@@ -1,4 +1,4 @@
-"""A plan that is wanted: what it draws, how exactly, and the typed graph for it. Needs no TensorRT."""
+"""The specification of an engine: what it computes, how precisely, and its typed graph. Needs no TensorRT."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from engines.spec import PRECISIONS, Precision, Quality
 GRAPH_CODE = tuple(
     Path(__file__).parents[2] / name for name in ("export", "generators", "imaging", "quantization")
 )
-"""The folders whose code a graph is made by."""
+"""The folders with the code that makes a graph."""
 MAX_BATCH = 4
-"""Pictures a batch where pictures a second count: each number is an engine of its own, too dear to try."""
+"""Largest batch in throughput mode. Each batch size is an engine of its own: too slow to build several."""
 MAX_BATCH_PIXELS = MAX_BATCH * 1280 * 720
-"""Pixels of such a batch."""
+"""Most pixels in such a batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """One plan: what it draws, how exactly, and where."""
+    """One engine: what it computes, how precisely, and on which GPU."""
 
     style: Style
     task: Task
@@ -50,7 +50,7 @@ class EngineSpec:
 
     @property
     def device(self) -> torch.device:
-        """In torch's words."""
+        """The GPU as a torch device."""
         return torch.device("cuda", self.gpu)
 
     def __str__(self) -> str:
@@ -59,11 +59,11 @@ class EngineSpec:
 
 
 def graph_digest(wanted: EngineSpec) -> str:
-    """SHA-256 of all that the graph is made of: weights, task, precision, and the code that makes it.
+    """Return the SHA-256 of everything that the graph is made of: weights, task, precision, and code.
 
-    The graph itself takes half a minute to make, and is the same wherever these are.
+    Making the graph itself takes half a minute; equal digests mean equal graphs.
     """
-    _ = wanted.style.weights  # a style that is a graph alone says so here
+    _ = wanted.style.weights  # raises StyleError for a style without weights
     parts = hashlib.sha256()
     for text in (wanted.style.sha256[WEIGHTS], repr(wanted.task), str(wanted.batch), torch.__version__):
         parts.update(f"{text}\n".encode())
@@ -85,13 +85,27 @@ def spec_for(
     via: str = "onnx",
     settings: BuilderSettings | None = None,
 ) -> EngineSpec:
-    """The plan that `engines.engine` asks for when a video of that size and colour comes; needs no GPU.
+    """Return the specification of the engine that a video of that size and colour needs; no GPU is needed.
 
-    `live`: one picture at a time. A plan of fields serves every colour, and every look over the network.
-    Raises EngineError for a style without the lite network asked for.
+    An engine of fields serves every colour, and every look that shares the network.
+
+    Args:
+        style: the style to render.
+        width: columns of the video, pixels.
+        height: rows of the video, pixels.
+        quality: chooses the working size and the network.
+        colour: matrix and range of the video; the default is that of HD video.
+        precision: of the layers.
+        gpu: index of the GPU.
+        live: one frame at a time, instead of batches.
+        via: `onnx` or `torch2trt`.
+        settings: of the builder; None for the defaults.
+
+    Raises:
+        EngineError: `quality` is `lite` and the style has no lite network.
     """
     if quality == "lite" and style.lite is None:
-        raise EngineError(f"style {style.name} has no lite network: take quality full or fast")
+        raise EngineError(f"style {style.name} has no lite network; use --quality full or fast")
     form, colour = style.form(quality), colour or ColorInfo()
     settings = settings or BuilderSettings()
     if form.gives_fields:
@@ -111,14 +125,14 @@ def spec_for(
 
 
 def batch_size(task: Task, throughput: bool) -> int:
-    """Pictures a batch: `MAX_BATCH`, or fewer of large ones, where pictures a second count; else one."""
+    """Return the batch size: 1 without `throughput`, else up to `MAX_BATCH`, fewer for large frames."""
     if not throughput:
         return 1
     return max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // (task.height * task.width)))
 
 
 def spec_facts(wanted: EngineSpec) -> Facts:
-    """What a plan draws, to be kept with it and read by `spec_from_entry`."""
+    """Return what an engine computes, to be stored in its sidecar and read by `spec_from_entry`."""
     return {
         "style": _network_name(wanted.style),
         "folder": str(wanted.style.network_folder.resolve()),
@@ -130,12 +144,12 @@ def spec_facts(wanted: EngineSpec) -> Facts:
 
 
 def _network_name(style: Style) -> str:
-    """The style's name; of a network that several looks share, its own."""
+    """Return the name of the network: the shared one of a look, or the style's own."""
     return style.network or style.name
 
 
 def spec_from_entry(entry: PlanEntry, gpu: int) -> EngineSpec:
-    """What a kept plan was built for. Raises EngineError where that or its style cannot be read any more."""
+    """Return the specification of a cached engine. Raises EngineError if it or its style is unreadable."""
     facts = entry.facts
     try:
         folder = Path(str(facts["folder"]))
@@ -146,27 +160,29 @@ def spec_from_entry(entry: PlanEntry, gpu: int) -> EngineSpec:
         precision = next(known for known in PRECISIONS if known == entry.key.precision)
         batch = int(facts["batch"])
     except (KeyError, TypeError, ValueError, AttributeError, StopIteration, StyleError) as error:
-        raise EngineError(f"it cannot be told what this engine draws ({error}): it is not used") from error
+        raise EngineError(
+            f"the description of this engine is unreadable ({error}); it is not used"
+        ) from error
     form = style.lite if is_lite else style
     if form is None:
-        raise EngineError(f"style {style.name} has no lite network any more: this engine is not used")
+        raise EngineError(f"style {style.name} no longer has a lite network; this engine is not used")
     return EngineSpec(form, task, batch, precision, gpu, entry.key.via, settings)
 
 
 def _task(values: dict[str, Any]) -> Task:
-    """Out of `spec_facts`. Raises TypeError for anything else."""
+    """Return the task described by `spec_facts`. Raises TypeError for anything else."""
     if "size" not in values:
         return FieldsTask(**values)
     return FrameTask(**{**values, "size": WorkingSize(**values["size"])})
 
 
 def typed_graph(wanted: EngineSpec) -> bytes:
-    """The ONNX graph whose types are the precision; needs no GPU."""
+    """Return the strongly typed ONNX graph of an engine. Needs no GPU."""
     task = wanted.task
     graph = export_task(task_network(wanted.style, task, half=wanted.precision != "fp32"), wanted.batch)
     if wanted.precision not in ("int8", "fp8"):
         return graph
-    # Of every two photographs one calibrates; an engine is tried on the others.
+    # Every second photograph calibrates; the others validate the engine.
     shown = [to_samples(image, task) for image in calibration_images()[1::2]]
     numbers = {name: np.ones(1, np.float32) for name in task.numbers}
     feeds = [

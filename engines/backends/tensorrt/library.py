@@ -1,7 +1,7 @@
-"""TensorRT 10.12 and later, and 11: what differs between the two, and its messages.
+"""The TensorRT library: differences between 10.12 and 11, and its messages.
 
-TensorRT 11 took the builder's precision flags away: every network is as its graph is typed. TensorRT 10.12
-does the same when asked to, so one graph serves both; only the asking differs.
+TensorRT 11 removed the builder's precision flags: the types in the graph decide. TensorRT 10.12 does the same
+if asked to, so one graph serves both versions.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from engines.errors import EngineError
 
 
 def version() -> str:
-    """The package's version; raises EngineError where what is there is no TensorRT, or one not known here."""
+    """Return the version of TensorRT. Raises EngineError if it is missing or not supported."""
     found = getattr(trt, "__version__", None)
-    if found is None:  # types without the library, or a folder that happens to have the name
+    if found is None:  # type stubs without the library, or a folder of that name
         raise EngineError(
-            f"a package named tensorrt is installed, but not the library; run: {install_line('tensorrt')}"
+            f"a package named tensorrt is installed, but it is not NVIDIA's; run: {install_line('tensorrt')}"
         )
     check_version(str(found))
     return str(found)
 
 
 def new_network(builder: trt.Builder) -> trt.INetworkDefinition:
-    """An empty network whose types are those of the graph that will be read into it."""
+    """Return an empty network that takes its types from the graph."""
     if major_minor(version()) >= (11, 0):
         return builder.create_network()
     return builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
 
 
 class Messages(trt.ILogger):
-    """What TensorRT says, kept for the sentence of an error instead of printed."""
+    """Collects TensorRT's messages for error messages, instead of printing them."""
 
     def __init__(self) -> None:
-        trt.ILogger.__init__(self)  # the base is a C++ class, and wants this very call
+        trt.ILogger.__init__(self)  # the binding of the C++ base class requires this explicit call
         self.errors: list[str] = []
         self._warning = ""
 
     def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
-        """Called by TensorRT, in any thread."""
+        """Record a message. TensorRT calls this from any thread."""
         text = " ".join(msg.split())
         if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
             self.errors.append(text)
@@ -49,25 +49,25 @@ class Messages(trt.ILogger):
             self._warning = text
 
     def last(self) -> str:
-        """The last error, or else the last warning, short enough for a sentence."""
-        text = self.errors[-1] if self.errors else self._warning or "it does not say why"
+        """Return the last error, or else the last warning, at most 200 characters."""
+        text = self.errors[-1] if self.errors else self._warning or "no reason given"
         return text if len(text) <= 200 else f"...{text[-200:]}"
 
     def is_out_of_memory(self) -> bool:
-        """Whether it is for want of memory that something failed: the last error does not always say so."""
+        """Return whether any error was a lack of memory; the last one does not always say so."""
         return any(word in error.lower() for error in self.errors for word in OUT_OF_MEMORY_WORDS)
 
 
 def new_runtime(messages: Messages) -> trt.Runtime:
-    """What loads plans. Raises EngineError where TensorRT cannot use the GPU."""
+    """Return a runtime, which loads engines. Raises EngineError if TensorRT cannot use the GPU."""
     try:
         return trt.Runtime(messages)
-    except TypeError as error:  # what its binding makes of a null pointer
+    except TypeError as error:  # the binding raises it for a null pointer
         raise _unusable(messages) from error
 
 
 def new_builder(messages: Messages) -> trt.Builder:
-    """What builds plans. Raises EngineError where TensorRT cannot use the GPU."""
+    """Return a builder. Raises EngineError if TensorRT cannot use the GPU."""
     try:
         return trt.Builder(messages)
     except TypeError as error:
@@ -76,6 +76,6 @@ def new_builder(messages: Messages) -> trt.Builder:
 
 def _unusable(messages: Messages) -> EngineError:
     return EngineError(
-        f"TensorRT cannot use the GPU here ({messages.last()}): its CUDA may be newer than the driver; "
-        "update the driver, or install tensorrt-cu12 in place of tensorrt"
+        f"TensorRT cannot use the GPU ({messages.last()}); its CUDA may be newer than the driver: "
+        "update the driver, or install tensorrt-cu12 instead of tensorrt"
     )

@@ -1,4 +1,4 @@
-"""A style's plan for one task: the one kept, or built, tried on photographs and kept."""
+"""Loading the engine of a task: from the cache, or built, validated and cached."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from engines.export.parity import check_parity
 from engines.export.typed_onnx import task_network
 
 LOG = logging.getLogger("streamtoon.engines")
-"""Told of what takes minutes, for whoever wants to show it."""
+"""Reports what takes minutes."""
 
 
 def plan_key(wanted: EngineSpec) -> PlanKey:
-    """The plan's key on this machine. Raises EngineError, in one sentence, where no GPU can be used."""
+    """Return the engine's key on this machine. Raises EngineError if no GPU can be used."""
     found, gpu = version(), gpu_facts(wanted.gpu)
     ends = expected_io(wanted.task, wanted.batch)
     shapes = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, (_, _, shape) in sorted(ends.items()))
@@ -42,10 +42,10 @@ def plan_key(wanted: EngineSpec) -> PlanKey:
 
 
 def open_plan(wanted: EngineSpec, cache: PlanCache | None = None) -> LoadedPlan:
-    """The plan, loaded. Building one takes minutes, of which `LOG` is told.
+    """Load an engine. If it is not cached, build it, which takes minutes; progress goes to `LOG`.
 
-    Raises EngineError in one sentence: no GPU, a graph that cannot be built, a plan that draws otherwise than
-    its style; OutOfMemoryError where the GPU's memory does not suffice.
+    Raises EngineError if there is no GPU, if the graph cannot be built, or if the engine's output differs
+    from the style's; OutOfMemoryError if the GPU has too little memory.
     """
     cache = PlanCache.of_user() if cache is None else cache
     key = plan_key(wanted)
@@ -64,8 +64,8 @@ def open_plan(wanted: EngineSpec, cache: PlanCache | None = None) -> LoadedPlan:
 
 
 def _build(wanted: EngineSpec, key: PlanKey, cache: PlanCache) -> tuple[bytes, Facts]:
-    """A plan that was tried, and what is known about it."""
-    LOG.info("building a TensorRT engine for %s: minutes, and once", wanted)
+    """Build and validate an engine. Return it with facts about it."""
+    LOG.info("building a TensorRT engine for %s (takes minutes, happens once)", wanted)
     begun = time.monotonic()
     if wanted.via == "torch2trt":
         network = task_network(wanted.style, wanted.task, half=False)
@@ -78,7 +78,7 @@ def _build(wanted: EngineSpec, key: PlanKey, cache: PlanCache) -> tuple[bytes, F
         try:
             cache.write_timings(key, timings)
         except OSError as error:
-            LOG.info("the timings of this build cannot be kept (%s): the next one takes as long", error)
+            LOG.info("cannot cache the timings of this build (%s): the next one takes as long", error)
     decibels = validate_engine(LoadedPlan(plan, wanted.device, wanted.task, wanted.batch), wanted)
     took = round(time.monotonic() - begun, 1)
     facts: Facts = {
@@ -89,16 +89,16 @@ def _build(wanted: EngineSpec, key: PlanKey, cache: PlanCache) -> tuple[bytes, F
         "seconds": took,
         "graph": graph,
     }
-    LOG.info("built in %.0f s; %.1f dB to the style's network in fp32", took, decibels)
+    LOG.info("built in %.0f s; PSNR %.1f dB to the style's network in fp32", took, decibels)
     return plan, facts
 
 
 def validate_engine(plan: LoadedPlan, wanted: EngineSpec) -> float:
-    """Holds a plan to its precision and the style's pictures; dB of PSNR of the worst photograph.
+    """Check an engine's precision and its output. Return the PSNR of the worst photograph, dB.
 
-    Raises EngineError, in one sentence, where it is not what it should be.
+    Raises EngineError if the precision is wrong or the PSNR too low.
     """
-    if wanted.via == "onnx":  # torch2trt leaves it to TensorRT where fp16 is worth it
+    if wanted.via == "onnx":  # with torch2trt, TensorRT chooses where to use fp16
         check_precision(plan.layer_types(), wanted.precision)
     return check_parity(plan.draw, wanted.style, wanted.task, wanted.batch, wanted.precision)
 

@@ -1,4 +1,4 @@
-"""Plans before they are needed: built for a size, and the kept ones tried again."""
+"""Building engines before they are needed, and verifying cached ones."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from engines.errors import EngineError
 
 
 def prebuild(wanted: EngineSpec, cache: PlanCache) -> PlanEntry | None:
-    """Builds a plan where it is not kept yet; its entry, None where it could not be kept.
+    """Build an engine unless it is cached. Return its entry; None if it could not be cached.
 
-    Raises EngineError in one sentence.
+    Raises EngineError.
     """
     with translate_device_errors(str(wanted.device)):
         open_plan(wanted, cache)
@@ -25,10 +25,10 @@ def prebuild(wanted: EngineSpec, cache: PlanCache) -> PlanEntry | None:
 
 
 def verify(entry: PlanEntry, cache: PlanCache, gpu: int = 0) -> float:
-    """Holds a kept plan to its style's pictures again; dB of PSNR of the worst photograph.
+    """Compare a cached engine with its style again. Return the PSNR of the worst photograph, dB.
 
-    Raises EngineError, in one sentence, where it cannot or must not be used: built for another machine, of a
-    style or code that has changed, damaged, or drawing otherwise than its style.
+    Raises EngineError if the engine cannot be used: it was built for another machine or from an older style
+    or version, it is damaged, or its output differs from the style's.
     """
     facts = gpu_facts(gpu)
     here = {
@@ -42,9 +42,9 @@ def verify(entry: PlanEntry, cache: PlanCache, gpu: int = 0) -> float:
         raise EngineError(problem)
     wanted = spec_from_entry(entry, gpu)
     if plan_key(wanted) != entry.key:
-        raise EngineError("its style or streamtoon has changed since it was built: it is not used any more")
+        raise EngineError("its style or streamtoon has changed since it was built; it is no longer used")
     plan = cache.read(entry.key)
     if plan is None:
-        raise EngineError("its file is damaged: it is built anew when it is needed")
+        raise EngineError("its file is damaged; it will be built again when it is needed")
     with translate_device_errors(str(wanted.device)):
         return validate_engine(LoadedPlan(plan, wanted.device, wanted.task, wanted.batch), wanted)

@@ -1,4 +1,4 @@
-"""How far a build is, as TensorRT tells it."""
+"""Reporting the progress of a build."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import tensorrt as trt
 from engines.backends.tensorrt.build_phases import Phases
 
 ReportProgress = Callable[[float, str], object]
-"""Share of the work that is done, 0 to 1, and what is being done."""
+"""Receives the share that is done, 0 to 1, and the name of the current phase."""
 REPORT_INTERVAL_S = 2.0
-"""Seconds between two figures at least."""
+"""Least time between two reports."""
 
 
 class Monitor(trt.IProgressMonitor):
-    """TensorRT's own interface, which tells `show` now and then; stops the build where `stopped` says so."""
+    """Implements TensorRT's progress interface: calls `show`, and stops the build when `stopped` is set."""
 
     def __init__(self, show: ReportProgress, stopped: threading.Event) -> None:
         trt.IProgressMonitor.__init__(self)
@@ -26,15 +26,15 @@ class Monitor(trt.IProgressMonitor):
         self._told = 0.0
 
     def phase_start(self, phase_name: str, parent_phase: str, num_steps: int) -> None:
-        """Called by TensorRT, in any thread; `parent_phase` is None where there is none."""
+        """Handle a phase's start. TensorRT calls this from any thread; the top phase has no parent."""
         self._phases.start(phase_name, parent_phase or None, num_steps)
 
     def phase_finish(self, phase_name: str) -> None:
-        """Called by TensorRT, in any thread."""
+        """Handle a phase's end. TensorRT calls this from any thread."""
         self._tell(self._phases.finish(phase_name), phase_name)
 
     def step_complete(self, phase_name: str, step: int) -> bool:
-        """Called by TensorRT, in any thread; False ends the build."""
+        """Handle a finished step. TensorRT calls this from any thread; False stops the build."""
         self._tell(self._phases.step(phase_name, step), phase_name)
         return not self._stopped.is_set()
 

@@ -1,4 +1,4 @@
-"""The backend: a style on NVIDIA's GPUs by TensorRT."""
+"""The TensorRT backend."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from engines.spec import Precision
 __all__ = ["TensorRtRunner", "devices", "version"]
 
 MIN_CAPABILITY = (7, 5)
-"""Compute capability of the first GPUs, Turing, that TensorRT since 10.5 builds for."""
+"""Compute capability of Turing, the oldest GPUs that TensorRT builds for since 10.5."""
 MIN_FP8_CAPABILITY = (8, 9)
-"""Of the first that multiply in fp8."""
+"""Compute capability of Ada, the oldest GPUs that multiply in fp8."""
 
 
 def devices() -> dict[str, Device]:
-    """The GPUs. Raises EngineError, in one sentence, where there is none that can be used."""
+    """Return the GPUs. Raises EngineError if none can be used."""
     version()
     require_gpu()
-    new_runtime(Messages())  # which says whether its CUDA and the driver get on
+    new_runtime(Messages())  # raises if TensorRT's CUDA is newer than the driver
     found = {}
     for index in range(torch.cuda.device_count()):
         precisions: tuple[Precision, ...] = ("fp16", "fp32", "int8")
@@ -43,12 +43,12 @@ def devices() -> dict[str, Device]:
             found[name] = Device(name, precisions)
     if not found:
         least = ".".join(map(str, MIN_CAPABILITY))
-        raise EngineError(f"TensorRT needs a GPU of compute capability {least} or later: take another engine")
+        raise EngineError(f"TensorRT needs a GPU of compute capability {least} or later; use another engine")
     return found
 
 
 class TensorRtRunner(CudaRunner):
-    """A style on one GPU or several; its engines are built when the first video's size is known."""
+    """A style on one or several GPUs. Engines are built when the first video's size is known."""
 
     def __init__(
         self, style: Style, device: str, precision: str, height: int, width: int, throughput: bool = False
@@ -56,28 +56,28 @@ class TensorRtRunner(CudaRunner):
         here = devices()
         chosen = [pick_device("tensorrt", here, name) for name in device.split(",")]
         if len({_index(each.name) for each in chosen}) < len(chosen):
-            raise EngineError(f"{device} names one GPU twice: write each once, as cuda:0,cuda:1")
+            raise EngineError(f"{device} names a GPU twice: name each once, for example cuda:0,cuda:1")
         asked, *_ = [pick_precision("tensorrt", each, precision, has_int8=True) for each in chosen]
         alone = "fp32" if asked == "fp32" else "fp16"
         super().__init__(style, [each.name for each in chosen], alone, height, width, throughput)
         self.precision = asked
 
     def open_batches(self, task: Task) -> TensorRtBatcher:
-        """As `engines.backends.base.SupportsBatches`."""
+        """Open a batch runner; see `engines.backends.base.SupportsBatches`."""
         many = self._throughput
         make = partial(TensorRtBatcher, self._style, self._devices, self.precision, task, many)
         batch = batch_size(task, many)
         while batch > 1:
             with suppress(OutOfMemoryError):
                 return make(batch)
-            LOG.info("the GPU has too little memory for %d pictures at a time: half as many are tried", batch)
-            torch.cuda.empty_cache()  # here, where no error holds on to what did not fit
+            LOG.info("the GPU has too little memory for batches of %d: trying half of that", batch)
+            torch.cuda.empty_cache()  # here, where no exception refers to the failed runner any more
             batch //= 2
         return make(1)
 
 
 class TensorRtBatcher(CudaBatcher):
-    """A batch runner whose graphs run a plan, for `batch` pictures at a time."""
+    """A batch runner whose graphs run a TensorRT engine for `batch` frames at a time."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class TensorRtBatcher(CudaBatcher):
         super().__init__(style, devices, precision, task, throughput)
 
     def maker(self, style: Style, task: Task) -> MakeNetwork:
-        """What gives the plan for a device and a batch."""
+        """Return a factory of loaded engines for a device and a batch size."""
 
         def make(device: torch.device, batch: int) -> Network:
             return open_plan(EngineSpec(style, task, batch, self.precision, gpu=device.index))
@@ -100,7 +100,7 @@ class TensorRtBatcher(CudaBatcher):
         return make
 
     def batches(self, task: Task, throughput: bool) -> list[int]:
-        """The one asked for: each is a plan of its own, too dear to try."""
+        """Return the one batch size of this runner: each is an engine of its own, too slow to try several."""
         return [self._asked]
 
 

@@ -1,4 +1,4 @@
-"""What TensorRT's builder is told."""
+"""Settings of TensorRT's builder."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from engines.errors import EngineError
 
 @dataclass(frozen=True, slots=True)
 class BuilderSettings:
-    """Of the builder."""
+    """Settings of TensorRT's builder. Raises EngineError for a value out of range."""
 
     level: int = 3
-    """TensorRT's optimisation level, 0 to 5: higher builds longer and may run faster."""
+    """Optimisation level, 0 to 5: a higher one takes longer to build and may run faster."""
     workspace: int = 4096
-    """MiB of GPU memory that one layer may take for itself."""
+    """Most GPU memory that one layer may use as scratch space, MiB."""
 
     def __post_init__(self) -> None:
-        """Raises EngineError for a value out of range."""
+        """Check the ranges."""
         if not 0 <= self.level <= 5:
-            raise EngineError(f"the optimisation level is {self.level}: allowed is 0 to 5")
+            raise EngineError(f"the optimisation level must be 0 to 5, not {self.level}")
         if not 16 <= self.workspace <= 1 << 20:
-            raise EngineError(f"the workspace is {self.workspace} MiB: allowed is 16 to {1 << 20}")
+            raise EngineError(f"the workspace must be 16 to {1 << 20} MiB, not {self.workspace}")
 
     def __str__(self) -> str:
         return f"level {self.level}, workspace {self.workspace} MiB"

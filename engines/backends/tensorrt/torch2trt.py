@@ -1,6 +1,6 @@
-"""The other way to a plan: torch2trt, for TensorRT 10.
+"""Building an engine with torch2trt, for TensorRT 10.
 
-It lets TensorRT choose where fp16 is worth it, by a flag that TensorRT 11 no longer has.
+torch2trt lets TensorRT choose where to use fp16, with a flag that TensorRT 11 no longer has.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ PROJECT = "https://github.com/NVIDIA-AI-IOT/torch2trt"
 
 
 def unavailable_reason(tensorrt: str, installed: bool, precision: str) -> str:
-    """Why torch2trt cannot be used, in one sentence that says what can; empty where it can."""
+    """Return why torch2trt cannot be used, as one sentence; "" if it can."""
     if major_minor(tensorrt) >= (11, 0):
         return (
-            f"torch2trt needs TensorRT 10, for it sets precision by flags that TensorRT {tensorrt} no longer "
-            "has: use --via onnx"
+            f"torch2trt needs TensorRT 10, because it sets the precision by flags that TensorRT {tensorrt} "
+            "no longer has; use --via onnx"
         )
     if not installed:
-        return f"torch2trt is not installed here: install it from {PROJECT}, or use --via onnx"
+        return f"torch2trt is not installed; install it from {PROJECT}, or use --via onnx"
     if precision not in ("fp16", "fp32"):
-        return f"torch2trt builds here in fp16 and fp32, not in {precision}: use --via onnx"
+        return f"torch2trt builds engines in fp16 and fp32, not in {precision}; use --via onnx"
     return ""
 
 
 def require_torch2trt(tensorrt: str, precision: str) -> None:
-    """Raises EngineError where it cannot be used."""
+    """Raise EngineError if torch2trt cannot be used."""
     if problem := unavailable_reason(tensorrt, importlib.util.find_spec("torch2trt") is not None, precision):
         raise EngineError(problem)
 
@@ -42,14 +42,28 @@ def require_torch2trt(tensorrt: str, precision: str) -> None:
 def build_by_torch2trt(
     network: Network, batch: int, device: torch.device, precision: str, settings: BuilderSettings
 ) -> bytes:
-    """The plan of a network in fp32, which is left on `device`. Raises EngineError where it fails."""
+    """Build the engine of an fp32 network.
+
+    Args:
+        network: a task's network, which is moved to `device`.
+        batch: frames in a batch.
+        device: the GPU to build on.
+        precision: fp16 or fp32.
+        settings: optimisation level and workspace.
+
+    Returns:
+        The serialised engine.
+
+    Raises:
+        EngineError: torch2trt fails.
+    """
     from torch2trt import torch2trt
 
     task = network.task
     given = [values.to(device) for values in example_inputs(task, batch)]
     try:
         with torch.cuda.device(device):
-            # Its own converters know no 8-bit inputs; through ONNX, TensorRT's parser does.
+            # torch2trt's own converters have no 8-bit inputs; TensorRT's ONNX parser has.
             module: Any = torch2trt(
                 network.to(device),
                 given,
@@ -62,4 +76,4 @@ def build_by_torch2trt(
             )
             return bytes(module.state_dict()["engine"])
     except (RuntimeError, AttributeError, TypeError, KeyError) as error:
-        raise EngineError(f"torch2trt cannot build this style ({error}): use --via onnx") from error
+        raise EngineError(f"torch2trt cannot build this style ({error}); use --via onnx") from error
