@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engines.common.defaults import STABILIZE
 from engines.engine import Engine
 from engines.frame import Frame
-from engines.looks.changes import Changes, with_look
+from engines.registry.look_changes import Changes, with_look
 from engines.registry.style import DEFAULT_STYLE, Style, load_style
 from engines.settings import EngineSettings
 from engines.spec import AskedPrecision, AskedQuality

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from engines.errors import StyleError
 from engines.generators import FIELD_GENERATORS, GENERATORS
-from engines.looks.look import Look, read_look
+from engines.looks.look import Look
 from engines.registry.card import CardTable
+from engines.registry.look_table import read_look
 from engines.registry.style import NAME
 from engines.untrusted.toml_reader import UnreadableError, parse_toml, read_toml, shown
 from training.recipe import FIELD_TERMS, Between, Ramp, Recipe, RecipeError, layer_names

@@ -16,8 +16,8 @@ from typing import Any
 
 from engines.errors import StyleError
 from engines.importing.sandbox import run_in_sandbox
-from engines.looks.look import to_table
 from engines.registry.card import FORMAT, to_toml
+from engines.registry.look_table import to_table
 from engines.registry.style import (
     CARD,
     GRAPH,

@@ -1,7 +1,7 @@
-"""A look: the numbers, colours and choices that make a drawing of paint and ink response.
+"""A look: the numbers, colours and choices that turn paint and ink response into a drawing.
 
-The range and the meaning of every key stand beside it, once: checks, `styles show`, sliders and error
-messages are made of them. In TOML a look is one flat table; several colours are one text with spaces.
+Each key's range and meaning are defined here only; checks, `styles show`, sliders and error messages use
+them. In TOML, a look is one flat table, and several colours are one string separated by spaces.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from functools import lru_cache
 from typing import Annotated, Literal
 
 from engines.errors import StyleError
-from engines.registry.card import CardTable
 from engines.untrusted.toml_reader import shown
 
 Kind = Literal["number", "whole", "color", "choice", "colors"]
@@ -24,12 +23,12 @@ Value = float | int | str | tuple[str, ...]
 
 COLOR = "#[0-9a-fA-F]{6}"
 MAX_COLORS = 8
-"""Of a palette."""
+"""Most colours in a palette."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a key's value does, and for numbers the range that it may be in, ends included."""
+    """What a key does and, for numbers, its range, including both ends."""
 
     text: str
     low: float = 0.0
@@ -42,21 +41,19 @@ def _share(text: str) -> Meaning:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Every key of a look. Raises StyleError for a value outside its range.
+    """All keys of a look. Raises StyleError for a value outside its range.
 
-    Lengths are pixels of a picture whose short side is 720, and grow with it. Luma is 0 (black) to 1 (white).
+    Lengths are pixels of a frame with a short side of 720 and scale with it. Luma is 0 (black) to 1 (white).
     """
 
-    smooth: Annotated[int, Meaning("how often luma is calmed by a 3 x 3 median, against speckle", 0, 4)] = 1
+    smooth: Annotated[int, Meaning("number of 3 x 3 median passes over luma, against speckle", 0, 4)] = 1
     lift: Annotated[float, Meaning("exponent of luma: below 1 brightens, above 1 darkens", 0.3, 2)] = 0.69
-    contrast: Annotated[float, Meaning("how far middle tones are pulled apart; below 0 together", -1, 1)] = (
-        0.35
-    )
-    local: Annotated[float, _share("how far each part is brought to a middle tone of its surroundings")] = 0.0
+    contrast: Annotated[float, Meaning("contrast of middle tones; below 0 reduces it", -1, 1)] = 0.35
+    local: Annotated[float, _share("how strongly dark surroundings are lifted to a middle tone")] = 0.0
     black: Annotated[float, Meaning("luma of the darkest tone: above 0 lifts the shadows", 0, 0.6)] = 0.0
     white: Annotated[float, Meaning("luma of the lightest tone", 0.4, 1)] = 1.0
     levels: Annotated[int, Meaning("number of tones; 0 for all, 1 for blank paper with lines", 0, 16)] = 7
-    hardness: Annotated[float, _share("how hard the edges between two tones are")] = 0.85
+    hardness: Annotated[float, _share("hardness of the edges between two tones")] = 0.85
 
     saturation: Annotated[float, Meaning("strength of colour: 0 is grey, 1 the paint's own", 0, 4)] = 1.75
     color_levels: Annotated[
@@ -103,12 +100,12 @@ class Look:
         for key in look_keys():
             value = getattr(self, key.name)
             if not key.allows(value):
-                raise StyleError(f"look key {key.name} is {shown(value)}; allowed is {key.allowed}")
+                raise StyleError(f"look key {key.name} is {shown(value)}; expected {key.allowed}")
 
 
 @dataclass(frozen=True, slots=True)
 class LookKey:
-    """One key of a look, for help, sliders and checks."""
+    """A key of a look, for help, sliders and checks."""
 
     name: str
     kind: Kind
@@ -118,13 +115,13 @@ class LookKey:
     """Largest value of a number; 0 for the other kinds."""
     default: Value
     choices: tuple[str, ...]
-    """Of a choice; else empty."""
+    """The allowed strings of a choice; empty for the other kinds."""
     text: str
-    """What it does, without a full stop."""
+    """What the key does, without a full stop."""
 
     @property
     def allowed(self) -> str:
-        """What may be given, as the end of a sentence."""
+        """The allowed values, as the end of a sentence."""
         if self.kind == "choice":
             return f"one of {', '.join(self.choices)}"
         if self.kind == "color":
@@ -134,7 +131,7 @@ class LookKey:
         return f"a {'whole ' if self.kind == 'whole' else ''}number from {self.low:g} to {self.high:g}"
 
     def allows(self, value: object) -> bool:
-        """Whether it is of the right type and within the range."""
+        """Return whether a value has the right type and is within the range."""
         if self.kind == "choice":
             return value in self.choices
         if self.kind == "color":
@@ -147,7 +144,7 @@ class LookKey:
         return bool(self.low <= typing.cast(float, value) <= self.high)
 
     def parsed(self, text: str) -> Value | None:
-        """The value that a text means; None where it means none that is allowed."""
+        """Return the value of a string; None if it is not an allowed value."""
         value: Value = text.strip()
         if self.kind == "colors":
             value = tuple(text.lower().split())
@@ -167,7 +164,7 @@ def _is_color(value: object) -> bool:
 
 @lru_cache(maxsize=1)
 def look_keys() -> tuple[LookKey, ...]:
-    """Every key in the order of `Look`."""
+    """Return all keys in the order of `Look`."""
     hints = typing.get_type_hints(Look, include_extras=True)
     return tuple(_key(field, hints[field.name]) for field in dataclasses.fields(Look))
 
@@ -183,55 +180,20 @@ def _key(field: dataclasses.Field[Value], hint: object) -> LookKey:
 
 
 DEFAULT = Look()
-"""What keys are that a table leaves out."""
-
-
-def read_look(table: CardTable) -> Look:
-    """The look of a card's table [look]. Raises StyleError for a key or value that is not allowed."""
-    values: dict[str, Value] = {}
-    for key in look_keys():
-        default = getattr(DEFAULT, key.name)
-        if key.kind == "number":
-            values[key.name] = table.number(key.name, key.low, key.high, default)
-        elif key.kind == "whole":
-            values[key.name] = table.whole(key.name, int(key.low), int(key.high), default)
-        else:
-            default = " ".join(default) if isinstance(default, tuple) else default
-            text = table.text(key.name, pattern=_pattern(key), allowed=key.allowed, default=default)
-            value = key.parsed(text)
-            assert value is not None, "the pattern allows what the key does"
-            values[key.name] = value
-    table.finish()
-    return Look(**values)  # type: ignore[arg-type]  # by kind, as each key was checked
-
-
-def _pattern(key: LookKey) -> str:
-    if key.kind == "choice":
-        return "|".join(map(re.escape, key.choices))
-    return COLOR if key.kind == "color" else rf"\s*({COLOR}(\s+{COLOR}){{0,{MAX_COLORS - 1}}}\s*)?"
+"""Provides the keys that a table leaves out."""
 
 
 def apply_changes(look: Look, changes: Mapping[str, str]) -> Look:
-    """The look with some keys changed, as `--look KEY=VALUE` gives them. Raises StyleError."""
+    """Return the look with new values, as in `--look KEY=VALUE`. Raises StyleError."""
     keys = {key.name: key for key in look_keys()}
     values: dict[str, Value] = {}
     for name, text in changes.items():
         if name not in keys:
             near = difflib.get_close_matches(name, keys, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(keys)}"
-            raise StyleError(f"a look has no key {shown(name, plain=True)}; {hint}")
+            hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(keys)}"
+            raise StyleError(f"unknown look key {shown(name, plain=True)}; {hint}")
         value = keys[name].parsed(text)
         if value is None:
-            raise StyleError(f"look key {name} is {shown(text)}; allowed is {keys[name].allowed}")
+            raise StyleError(f"look key {name} is {shown(text)}; expected {keys[name].allowed}")
         values[name] = value
-    return dataclasses.replace(look, **values)  # type: ignore[arg-type]  # by kind, as each key was checked
-
-
-def to_table(look: Look) -> dict[str, object]:
-    """What differs from the defaults, as `read_look` takes it; numbers as they are, colours as one text."""
-    table: dict[str, object] = {}
-    for key in look_keys():
-        value = getattr(look, key.name)
-        if value != key.default:
-            table[key.name] = " ".join(value) if isinstance(value, tuple) else value
-    return table
+    return dataclasses.replace(look, **values)  # type: ignore[arg-type]  # each value was checked by its kind

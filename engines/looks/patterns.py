@@ -1,7 +1,7 @@
-"""Patterns that are fixed to the screen: dots, lines, hatching, paper and pigment, from a fixed random seed.
+"""Patterns that are fixed to the screen (dots, lines, hatching, paper, pigment), from a fixed random seed.
 
-Every pattern covers the whole picture, so that nothing repeats. Lengths are pixels of a picture whose short
-side is 720. All are cached and read-only.
+Each pattern covers the whole frame, so that nothing repeats. Lengths are pixels of a frame with a short side
+of 720. All patterns are cached and read-only.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from engines.frame import Plane
 
 MADE_FOR = 720
-"""Pixels of the short side."""
+"""Short side of a frame at scale 1, pixels."""
 SMALLEST_SCALE = 0.5
-"""Patterns of smaller pictures stay this large, or nothing would be seen of them."""
+"""Patterns of smaller frames stay at this scale to remain visible."""
 
 Field = NDArray[np.float32]
 
 
 def scale_of(height: int, width: int) -> float:
-    """Pixels of the picture for a pixel of one that is 720 on its short side."""
+    """Return the scale of a frame: its short side divided by 720, at least `SMALLEST_SCALE`."""
     return max(SMALLEST_SCALE, min(height, width) / MADE_FOR)
 
 
@@ -48,7 +48,7 @@ def _fitted(pattern: Field, height: int, width: int) -> Field:
 
 
 def _noise(rows: int, columns: int, sigma: float, seed: int) -> Field:
-    """Normal noise of standard deviation 1, smooth over `sigma` pixels."""
+    """Return normal noise of standard deviation 1, smoothed by a Gaussian of `sigma` pixels."""
     step = max(1.0, sigma / 2)
     small_rows, small_columns = math.ceil(rows / step) + 1, math.ceil(columns / step) + 1
     noise = np.random.default_rng(seed).standard_normal((small_rows, small_columns), np.float32)
@@ -60,7 +60,7 @@ def _noise(rows: int, columns: int, sigma: float, seed: int) -> Field:
 
 
 def _turned(height: int, width: int, angle: float) -> tuple[Field, Field]:
-    """Coordinates of every pixel along and across a direction, in pixels of a picture of 720."""
+    """Return the coordinates of every pixel along and across a direction, in pixels at scale 1."""
     scale, turn = scale_of(height, width), math.radians(angle)
     x = (np.arange(width, dtype=np.float32) - width / 2)[None, :] / scale
     y = (np.arange(height, dtype=np.float32) - height / 2)[:, None] / scale
@@ -69,7 +69,7 @@ def _turned(height: int, width: int, angle: float) -> tuple[Field, Field]:
 
 @lru_cache(maxsize=8)
 def dots(height: int, width: int, size: float, angle: float) -> Plane:
-    """Thresholds of a screen of round dots: as many of each value, so that dots cover what a tone lacks."""
+    """Return thresholds of a screen of round dots; all values are equally frequent."""
     turn = 2 * math.pi / size
     along, across = _turned(height, width, angle)
     bump = np.cos(along * turn) + np.cos(across * turn)
@@ -82,25 +82,25 @@ def dots(height: int, width: int, size: float, angle: float) -> Plane:
 
 @lru_cache(maxsize=8)
 def lines(height: int, width: int, size: float, angle: float) -> Plane:
-    """Thresholds of a screen of parallel lines."""
+    """Return thresholds of a screen of parallel lines."""
     across = _turned(height, width, angle)[1] / size
     return _kept(np.abs(across - np.floor(across) - 0.5) * 2 * 255)
 
 
 LAYERS = ((0.0, 0.98, 0.50), (58.0, 0.62, 0.30), (-38.0, 0.36, 0.08))
-"""Of hatching: the turn in degrees, and the tones (0 to 1) at which the first and the last stroke begin."""
+"""The layers of hatching: rotation in degrees, and the tones (0 to 1) of the first and the last stroke."""
 
 POINT_BITS = 4
 VALUE_STEP = 3
-"""Code values between two tones at which strokes begin."""
+"""Difference between two successive tones at which strokes start, in code values."""
 
 
 @lru_cache(maxsize=4)
 def hatching(height: int, width: int, size: float, angle: float) -> Plane:
-    """Thresholds of graphite strokes in three layers, the darker the tone the more of them.
+    """Return thresholds of graphite strokes in three layers: the darker the tone, the more strokes.
 
-    What is drawn for one tone is drawn for every darker one too, as in the tonal art maps of Praun, Hoppe,
-    Webb and Finkelstein (Real-Time Hatching, 2001).
+    The strokes of a tone are also drawn for every darker tone, as in the tonal art maps of Praun, Hoppe, Webb
+    and Finkelstein (Real-Time Hatching, 2001).
     """
     rows, columns = _canvas(height, width)
     rng = np.random.default_rng(7)
@@ -109,7 +109,7 @@ def hatching(height: int, width: int, size: float, angle: float) -> Plane:
     points = np.concatenate([points for _, points in layers])
     thick = 1 + (rng.random(len(values)) < 0.55)
     canvas = np.zeros((rows, columns), np.uint8)
-    for value in np.unique(values):  # from dark tones to light ones: what is drawn first stays uppermost
+    for value in np.unique(values):  # from dark to light tones; earlier strokes stay on top
         for thickness in (1, 2):
             now = list(points[(values == value) & (thick == thickness)])
             cv2.polylines(canvas, now, False, float(value), thickness, cv2.LINE_AA, POINT_BITS)
@@ -121,9 +121,9 @@ def hatching(height: int, width: int, size: float, angle: float) -> Plane:
 def _strokes(
     rng: np.random.Generator, rows: int, columns: int, size: float, angle: float, first: float, last: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Strokes in rows along a direction: the tone at which each begins, 0 to 255, and its five points.
+    """Return strokes in rows along a direction: the tone of each, 0 to 255, and its five points.
 
-    Points are in fractions of a pixel with `POINT_BITS` bits.
+    Points are fixed-point numbers with `POINT_BITS` fractional bits.
     """
     along, normal = (math.cos(math.radians(angle)), math.sin(math.radians(angle))), math.radians(angle + 90)
     direction, across = np.array(along), np.array([math.cos(normal), math.sin(normal)])
@@ -151,7 +151,7 @@ def _strokes(
 
 @lru_cache(maxsize=2)
 def paper_light(height: int, width: int) -> Field:
-    """Light on rough paper from the upper left: mean 0, standard deviation 1."""
+    """Return light from the upper left on rough paper: mean 0, standard deviation 1."""
     rows, columns = _canvas(height, width)
     rough = _noise(rows + 2, columns + 2, 1.0, 1) + 1.3 * _noise(rows + 2, columns + 2, 2.2, 2)
     rough += 0.8 * _noise(rows + 2, columns + 2, 5.0, 3)
@@ -164,7 +164,7 @@ def paper_light(height: int, width: int) -> Field:
 
 @lru_cache(maxsize=2)
 def grain(height: int, width: int) -> Field:
-    """Height of the paper where pigment and graphite settle: mean 0, standard deviation 1."""
+    """Return the height of the paper where pigment and graphite settle: mean 0, standard deviation 1."""
     rows, columns = _canvas(height, width)
     rough = (
         0.8 * _noise(rows, columns, 0.8, 5)
@@ -178,7 +178,7 @@ def grain(height: int, width: int) -> Field:
 
 @lru_cache(maxsize=2)
 def wash(height: int, width: int) -> Field:
-    """Density of a dried wash: broad clouds, darker rims where water stood; standard deviation 1."""
+    """Return the density of a dried wash, with clouds and dark rims: standard deviation 1."""
     rows, columns = _canvas(height, width)
     clouds = _noise(rows, columns, 42, 10) + 0.55 * _noise(rows, columns, 16, 11)
     pool = (
@@ -196,7 +196,7 @@ def wash(height: int, width: int) -> Field:
 
 @lru_cache(maxsize=4)
 def frame(height: int, width: int, margin: float) -> Plane:
-    """255 where the drawing is, 0 on the blank paper around it: a rough edge of dry strokes."""
+    """Return 255 inside the drawing and 0 on the blank paper around it, with a rough edge."""
     rows, columns = _canvas(height, width)
     x, y = np.arange(columns, dtype=np.float32)[None, :], np.arange(rows, dtype=np.float32)[:, None]
     far = np.minimum(np.minimum(x, columns - 1 - x), np.minimum(y, rows - 1 - y))

@@ -1,8 +1,8 @@
-"""Draws a look: fields in, finished planes out, a few milliseconds a picture on one core.
+"""Renders a look: fields to finished planes, in a few milliseconds per frame on one core.
 
-Every step is a look-up, a sum or a product of bytes, as OpenCV computes them with vector instructions. No
-step needs more than a sample, its place and for some looks a mean of its surroundings, so patterns and
-patches are steady from picture to picture wherever the fields are.
+Every step is a look-up, sum or product of bytes, which OpenCV computes with vector instructions. A step uses
+only a sample, its position and, for some looks, the mean of its surroundings. Patterns and patches are
+therefore stable from frame to frame if the fields are.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from engines.looks import patterns, tables
 from engines.looks.look import Look
 
 SURROUNDINGS = 1 / 12
-"""Standard deviation of what `local` calls surroundings, as a share of the short side."""
+"""Standard deviation of the surroundings of `local`, as a share of the short side."""
 MIDDLE = 0.5
-"""Luma that dark surroundings are brought to."""
+"""Luma that dark surroundings are lifted to."""
 PAPER_DEPTH = 0.045
-"""Standard deviation of a full `paper`'s light, of white."""
+"""Standard deviation of the light at `paper` 1, as a share of white."""
 PIGMENT_RANGE = 0.9
 """Largest change of density by pigment and blotches."""
 
 
 class _Cover:
-    """One colour laid over the paint by a plane of what stays of it: 255 untouched, 0 covered.
+    """One colour over the paint. A plane says how much of the paint stays: 255 all, 0 nothing.
 
     The blend is paint x stays / 255 + colour x (255 - stays) / 255.
     """
 
     def __init__(self, yuv: tables.Curve, chroma: float = 1.0) -> None:
-        """`chroma` times as much of the paint's chroma is taken away as of its luma."""
+        """`chroma`: how much of the paint's chroma is removed, relative to its luma."""
         left = tables.CODES / 255
         self._luma = tables.to_table(yuv[0] * (1 - left)) if yuv[0] > 0.5 else None
         taken = np.clip(255 - tables.to_table(255 * (1 - left) * chroma), 0, 255).astype(np.uint8)
@@ -44,13 +44,13 @@ class _Cover:
         self._chroma = [tables.to_table(code * (1 - taken / 255)) for code in yuv[1:]]
 
     def luma(self, luma: Plane, stays: Plane, spare: Plane) -> None:
-        """Onto luma above black, in place; `spare` is written to."""
+        """Blend into luma above black, in place; `spare` is overwritten."""
         cv2.multiply(luma, stays, luma, scale=1 / 255)
         if self._luma is not None:
             cv2.add(luma, cv2.LUT(stays, self._luma, spare), luma)
 
     def chroma(self, planes: list[Plane], stays: Plane) -> None:
-        """Onto both chroma planes, in place; `stays` is of full size."""
+        """Blend into both chroma planes, in place; `stays` has luma's size."""
         half = _half(stays)
         factor = cv2.LUT(half, self._stays)
         for plane, added in zip(planes, self._chroma, strict=True):
@@ -59,21 +59,21 @@ class _Cover:
 
 
 def _half(plane: Plane) -> Plane:
-    """Means of 2 x 2 samples."""
+    """Return the means of 2 x 2 samples."""
     size = plane.shape[1] // 2, plane.shape[0] // 2
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class LookRenderer:
-    """Makes finished planes of the fields of pictures of one size. Safe to call from several threads."""
+    """Renders the fields of frames of one size to finished planes. Any number of threads may call it."""
 
     def __init__(self, look: Look, colour: ColorInfo, height: int, width: int) -> None:
-        """`colour` is the output's: its matrix, which is the paint's too, and its range.
+        """`colour` is that of the output: matrix, which is also the paint's, and range.
 
         Raises ValueError for an odd height or width.
         """
         if height < 2 or width < 2 or height % 2 or width % 2:
-            raise ValueError(f"fields of {width}x{height}: sizes must be even")
+            raise ValueError(f"expected even sizes, got {width}x{height}")
         self.look, self.colour, self.height, self.width = look, colour, height, width
         self._buffers = threading.local()
         self._scale = patterns.scale_of(height, width)
@@ -93,9 +93,12 @@ class LookRenderer:
         self._make_paper()
 
     def __call__(self, fields: FieldPlanes) -> Planes:
-        """(y, u, v) of the same sizes as the fields' planes. Raises ValueError for fields of another size."""
+        """Return (y, u, v) of the sizes of the fields' planes.
+
+        Raises ValueError for fields of another size.
+        """
         if fields.y.shape != (self.height, self.width):
-            raise ValueError(f"fields are {fields.y.shape}, made for {(self.height, self.width)}")
+            raise ValueError(f"expected fields of shape {(self.height, self.width)}, got {fields.y.shape}")
         one, two = self._spares()
         y = self._lifted(self._calmed(fields.y, one, two), one)
         luma = np.asarray(cv2.LUT(y, self._luma), np.uint8)
@@ -118,21 +121,21 @@ class LookRenderer:
         return luma, chroma[0], chroma[1]
 
     def _spares(self) -> tuple[Plane, Plane]:
-        """Two planes of full size that this thread may write to."""
+        """Return two planes of luma's size that belong to this thread."""
         if not hasattr(self._buffers, "planes"):
             self._buffers.planes = tuple(np.empty((self.height, self.width), np.uint8) for _ in range(2))
         one, two = self._buffers.planes
         return one, two
 
     def _calmed(self, y: Plane, out: Plane, spare: Plane) -> Plane:
-        """Luma of the paint without speckle, in `out` unless there is nothing to do."""
+        """Return the paint's luma without speckle, written to `out` if there is anything to do."""
         passes = self.look.smooth
         for left in range(passes, 0, -1):
             y = np.asarray(cv2.medianBlur(y, 3, out if left % 2 else spare), np.uint8)
         return y
 
     def _lifted(self, y: Plane, out: Plane) -> Plane:
-        """Luma of the paint, dark surroundings brought nearer to a middle tone."""
+        """Return the paint's luma with dark surroundings lifted towards a middle tone."""
         if not self.look.local:
             return y
         step = max(1, round(16 * self._scale))
@@ -173,7 +176,7 @@ class LookRenderer:
             self._texture = tables.to_table(rough.astype(np.float64) * 45 * look.line_texture)
 
     def _response(self, ink: Plane, out: Plane) -> Plane:
-        """The ink response, widened, and lower where the paper's grain is."""
+        """Return the ink response, widened, and reduced by the grain of the paper."""
         if self.look.line_width:
             wide = [cv2.dilate(ink, kernel) if pixels else ink for kernel, pixels in self._widen]
             share = self._widen_share
@@ -214,7 +217,7 @@ class LookRenderer:
         taken = np.clip(colour * (1 - colour), 0, None) * PIGMENT_RANGE
         self._thin = tables.to_table((colour + taken) * span)
         self._dense = tables.to_table(2 * taken * span)
-        # Chroma grows with density: (c - 128) (1 + change / 2), by a product and a sum of bytes.
+        # Chroma is multiplied by density, (c - 128) (1 + change / 2), as a product and a sum of bytes.
         most = 1 + PIGMENT_RANGE / 2
         factor = _half(self._pigment).astype(np.float64) / 255 * PIGMENT_RANGE + 1 - PIGMENT_RANGE / 2
         self._strength = tables.to_table(factor / most * 255)
@@ -227,7 +230,7 @@ class LookRenderer:
         cv2.subtract(luma, cv2.LUT(around, self._edge, spare), luma)
 
     def _settle(self, luma: Plane, chroma: list[Plane], pigment: Plane, spare: Plane) -> None:
-        """Density d of pigment: C (1 - (1 - C) (d - 1)), after Bousseau et al. (2006), equation 1."""
+        """Apply the density d of pigment, C (1 - (1 - C) (d - 1)): Bousseau et al. (2006), equation 1."""
         dense = cv2.multiply(cv2.LUT(luma, self._dense, spare), pigment, spare, scale=1 / 255)
         cv2.LUT(luma, self._thin, luma)
         cv2.subtract(luma, dense, luma)
@@ -238,7 +241,7 @@ class LookRenderer:
 
     def _make_paper(self) -> None:
         look, size = self.look, (self.height, self.width)
-        self._black: Any = (float(self._tones.black), 0.0, 0.0, 0.0)  # a scalar, which the stubs do not know
+        self._black: Any = (float(self._tones.black), 0.0, 0.0, 0.0)  # a cv2 scalar, missing in the stubs
         self._grain = None
         if look.paper:
             light = 1 + look.paper * PAPER_DEPTH * (patterns.paper_light(*size).astype(np.float64) - 1.5)

@@ -1,4 +1,4 @@
-"""Photographs finished by a look without an engine: during a training, and for what it learns from."""
+"""Rendering a look over photographs without an engine, for training and its data."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from engines.looks.look import Look
 from engines.looks.renderer import LookRenderer
 
 COLOUR = ColorInfo("bt709", full_range=False)
-"""In which photographs pass through the generator and the look."""
+"""Colour of the planes between generator and look."""
 
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def draw_still(generator: Callable[[Blocks], Blocks], photo: Image, look: Look | None = None) -> Image:
-    """The drawing of an H x W x 3 RGB photograph of any size, in the default look where none is given.
+    """Return the drawing of an H x W x 3 RGB photograph of any size; `look` None means the default look.
 
-    `generator` takes rows x columns x 24 samples and gives rows x columns x 40 fields, both as code values.
+    `generator` maps rows x columns x 24 samples to rows x columns x 40 fields, both as code values.
     """
     planes = _planes(photo)
     fields = unpack(generator(pack(planes)), planes)
@@ -32,14 +32,14 @@ def draw_still(generator: Callable[[Blocks], Blocks], photo: Image, look: Look |
 
 
 def finish_still(paint: Image, ink: NDArray[np.uint8], look: Look) -> Image:
-    """The drawing that a look makes of H x W x 3 RGB paint and H x W ink codes, of any size."""
+    """Return the drawing of H x W x 3 RGB paint and H x W ink codes of any size."""
     height, width = ink.shape
     y, u, v = _planes(paint)
     return _finished(FieldPlanes(y, u, v, extend(ink, *y.shape)), look, height, width)
 
 
 def _planes(photo: Image) -> Planes:
-    """4:2:0 planes of whole blocks."""
+    """Return 4:2:0 planes of whole blocks."""
     rows, columns = (-(-side // BLOCK) * BLOCK for side in photo.shape[:2])
     y, u, v = rgb_to_yuv(extend(photo, rows, columns), COLOUR)
     return y, fit(u, rows // 2, columns // 2), fit(v, rows // 2, columns // 2)

@@ -1,7 +1,7 @@
-"""The tables of a look: what every code value of paint and ink response becomes, 256 entries each.
+"""Look-up tables of a look, which map code values of paint and ink response, 256 entries each.
 
-Luma tables give code values above black, 0 to 219 (limited range) or 255: what is multiplied must have its
-zero at black. Chroma tables give code values as they are, 128 for grey.
+Luma tables give code values above black, 0 to 219 (limited range) or 0 to 255 (full range), because they are
+multiplied. Chroma tables give code values with 128 for grey.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ Curve = NDArray[np.float64]
 
 CODES: Curve = np.arange(256, dtype=np.float64)
 PAINT_BLACK, PAINT_SPAN, PAINT_CHROMA = 16, 219, 224
-"""Of the fields, which are of limited range whatever the output's is."""
+"""Range of the fields: limited range, independent of the output's."""
 EDGE_LIMIT = 0.22
-"""Luma that pigment at an edge takes away at most."""
+"""Most luma that pigment takes away at an edge."""
 HARDEST = 24.0
-"""Slope of the hyperbolic tangent between two tones where `hardness` is 1."""
+"""Slope of the hyperbolic tangent between two tones at `hardness` 1."""
 RICHEST = 0.5
-"""The strongest chroma there is."""
+"""Largest chroma."""
 
 
 def smoothstep(values: Curve, low: float, high: float) -> Curve:
-    """0 below `low`, 1 above `high`, between them 3 x^2 - 2 x^3."""
+    """Return 0 below `low`, 1 above `high`, and 3 x^2 - 2 x^3 between them."""
     x = np.clip((values - low) / (high - low), 0, 1)
     return x * x * (3 - 2 * x)
 
 
 def to_table(values: Curve) -> Table:
-    """Rounded and clipped to 0..255."""
+    """Round and clip to 0..255."""
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def rgb_of(color: str) -> Curve:
-    """`#rrggbb` as three numbers, 0 to 255."""
+    """Return the three components, 0 to 255, of `#rrggbb`."""
     return np.array([int(color[at : at + 2], 16) for at in (1, 3, 5)], np.float64)
 
 
 class Tones:
-    """What becomes of luma and chroma in the output's matrix and range."""
+    """Maps luma and chroma of the paint to those of the output, in its matrix and range."""
 
     def __init__(self, look: Look, colour: ColorInfo) -> None:
         self._look = look
@@ -55,28 +55,28 @@ class Tones:
         self._amount = look.palette_amount if look.palette else 0.0
 
     def yuv(self, rgb: Curve) -> Curve:
-        """RGB 0..255, three numbers in the last axis, as luma above black and two chroma code values."""
+        """Convert RGB 0..255 (last axis) to luma above black and two chroma code values."""
         codes: Curve = rgb @ self._matrix[:, :3].T + self._matrix[:, 3]
         codes[..., 0] -= self.black
         return codes
 
     def curve(self) -> Curve:
-        """Luma 0 to 1 of every code value of paint: lifted, with contrast, before it falls into tones."""
+        """Return the luma, 0 to 1, of every code value of paint, lifted and with contrast."""
         luma = np.clip((CODES - PAINT_BLACK) / PAINT_SPAN, 0, 1) ** self._look.lift
         return luma + self._look.contrast * (luma * luma * (3 - 2 * luma) - luma)
 
     def tone(self) -> Curve:
-        """The curve in `levels` tones, from 0 to 1."""
+        """Return the curve quantized to `levels` tones, 0 to 1."""
         return quantized(self.curve(), self._look.levels, self._look.hardness)
 
     def luma(self) -> Curve:
-        """Luma above black of every code value of paint."""
+        """Return the luma above black of every code value of paint."""
         look, tone = self._look, self.tone()
         luma: Curve = (1 - self._amount) * (look.black + (look.white - look.black) * tone) * self.paper[0]
         return luma + self._amount * self._palette(tone)[:, 0] if self._amount else luma
 
     def chroma(self) -> Curve:
-        """Code value of every code value of paint's chroma; grey stays 128."""
+        """Return the chroma code value of every chroma code value of paint; grey stays 128."""
         look = self._look
         c = (CODES - 128) / PAINT_CHROMA
         rich = look.saturation * c / (1 + max(0.0, look.saturation - 1) * np.abs(c) / RICHEST)
@@ -86,7 +86,10 @@ class Tones:
         return 128 + (1 - self._amount) * rich * self.chroma_span
 
     def chroma_of_luma(self) -> tuple[Curve, Curve] | None:
-        """What palette and paper add to 128, for every code value of paint's luma; None for nothing."""
+        """Return the chroma code values that palette and paper give to every luma code value of paint.
+
+        Return None if they add nothing.
+        """
         look, tone = self._look, self.tone()
         paint = (look.black + (look.white - look.black) * tone)[:, None] * (self.paper[1:] - 128)
         added = (1 - self._amount) * paint
@@ -95,7 +98,7 @@ class Tones:
         return (128 + added[:, 0], 128 + added[:, 1]) if np.abs(added).max() >= 0.5 else None
 
     def _palette(self, tone: Curve) -> Curve:
-        """Luma above black, Cb and Cr of the palette's colours on the paper, 256 x 3."""
+        """Return luma above black, Cb and Cr of the palette on the paper for every tone, 256 x 3."""
         colors = (
             np.array([rgb_of(color) for color in self._look.palette]) * rgb_of(self._look.paper_color) / 255
         )
@@ -104,10 +107,10 @@ class Tones:
 
 
 def quantized(values: Curve, levels: int, hardness: float) -> Curve:
-    """0..1 in `levels` plateaus from 0 to 1, the steps between them tangents of a hardness from 0 to 1.
+    """Quantize 0..1 to `levels` plateaus from 0 to 1, with steps of a hardness from 0 to 1.
 
-    A soft quantization as Winnemoeller, Olsen and Gooch's (2006, equation 9), but with plateaus at both ends
-    and steps that meet: monotone, and the identity where `hardness` or `levels` is 0.
+    A soft quantization after Winnemoeller, Olsen and Gooch (2006, equation 9), with plateaus at both ends and
+    continuous steps. It is monotone, and the identity if `hardness` or `levels` is 0.
     """
     if levels == 1:
         return np.ones_like(values)
@@ -121,14 +124,17 @@ def quantized(values: Curve, levels: int, hardness: float) -> Curve:
 
 
 def ink_coverage(look: Look) -> Curve:
-    """0 to 1 of every code of ink response: how much of the paint's luma a line takes away."""
+    """Return the share, 0 to 1, of the paint's luma that a line takes away, for every ink code."""
     response = (CODES - INK_ZERO) / INK_SCALE * look.line_density
     ramp = smoothstep(response, 1 - look.line_softness, 1 + look.line_softness)
     return look.line_opacity * (1 - look.line_tint) * ramp
 
 
 def screen_tone(look: Look, curve: Curve) -> Curve:
-    """Of every code value of paint: what a screen's thresholds are held against; 255 leaves no marks."""
+    """Return the value, for every code value of paint, that a screen's thresholds are compared with.
+
+    255 leaves no marks.
+    """
     width = 255 * look.screen_softness
     light = max(look.screen_light, look.screen_dark + 0.01)
     dark = np.clip((light - curve) / (light - look.screen_dark), 0, 1)
@@ -136,12 +142,12 @@ def screen_tone(look: Look, curve: Curve) -> Curve:
 
 
 def screen_coverage(look: Look) -> Curve:
-    """0 to 1 of every difference threshold - tone: how much of the paint a mark takes away."""
+    """Return the share, 0 to 1, of the paint that a mark covers, for every difference threshold - tone."""
     ramp = smoothstep(CODES, 0, 255 * look.screen_softness)
     return look.screen_opacity * (1 - look.screen_tint) * ramp
 
 
 def edge_loss(look: Look, span: float) -> Curve:
-    """Luma that pigment at an edge takes away, for every difference of a place from its surroundings."""
+    """Return the luma that pigment takes away at an edge, for every difference from the surroundings."""
     limit = EDGE_LIMIT * span
     return limit * (1 - np.exp(-look.edge_darkening * CODES / limit))

@@ -1,1 +1,1 @@
-"""Styles on disk: where they are found, how they are read, what their cards say."""
+"""Styles on disk: finding them, reading them, and their cards."""

@@ -1,51 +1,51 @@
-"""Reading and writing a style's `card.toml`, with errors that name file, key, value and what is allowed.
+"""Reading and writing a style's `card.toml`. Errors name the file, the key, the value and what is allowed.
 
-    format = 1                       # of this file
+        format = 1                       # version of this format
     name = "comic"                   # lower-case letters, digits, - and _
-    title = "Comic"                  # for people
+        title = "Comic"                  # for display
     description = "Inked outlines and flat paint."
-    generator = "unet"               # a name known to engines.generators; "onnx" where there is a graph alone
-    parameters = 1467075             # of the generator
-    size_multiple = 4                # of the generator: heights and widths it takes, 1 to 64
-    working_height = 720             # pixels of the short side that the style was made for, 16 to 4320
-    licence = "CC-BY-4.0"            # of the weights
-    attribution = "..."              # whom to name when the style is passed on; may be empty
-    recipe = "comic.toml"            # what it was trained by
-    preview = "preview.webp"         # optional: a before/after picture in the same folder
+        generator = "unet"               # a key of engines.generators, or "onnx" for a graph without weights
+        parameters = 1467075             # number of the generator's weights
+        size_multiple = 4                # the generator's heights and widths are multiples of this, 1 to 64
+        working_height = 720             # short side that the style was made for, pixels, 16 to 4320
+        licence = "CC-BY-4.0"            # licence of the weights
+        attribution = "..."              # credit to give when the style is passed on; may be empty
+        recipe = "comic.toml"            # recipe of its training
+        preview = "preview.webp"         # optional: a before/after image in the same folder
 
-    [guided_filter]                  # not where the generator gives fields ("fields", "fields-lite")
-    radius = 2                       # pixels at the style's own size, 0 to 64; smaller where it works smaller
-    eps = 3e-4                       # fraction of the range squared, 1e-7 to 1
-    lines = 0.0                      # optional, 0 to 1: share kept of what the filter would smooth away
+        [guided_filter]                  # not allowed if the generator gives fields ("fields", "fields-lite")
+        radius = 2                       # pixels at the working height, 0 to 64 eps = 3e-4
+        # fraction of the squared range, 1e-7 to 1 lines = 0.0                      # optional, 0 to 1: share
+        of the detail that is put back after the filter
 
-    [look]                           # only where the generator gives fields: what makes a drawing of them,
-    levels = 7                       # `engines.looks.look` documents its keys; all are optional
+        [look]                           # only if the generator gives fields: how they become a drawing;
+        levels = 7                       # `engines.looks.look` documents its keys, all of which are optional
 
-    [training]                       # optional: how the weights came to be
-    steps = 6300                     # of the optimizer
-    seed = 0                         # of everything random
-    versions = "torch 2.13.0, ..."   # of what it was computed with
+        [training]                       # optional: how the weights were trained
+        steps = 6300                     # optimizer steps
+        seed = 0                         # random seed
+        versions = "torch 2.13.0, ..."   # versions of the packages
 
-    [scores]                         # optional: what `streamtoon score` said of it
-    pictures = "..."                 # which photographs and drawings, how many
-    kid = 0.2                        # any metric by its name, a number each
+        [scores]                         # optional: results of `streamtoon score`
+        pictures = "..."                 # which photographs and drawings, and how many
+        kid = 0.2                        # the value of any metric by its name
 
-    [[data]]                         # optional, any number: what it was trained on
+        [[data]]                         # optional, repeatable: training data
     name = "..."
     licence = "..."
-    source = "..."                   # an address or a place; may be empty
+        source = "..."                   # a URL or a place; may be empty
 
-    [sha256]                         # of the folder's other files, 64 hexadecimal digits each
-    "weights.safetensors" = "..."    # not where the style is a graph alone
+        [sha256]                         # checksums of the folder's other files, 64 hexadecimal digits each
+        "weights.safetensors" = "..."    # not for generator "onnx"
     "generator.onnx" = "..."
-    "generator.int8.onnx" = "..."    # only where the style has that file
+        "generator.int8.onnx" = "..."    # only if the style has that file
 
-Every key is required unless it says otherwise, and no other is allowed. The lite network of a style has a
-card of its own, of this very form, in the folder `lite`.
+All keys are required unless marked optional; no others are allowed. The lite network of a style has a card of
+its own in the same format, in the folder `lite`.
 
-A style whose network several styles share has `network = "paint-and-ink"` in place of generator, parameters,
-size_multiple and [sha256], and a table [look]. What it leaves out of working_height, licence, attribution,
-recipe, [training] and [[data]] is the network's.
+The card of a style with a shared network has `network = "paint-and-ink"` instead of generator, parameters,
+size_multiple and [sha256], and it has a table [look]. It inherits from the network what it leaves out of
+working_height, licence, attribution, recipe, [training] and [[data]].
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ from engines.untrusted.toml_reader import UnreadableError, read_toml, shown
 
 FORMAT = 1
 MAX_SCORE = 1e12
-"""No figure of a score is larger."""
+"""Largest absolute value of a score."""
 MAX_TEXT_CHARACTERS = 4_000
-"""Characters of a text."""
+"""Longest string in a card."""
 
 
 class CardTable:
-    """One table of a card: every `read` checks one key; `finish` refuses what nobody read."""
+    """A table of a card. Each method that reads checks one key; `finish` rejects keys that were not read."""
 
     def __init__(self, file: Path, values: Mapping[str, object], prefix: str = "") -> None:
         self._file = file
@@ -79,12 +79,12 @@ class CardTable:
     def _fail(self, key: str, allowed: str) -> NoReturn:
         said = f"is {shown(self._values[key])}" if key in self._values else "is missing"
         name = shown(f"{self._prefix}{key}", plain=True)
-        raise StyleError(f"{self._file}: {name} {said}; allowed is {allowed}")
+        raise StyleError(f"{self._file}: {name} {said}; expected {allowed}")
 
     def text(
         self, key: str, *, pattern: str = "", allowed: str = "a text", default: str | None = None
     ) -> str:
-        """A string that matches `pattern` as a whole; `default`, where given, when the key is missing."""
+        """Return a string that matches `pattern` as a whole; `default` if the key is missing."""
         self._known.append(key)
         if default is not None and key not in self._values:
             return default
@@ -92,11 +92,11 @@ class CardTable:
         if not isinstance(value, str) or (pattern and not re.fullmatch(pattern, value, re.DOTALL)):
             self._fail(key, allowed)
         if len(value) > MAX_TEXT_CHARACTERS or not all(map(_is_plain, value)):
-            self._fail(key, f"at most {MAX_TEXT_CHARACTERS:,} characters, none of them a control character")
+            self._fail(key, f"at most {MAX_TEXT_CHARACTERS:,} characters and no control characters")
         return value
 
     def whole(self, key: str, low: int, high: int, default: int | None = None) -> int:
-        """A whole number from `low` to `high`; `default`, where given, when the key is missing."""
+        """Return an integer from `low` to `high`; `default` if the key is missing."""
         self._known.append(key)
         if default is not None and key not in self._values:
             return default
@@ -106,7 +106,7 @@ class CardTable:
         return value
 
     def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
-        """A number from `low` to `high`; `default`, where given, when the key is missing."""
+        """Return a number from `low` to `high`; `default` if the key is missing."""
         self._known.append(key)
         if default is not None and key not in self._values:
             return default
@@ -116,7 +116,7 @@ class CardTable:
         return float(value)
 
     def table(self, key: str) -> CardTable:
-        """A table within this one."""
+        """Return a table inside this one."""
         self._known.append(key)
         value = self._values.get(key)
         if not isinstance(value, dict):
@@ -124,7 +124,7 @@ class CardTable:
         return CardTable(self._file, value, f"{self._prefix}{key}.")
 
     def tables(self, key: str) -> list[CardTable]:
-        """A list of tables; none where the key is missing."""
+        """Return an array of tables; empty if the key is missing."""
         self._known.append(key)
         value = self._values.get(key, [])
         if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
@@ -132,29 +132,29 @@ class CardTable:
         return [CardTable(self._file, row, f"{self._prefix}{key}[{at}].") for at, row in enumerate(value)]
 
     def over(self, values: Mapping[str, object]) -> CardTable:
-        """This table with those values for the keys that it lacks."""
+        """Return a copy of this table with `values` as defaults."""
         return CardTable(self._file, {**values, **self._values}, self._prefix)
 
     def has(self, key: str) -> bool:
-        """Whether the key is there."""
+        """Return whether the key is present."""
         return key in self._values
 
     def numbers(self) -> dict[str, float]:
-        """Whatever nobody has read yet, each of it a number."""
+        """Return all keys that were not read yet; each must be a number."""
         return {
             key: self.number(key, -MAX_SCORE, MAX_SCORE) for key in self._values if key not in self._known
         }
 
     def finish(self) -> None:
-        """Raises StyleError for a key that is not part of the format."""
+        """Raise StyleError for a key that is not part of the format."""
         for key in self._values:
             if key not in self._known:
                 name = shown(f"{self._prefix}{key}", plain=True)
-                raise StyleError(f"{self._file}: unknown key {name}; allowed are {', '.join(self._known)}")
+                raise StyleError(f"{self._file}: unknown key {name}; allowed: {', '.join(self._known)}")
 
 
 def read_card(file: Path) -> CardTable:
-    """The card's outermost table. Raises StyleError where it cannot be read or is of another format."""
+    """Read a card and return its root table. Raises StyleError if it is unreadable or of another format."""
     try:
         values = read_toml(file)
     except FileNotFoundError:
@@ -167,16 +167,16 @@ def read_card(file: Path) -> CardTable:
 
 
 def read_look_file(file: Path) -> CardTable:
-    """The outermost table of a look that a user wrote. Raises StyleError where it cannot be read.
+    """Read a user's look file and return its root table. Raises StyleError if it is unreadable.
 
-    base = "comic"                   # a style that is a look: what is left out is as there
-    title = "My look"                # optional, as the description is
+        base = "comic"                   # a style with a look, which provides every key that is left out
+        title = "My look"                # optional, as is the description
     description = "..."
 
-    [look]                           # the keys that differ; `streamtoon styles show comic` lists all
+        [look]                           # only what differs; `streamtoon styles show comic` lists all keys
     levels = 4
 
-    The style's name is the file's, without .toml.
+    The name of the style is the file's name without .toml.
     """
     try:
         return CardTable(file, read_toml(file))
@@ -187,14 +187,14 @@ def read_look_file(file: Path) -> CardTable:
 
 
 def _is_plain(character: str) -> bool:
-    """Whether a terminal shows it for what it is: no escape sequence, nothing that turns the line around."""
+    """Return whether a terminal shows it as it is: no escape sequence, no change of the text's direction."""
     if unicodedata.category(character) not in ("Cc", "Cf", "Cs"):
         return True
-    return character in "\n\t\u00ad\u200c\u200d"  # line ends, soft hyphens, joiners of Indic and emoji
+    return character in "\n\t\u00ad\u200c\u200d"  # soft hyphens, and joiners in Indic scripts and emoji
 
 
 def to_toml(values: Mapping[str, object]) -> str:
-    """TOML of texts, numbers, tables and lists of tables, in the order given, plain keys first."""
+    """Return a TOML document of strings, numbers, tables and arrays of tables, in the given order."""
     lines: list[str] = []
     _write_table(values, "", lines)
     return "\n".join(lines).strip() + "\n"
@@ -206,9 +206,9 @@ def _value(value: object) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, str):
-        # JSON's escapes are all TOML's too, but JSON leaves the delete character as it is.
+        # JSON's escapes are valid in TOML, but JSON does not escape the delete character.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    raise TypeError(f"no TOML for {type(value).__name__}")
+    raise TypeError(f"cannot write a {type(value).__name__} as TOML")
 
 
 def _write_table(values: Mapping[str, object], prefix: str, lines: list[str]) -> None:

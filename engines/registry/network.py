@@ -1,4 +1,4 @@
-"""A style's generator with its weights, in torch. Needs the packages torch and safetensors."""
+"""Loading a style's generator with its weights in torch. Needs the packages torch and safetensors."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from engines.registry.style import Style
 
 
 def load_network(style: Style) -> nn.Module:
-    """The style's generator with its weights, for use. Raises StyleError where it has none that fit."""
-    weights = style.weights  # a style that is a graph alone says so here
+    """Return the style's generator with its weights, in eval mode.
+
+    Raises StyleError if the style has no weights or they do not fit the generator.
+    """
+    weights = style.weights  # raises StyleError for a style without weights
     network = create(style.generator)
     try:
         network.load_state_dict(safetensors.torch.load_file(weights))

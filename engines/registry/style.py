@@ -1,16 +1,16 @@
 """A style: a folder NAME/{weights.safetensors, generator.onnx, [generator.int8.onnx], card.toml, [lite/]}.
 
-`weights.safetensors` holds the generator's state dict for torch, `generator.onnx` the same network as a
-graph with free height and width (`engines.export.onnx_graph` makes both), `generator.int8.onnx` its quantized
-form, `card.toml` the facts (`engines.registry.card` documents its keys). `lite` is a whole style again, of a
-smaller network that draws alike. A style may be a graph alone: its card's generator is then "onnx".
+`weights.safetensors` holds the generator's state dict for torch, `generator.onnx` the same network as a graph
+with variable height and width (`engines.export.onnx_graph` writes both), `generator.int8.onnx` its quantized
+form, and `card.toml` the facts (`engines.registry.card` documents its keys). `lite` is a style folder with a
+smaller network that draws alike. A style without weights has the generator "onnx" in its card.
 
 A style that is a look over fields (`engines.imaging.field_blocks`) has a table [look] in its card, and either
-files of its own, as above, or the name of a network that several styles share: a folder of the same form in
+its own files or the name of a network that several styles share, which is a folder of the same form in
 `NETWORKS`. A look that a user writes is one TOML file, which changes some keys of another style's look.
 
-What is shipped is trusted. Any other file is a stranger's: `engines.untrusted.onnx_validator` and
-`engines.untrusted.safetensors_validator` check it before a runtime sees it.
+Shipped styles are trusted. All other files are not: `engines.untrusted.onnx_validator` and
+`engines.untrusted.safetensors_validator` check them before a runtime reads them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from engines.common.dirs import data_folder
 from engines.common.spelling import unknown_name
 from engines.errors import StyleError
 from engines.generators import FIELD_GENERATORS, GENERATORS
-from engines.looks.look import Look, read_look, to_table
+from engines.looks.look import Look
 from engines.registry.card import CardTable, read_card, read_look_file
+from engines.registry.look_table import read_look, to_table
 from engines.registry.style_facts import DataSource, Scores, Training, read_data, read_scores, read_training
 from engines.untrusted.folder_validator import check_folder, file_sha256, is_folder
 from engines.untrusted.onnx_validator import check_graph
@@ -42,105 +43,104 @@ WEIGHTS = "weights.safetensors"
 GRAPH = "generator.onnx"
 INT8_GRAPH = "generator.int8.onnx"
 LITE = "lite"
-"""The folder within a style's own that holds its lite network."""
+"""Subfolder of a style that holds its lite network."""
 GRAPH_ALONE = "onnx"
-"""The generator of a style that has no weights for torch."""
+"""The generator of a style without weights for torch."""
 LOOK_FILE = ".toml"
-"""How the name of a user's look file ends."""
+"""Suffix of a user's look file."""
 FILLED, A_FILLED_TEXT = r".*\S.*", "a text that is not empty"
 NAME = r"[a-z0-9][a-z0-9_-]*"
 PREVIEW = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}\.(webp|png|jpg|jpeg)"
 SHIPPED = Path(__file__).parents[1] / "styles"
 NETWORKS = Path(__file__).parents[1] / "networks"
-"""Of networks that several styles share, each in a folder of its name."""
+"""Networks that several styles share, each in a folder of its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """The facts about a style and where its files lie; the files were there and whole when it was read."""
+    """The facts about a style and the place of its files, which existed and were intact when it was read."""
 
     name: str
     title: str
     description: str
     folder: Path
     generator: str
-    """A name known to `engines.generators`, or `GRAPH_ALONE`."""
+    """A key of `engines.generators.GENERATORS`, or `GRAPH_ALONE`."""
     parameters: int
     """Number of the generator's weights."""
     size_multiple: int
-    """What heights and widths the generator takes are multiples of."""
+    """The generator's heights and widths are multiples of this."""
     working_height: int
-    """Pixels of the short side that the style was made for: larger pictures are worked on at this size."""
+    """Short side that the style was made for, pixels: larger frames are scaled down to it."""
     radius: int
-    """Of the guided filter, in pixels at the style's own size; where it works smaller, as much smaller.
-    A style that draws by fields has no guided filter: 0, as the two after it are.
+    """Radius of the guided filter at that size, pixels; it shrinks with the working size. A style with a
+    generator of fields has no guided filter: `radius`, `eps` and `lines` are 0.
     """
     eps: float
-    """Of the guided filter, as a fraction of the range squared."""
+    """Regularisation of the guided filter, a fraction of the squared range."""
     lines: float
-    """Share, 0 to 1, that is kept of what the guided filter would smooth away."""
+    """Share of the detail, 0 to 1, that is put back after the guided filter."""
     look: Look | None
-    """What makes a drawing of fields; None for other styles, and for a network of fields by itself."""
+    """How fields become a drawing; None for RGB styles, and for a shared network itself."""
     network_folder: Path
-    """Where weights and graphs lie: `folder`, or that of a network which several styles share."""
+    """Folder of weights and graphs: `folder`, or that of a shared network."""
     licence: str
     attribution: str
-    """Whom to name when the style is passed on; may be empty."""
+    """Credit to give when the style is passed on; may be empty."""
     recipe: str
     training: Training | None
-    """None where the card does not say."""
+    """None if the card has none."""
     scores: Scores | None = field(compare=False)
-    """None where the card does not say."""
+    """None if the card has none."""
     data: tuple[DataSource, ...]
     preview: Path | None
-    """A before/after picture."""
+    """A before/after image."""
     sha256: dict[str, str] = field(compare=False)
-    """File name -> checksum."""
+    """File name -> SHA-256, hexadecimal."""
     lite: Style | None = None
-    """The same look by a smaller network, with its own facts and none smaller still; quality `lite`."""
+    """The same look with a smaller network, for quality `lite`; it has no lite form itself."""
 
     @property
     def weights(self) -> Path:
-        """State dict in safetensors format. Raises StyleError where the style is a graph alone."""
+        """Path of the state dict, safetensors format. Raises StyleError for a style without weights."""
         if self.graph_alone:
             raise StyleError(
-                f"style {self.name} has only a graph, no weights for torch: "
-                "take the engine openvino or onnxruntime"
+                f"style {self.name} has no weights for torch; use --engine openvino or onnxruntime"
             )
         return self.network_folder / WEIGHTS
 
     @property
     def shipped(self) -> bool:
-        """Whether its network came with streamtoon, and is trusted; any other is a stranger's."""
+        """Whether its network is part of streamtoon and therefore trusted."""
         return bool({SHIPPED, NETWORKS} & set(self.network_folder.parents))
 
     @property
     def network(self) -> str:
-        """The name of the shared network that draws it; empty where it has its own."""
+        """Name of the shared network; empty if the style has its own."""
         folder = self.network_folder
         return next((each.name for each in (folder, *folder.parents) if each.parent == NETWORKS), "")
 
     @property
     def gives_fields(self) -> bool:
-        """Whether its generator gives fields for a look, and not a finished picture."""
+        """Whether its generator gives fields, and not a finished RGB image."""
         return self.generator in FIELD_GENERATORS
 
     def form(self, quality: str) -> Style:
-        """The form whose network draws in a quality: the small one of a look in `fast` and `lite`.
+        """Return the style whose network is used in a quality.
 
-        Of other styles in `lite` alone, where there is one.
+        That is the lite form in `lite`, if there is one, and for a style over fields also in `fast`.
         """
         small = ("fast", "lite") if self.gives_fields else ("lite",)
         return self.lite if quality in small and self.lite is not None else self
 
     @property
     def graph_alone(self) -> bool:
-        """Whether there are no weights for torch."""
+        """Whether the style has a graph but no weights for torch."""
         return self.generator == GRAPH_ALONE
 
     @property
     def channels(self) -> tuple[int, int]:
-        """Those that the generator takes and gives: of RGB pixels, or of blocks of samples and fields."""
+        """Input and output channels of the generator: of RGB pixels, or of blocks of samples and fields."""
         if not self.gives_fields:
             return 3, 3
         from engines.imaging.field_blocks import (  # and with it OpenCV, which reading a card does without
@@ -152,25 +152,24 @@ class Style:
 
     @property
     def graph(self) -> Path:
-        """ONNX, values in [-1, 1]: N x 3 x H x W RGB to the same, or N x 24 x H x W blocks of samples to
-        N x 40 x H x W of fields.
+        """Path of the ONNX graph, with values in [-1, 1].
+
+        It maps N x 3 x H x W RGB to the same, or N x 24 x H x W blocks of samples to N x 40 x H x W fields.
         """
         return self.network_folder / GRAPH
 
     @property
     def int8_graph(self) -> Path | None:
-        """The quantized graph, where the style has one."""
+        """Path of the quantized graph; None if the style has none."""
         return self.network_folder / INT8_GRAPH if INT8_GRAPH in self.sha256 else None
 
 
 def load_style(name_or_folder: str | Path) -> Style:
-    """The shipped style of that name, the user's own, or the one in that folder or look file, in this order.
+    """Load a style with its lite network.
 
-    Its lite network is read and checked along with it. A path that ends in .toml is a look file, as
-    `engines.registry.card.read_look_file` documents it. Capitals in a name do not count.
-
-    Raises StyleError: unknown (lists the known ones), incomplete, damaged, a card with a wrong key, or, of
-    any but a shipped style, a file that holds what no style needs.
+    `name_or_folder` is a shipped style, one of the user's, a folder, or a look file, which ends in .toml
+    (`engines.registry.card.read_look_file`). Names are not case sensitive. Raises StyleError if the style is
+    unknown, incomplete or damaged, its card is wrong, or an untrusted file contains what no style needs.
     """
     folder = Path(name_or_folder)
     if name_or_folder in shipped_names():
@@ -190,17 +189,17 @@ def load_style(name_or_folder: str | Path) -> Style:
 
 
 def available_styles() -> list[Style]:
-    """The shipped styles, by name. Raises StyleError when one of them is damaged."""
+    """Return the shipped styles by name. Raises StyleError if one of them is damaged."""
     return [load_style(name) for name in shipped_names()]
 
 
 def user_styles_folder() -> Path:
-    """Where the user's own styles lie, each in a folder of its name; there may be none yet."""
+    """Return the folder of the user's styles, which may not exist yet."""
     return data_folder("styles")
 
 
 def user_style_names() -> list[str]:
-    """The user's own styles, as `streamtoon styles add` keeps them; none of them is checked."""
+    """Return the names of the user's styles in the data folder, without checking them."""
     try:
         with os.scandir(user_styles_folder()) as entries:
             found = [entry.name for entry in entries if re.fullmatch(NAME, entry.name)]
@@ -213,19 +212,19 @@ def user_style_names() -> list[str]:
 
 
 def names_with_lite() -> list[str]:
-    """The shipped styles that have a lite network, which may be that of a shared one."""
+    """Return the names of the shipped styles with a lite network, their own or a shared one."""
     return [style.folder.name for style in available_styles() if style.lite]
 
 
 def shipped_names() -> list[str]:
-    """The shipped styles; none of them is checked."""
+    """Return the names of the shipped styles, without checking them."""
     if not SHIPPED.is_dir():
         return []
     return sorted(entry.name for entry in os.scandir(SHIPPED) if (Path(entry) / CARD).is_file())
 
 
 def _load_folder(folder: Path, *, trusted: bool) -> Style:
-    """The style in that folder with its lite network."""
+    """Return the style in a folder, with its lite network."""
     if not trusted:
         check_folder(folder)
     card = read_card(folder / CARD)
@@ -238,24 +237,24 @@ def _load_folder(folder: Path, *, trusted: bool) -> Style:
         check_folder(folder / LITE)
     lite = _load_checked(folder / LITE, read_card(folder / LITE / CARD), trusted)
     if lite.gives_fields != style.gives_fields:
-        raise StyleError(f"{folder / LITE} cannot be the lite network: both or none have to give fields")
+        raise StyleError(f"{folder / LITE} does not fit the style: both or neither must give fields")
     style = replace(style, lite=lite)
     return _with_lite_alike(style) if style.look else style
 
 
 def _over_network(folder: Path, card: CardTable) -> Style:
-    """The style of a card that names a shared network: what the card leaves out is the network's."""
+    """Return a style with a shared network, which provides what the card leaves out."""
     name = card.text("network", pattern=NAME, allowed="the name of a shared network")
     place = NETWORKS / name
     if not (place / CARD).is_file():
         known = sorted(each.parent.name for each in NETWORKS.glob(f"*/{CARD}"))
         raise StyleError(
-            f"{folder / CARD}: there is no network {name}; known are {', '.join(known) or 'none'}"
+            f"{folder / CARD}: unknown network {name}; choose one of: {', '.join(known) or 'none'}"
         )
     facts = (place / CARD).stat()
     network = _network(place, facts.st_mtime_ns, facts.st_size)
     if not network.gives_fields:
-        raise StyleError(f"{place} cannot be shared: its generator {network.generator} gives no fields")
+        raise StyleError(f"{place} cannot be shared: its generator {network.generator} does not give fields")
     look = read_look(card.table("look"))
     style = replace(
         network,
@@ -276,7 +275,7 @@ def _over_network(folder: Path, card: CardTable) -> Style:
 
 
 def _with_lite_alike(style: Style) -> Style:
-    """The style, its lite form, where it has one, with its own facts and look over the smaller network."""
+    """Return the style with a lite form that has the style's facts and look, and the smaller network."""
     if style.lite is None:
         return style
     small = style.lite
@@ -295,22 +294,22 @@ def _with_lite_alike(style: Style) -> Style:
 
 @lru_cache(maxsize=16)
 def _network(folder: Path, changed: int, size: int) -> Style:
-    """A shared network, its files read and checked once for all styles; anew when its card is another."""
+    """Return a shared network. Its files are checked once for all styles, and again if its card changes."""
     return _load_folder(folder, trusted=True)
 
 
 def _from_look_file(file: Path) -> Style:
-    """The style that a look file makes of another."""
+    """Return the style that a look file makes of another style."""
     card = read_look_file(file)
     name = file.stem
     if not re.fullmatch(NAME, name):
         raise StyleError(
-            f"{file} names no style: allowed before {LOOK_FILE} are lower-case letters, digits, - and _"
+            f"{file}: its name must consist of lower-case letters, digits, - and _ before {LOOK_FILE}"
         )
     base = card.text("base", pattern=NAME, allowed="the name of a style that is a look")
     style = load_style(base)
     if style.look is None:
-        raise StyleError(f"{file}: base is {base!r}, which is no look; allowed is a style that has one")
+        raise StyleError(f"{file}: base is {base!r}, which has no look; choose a style that has one")
     look = read_look(card.table("look").over(to_table(style.look)))
     changed = replace(
         style,
@@ -326,7 +325,7 @@ def _from_look_file(file: Path) -> Style:
 
 
 def _load_checked(folder: Path, card: CardTable, trusted: bool) -> Style:
-    """The style in that folder alone, its files held to the card."""
+    """Return the style in a folder without its lite network, after checking its files."""
     style = _from_card(folder, card)
     if not trusted:
         for name in style.sha256:
@@ -337,7 +336,7 @@ def _load_checked(folder: Path, card: CardTable, trusted: bool) -> Style:
     for name, checksum in style.sha256.items():
         if file_sha256(folder / name) != checksum:
             raise StyleError(
-                f"{folder / name} is damaged: its checksum differs from {CARD}; fetch the style again"
+                f"{folder / name} is damaged: its checksum differs from {CARD}; download the style again"
             )
     return style
 

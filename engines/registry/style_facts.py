@@ -1,4 +1,4 @@
-"""What a style's card says beside its network and its look: training, scores and data."""
+"""Facts in a style's card besides its network and its look: training, scores and data."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from engines.registry.card import CardTable
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """What a style was trained on."""
+    """Data that a style was trained on."""
 
     name: str
     licence: str
     source: str
-    """An address or a place; may be empty."""
+    """A URL or a place; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How a style's weights came to be."""
+    """How a style's weights were trained."""
 
     steps: int
     seed: int
@@ -28,15 +28,15 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What `streamtoon score` said of a style."""
+    """Results of `streamtoon score` for a style."""
 
     pictures: str
-    """Which photographs and drawings, how many."""
+    """Which photographs and drawings, and how many."""
     metrics: dict[str, float]
 
 
 def read_training(card: CardTable) -> Training | None:
-    """The table [training]; None where there is none. Raises StyleError, as the others here do."""
+    """Return the table [training]; None if there is none. Raises StyleError for a wrong key."""
     if not card.has("training"):
         return None
     table = card.table("training")
@@ -48,7 +48,7 @@ def read_training(card: CardTable) -> Training | None:
 
 
 def read_scores(card: CardTable) -> Scores | None:
-    """The table [scores]; None where there is none."""
+    """Return the table [scores]; None if there is none. Raises StyleError for a wrong key."""
     if not card.has("scores"):
         return None
     table = card.table("scores")
@@ -56,7 +56,7 @@ def read_scores(card: CardTable) -> Scores | None:
 
 
 def read_data(card: CardTable) -> tuple[DataSource, ...]:
-    """The tables [[data]]."""
+    """Return the tables [[data]]. Raises StyleError for a wrong key."""
     return tuple(_data_source(row) for row in card.tables("data"))
 
 

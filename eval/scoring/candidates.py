@@ -16,7 +16,7 @@ from engines.common.image_files import read_image
 from engines.engine import Engine
 from engines.errors import StreamtoonError
 from engines.factory import open_engine
-from engines.looks.look import to_table
+from engines.registry.look_table import to_table
 from engines.registry.style import CARD, Style, load_style
 from engines.settings import EngineSettings
 from engines.spec import NAMED_QUALITIES, Precision

@@ -169,7 +169,7 @@ QuietOption = Annotated[
 
 def chosen_style(style: str | None, look: list[str] | None) -> Style:
     """Load the style of `--style` with the changes of `--look`. Raises StyleError."""
-    from engines.looks.changes import read_changes, with_look
+    from engines.registry.look_changes import read_changes, with_look
     from engines.registry.style import load_style
 
     changes = read_changes(look or ())

@@ -63,7 +63,7 @@ def preview(
     quiet: QuietOption = False,
 ) -> None:
     """Draw one frame in every style, as one labelled image: the quickest way to choose a style."""
-    from engines.looks.changes import read_changes
+    from engines.registry.look_changes import read_changes
     from engines.registry.style import shipped_names, user_style_names
     from streamtoon.tools.preview import preview as draw
 

@@ -152,7 +152,7 @@ def serve(
         raise typer.BadParameter("--tls-key needs --tls-cert")
     if stun is not None and not _is_host_and_port(stun):
         raise typer.BadParameter(f"--stun is {stun!r}; use HOST:PORT, such as stun.example.org:3478")
-    from engines.looks.changes import read_changes
+    from engines.registry.look_changes import read_changes
     from engines.registry.style import DEFAULT_STYLE
     from streamtoon.web.serve.access import Access
     from streamtoon.web.serve.server import serve as run

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from engines.looks.changes import Changes, as_texts, with_look
+from engines.registry.look_changes import Changes, as_texts, with_look
 from engines.registry.style import Style, load_style
 from streamtoon.errors import InputError, OutputError, StyleError
 from streamtoon.images.formats import FORMATS

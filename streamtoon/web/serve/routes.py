@@ -11,8 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
-from engines.looks.changes import with_look
 from engines.looks.look import Value, look_keys
+from engines.registry.look_changes import with_look
 from engines.registry.style import Style
 from streamtoon import __version__
 from streamtoon.convert.batch import VIDEO_SUFFIXES

@@ -21,7 +21,7 @@ from aiortc.codecs import h264, vpx
 from aiortc.mediastreams import MediaStreamError
 
 from engines.frame import Frame
-from engines.looks.changes import with_look
+from engines.registry.look_changes import with_look
 from engines.registry.style import Style
 from streamtoon.errors import InputError, StreamtoonError
 from streamtoon.media.webrtc import av_from_frame, frame_from_av

@@ -11,7 +11,7 @@ from typing import Any
 
 from engines.common.defaults import STABILIZE
 from engines.errors import StyleError
-from engines.looks.changes import as_texts, with_look
+from engines.registry.look_changes import as_texts, with_look
 from engines.registry.style import SHIPPED, Style, load_style, shipped_names, user_style_names
 from engines.settings import EngineSettings
 from engines.spec import NAMED_QUALITIES

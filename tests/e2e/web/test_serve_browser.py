@@ -19,7 +19,7 @@ from engines_open import open_engine
 from paths import ROOT
 from serve_browser import Bytes, apart, find, live, picture, slide, state, until
 
-from engines.looks.changes import with_look
+from engines.registry.look_changes import with_look
 from engines.registry.style import load_style, shipped_names
 
 webdriver = pytest.importorskip("selenium.webdriver")

@@ -17,8 +17,8 @@ from engines.errors import StyleError
 from engines.fields_engine import FieldsEngine
 from engines.frame import Frame
 from engines.imaging.field_blocks import FieldPlanes
-from engines.looks.changes import as_texts, read_changes, with_look
 from engines.looks.look import Look, look_keys
+from engines.registry.look_changes import as_texts, read_changes, with_look
 from engines.registry.style import Style, load_style
 from streamtoon.api import Cartoonizer
 from streamtoon.cli.app import app

@@ -15,8 +15,8 @@ from x_display import until
 
 from engines.frame import Frame
 from engines.imaging.temporal_filter import Stabilizer
-from engines.looks.changes import with_look
 from engines.looks.look import Look
+from engines.registry.look_changes import with_look
 from engines.registry.style import CARD
 from streamtoon.errors import EngineError, StyleError
 

@@ -16,7 +16,7 @@ pytest.importorskip("aiohttp")
 from engines_open import open_engine
 from serve_client import Moving, Page, Still, serving, until
 
-from engines.looks.changes import with_look
+from engines.registry.look_changes import with_look
 from engines.registry.style import Style, load_style
 from streamtoon.web.serve import clients as rooms_module
 from streamtoon.web.serve import session as session_module

@@ -16,9 +16,10 @@ import engines
 from engines.frame import ColorInfo, Matrix, Planes
 from engines.imaging.field_blocks import FieldPlanes, ink_code
 from engines.looks import patterns, tables
-from engines.looks.look import Look, read_look
+from engines.looks.look import Look
 from engines.looks.renderer import LookRenderer
 from engines.registry.card import CardTable
+from engines.registry.look_table import read_look
 from engines.untrusted.toml_reader import read_toml
 
 SHIPPED = sorted((Path(engines.__file__).parent / "styles").glob("*/card.toml"))

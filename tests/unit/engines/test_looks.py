@@ -12,8 +12,9 @@ import engines
 from engines.errors import StyleError
 from engines.frame import ColorInfo
 from engines.looks import tables
-from engines.looks.look import Look, apply_changes, look_keys, read_look, to_table
+from engines.looks.look import Look, apply_changes, look_keys
 from engines.registry.card import CardTable, to_toml
+from engines.registry.look_table import read_look, to_table
 from engines.untrusted.toml_reader import parse_toml, read_toml
 
 SHIPPED = sorted((Path(engines.__file__).parent / "styles").glob("*/card.toml"))

@@ -16,8 +16,8 @@ pytest.importorskip("torch", reason="the extra `torch` is not installed")
 from fields_styles import LOOK, OTHER_LOOK, save_network
 from x_display import until
 
-from engines.looks.changes import with_look
 from engines.looks.look import look_keys
+from engines.registry.look_changes import with_look
 from engines.registry.style import Style
 from streamtoon.live import webcam_session as show_module
 from streamtoon.live.camera import ReconnectingCamera

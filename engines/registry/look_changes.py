@@ -1,4 +1,4 @@
-"""Changes to a style's look: some keys with new values, and the style that draws with them."""
+"""Changes to a style's look: new values for some of its keys."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from engines.registry.style import Style
 from engines.untrusted.toml_reader import shown
 
 Changes = Mapping[str, object]
-"""Key to value: a number, or a text as `--look KEY=VALUE` gives it; several colours may be a sequence."""
+"""Key -> value: a number, or a string as in `--look KEY=VALUE`; several colours may be a sequence."""
 
 
 def as_texts(changes: Changes) -> dict[str, str]:
-    """The changes with every value as a text, each checked. Raises StyleError for a key or value.
+    """Return the changes with every value as a string. Raises StyleError for an unknown key or a wrong value.
 
-    Ranges are the same for every style, so no style is needed for this.
+    Ranges are the same for every style, so this needs none.
     """
     texts: dict[str, str] = {}
     for key, value in changes.items():
@@ -27,31 +27,31 @@ def as_texts(changes: Changes) -> dict[str, str]:
 
 
 def read_changes(pairs: Sequence[str]) -> dict[str, str]:
-    """The changes of texts KEY=VALUE; of a key that is there twice, the last one counts.
+    """Return the changes of strings KEY=VALUE; of a repeated key, the last one counts.
 
-    Raises StyleError for a text without a "=", a key that no look has, or a value that is not allowed.
+    Raises StyleError for a string without "=", an unknown key or a wrong value.
     """
     texts: dict[str, str] = {}
     for pair in pairs:
         key, sign, value = pair.partition("=")
         if not sign:
-            raise StyleError(f"look {shown(pair)} has no value; write KEY=VALUE, such as levels=8")
+            raise StyleError(f"look {shown(pair)} has no value; write KEY=VALUE, for example levels=8")
         texts[key.strip()] = value
     return as_texts(texts)
 
 
 def with_look(style: Style, changes: Changes) -> Style:
-    """The style with some keys of its look changed, its lite form too; itself where there are no changes.
+    """Return the style with some keys of its look changed, also in its lite form.
 
-    Raises StyleError for a style that is not a look, a key that no look has, or a value that is not allowed.
+    Raises StyleError for a style without a look, an unknown key or a wrong value.
     """
     texts = as_texts(changes)
     if not texts:
         return style
     if style.look is None:
         raise StyleError(
-            f"style {style.name} is not a look, so {', '.join(texts)} cannot be changed: "
-            "`streamtoon styles list` names the styles that are looks"
+            f"style {style.name} has no look, so {', '.join(texts)} cannot be changed; "
+            "`streamtoon styles list` shows the styles with a look"
         )
     look = apply_changes(style.look, texts)
     lite = None if style.lite is None else dataclasses.replace(style.lite, look=look)
