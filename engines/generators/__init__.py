@@ -1,8 +1,8 @@
-"""The generators, one network per file, known by name.
+"""The generators by name, one network per file.
 
-A generator is a `torch.nn.Module` that takes and gives N x 3 x H x W RGB in [-1, 1] and states in
-`size_multiple` what H and W must be multiples of. Where `gains_from_int8` is true its quantized graph is
-faster on CPUs: that takes convolutions in a row, without the pictures' own statistics between them.
+A generator is a `torch.nn.Module` that maps N x 3 x H x W RGB in [-1, 1] to the same. H and W must be
+multiples of its `size_multiple`. If `gains_from_int8` is true, its quantized graph is faster on CPUs; that
+needs consecutive convolutions without normalization by the image's statistics between them.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ GENERATORS: dict[str, str] = {
     "resnet18": "engines.generators.resnet18:ResNet18",
     "unet": "engines.generators.unet:UNet",
 }
-"""Name -> module:class. A text, not a class: naming the generators must not import torch."""
+"""Name -> module:class, as a string, so that listing the names does not import torch."""
 
 
 FIELD_GENERATORS = ("fields", "fields-lite")
-"""Those that give fields for looks: N x 24 x H x W samples in, N x 40 x H x W out
+"""Generators of fields: N x 24 x H x W samples in, N x 40 x H x W fields out
 (`engines.imaging.field_blocks`)."""
 
 MARGIN_PIXELS = 16
-"""Pixels of mirrored picture around what a generator draws, cut off again: most of the fringe that zeros
-beyond the border make of a flat picture is within so many."""
+"""Mirrored pixels around a generator's input, cut off again. Zero padding colours the border of a flat image,
+mostly within this distance."""
 MARGIN_PIXELS_BY_GENERATOR = {"lwcomicgan": 24}
-"""The same where a generator needs others."""
+"""Exceptions to `MARGIN_PIXELS`."""
 
 
 def margin_of(name: str) -> int:
-    """Pixels that a generator, or a graph alone, draws around a picture; 0 where it gives fields."""
+    """Return the margin of a generator, or of a graph without weights, in pixels; 0 for fields."""
     return 0 if name in FIELD_GENERATORS else MARGIN_PIXELS_BY_GENERATOR.get(name, MARGIN_PIXELS)
 
 
 def find(name: str) -> type[nn.Module]:
-    """The class of a generator. Raises StyleError for an unknown name and lists the known ones."""
+    """Return the class of a generator. Raises StyleError, which lists the known names, for an unknown one."""
     if name not in GENERATORS:
-        raise StyleError(f"unknown generator {name!r}: known are {', '.join(sorted(GENERATORS))}")
+        raise StyleError(f"unknown generator {name!r}; choose one of: {', '.join(sorted(GENERATORS))}")
     module, _, cls = GENERATORS[name].partition(":")
     network: type[nn.Module] = getattr(importlib.import_module(module), cls)
     return network
 
 
 def create(name: str) -> nn.Module:
-    """A freshly initialized generator. Raises StyleError as `find` does."""
+    """Return a randomly initialised generator. Raises StyleError for an unknown name."""
     return find(name)()

@@ -1,11 +1,11 @@
 """AnimeGAN's generator: depthwise separable convolutions and inverted residual blocks.
 
 Chen, Liu and Chen, "AnimeGAN: A Novel Lightweight GAN for Photo Animation" (ISICA 2019), Figures 1 and 2,
-with 3,956,096 parameters. That count settles what the figures leave open: with the widths below, all
-convolutions have 3,931,008 weights, and the 25,088 that remain are gain and bias of every instance
-normalization - after each standard and each 1x1 convolution and after the depthwise convolutions of the
-inverted residual blocks, not between the two halves of a separable convolution - and no convolution has
-a bias. Edges are mirrored around every 3x3 kernel.
+with 3,956,096 parameters. That number decides what the figures leave open. With the widths below, all
+convolutions have 3,931,008 weights. The other 25,088 are gain and bias of the instance normalizations: after
+each standard and each 1x1 convolution and after the depthwise convolutions of the inverted residual blocks,
+but not between the two halves of a separable convolution. No convolution has a bias. 3x3 kernels see mirrored
+edges.
 """
 
 from __future__ import annotations
@@ -19,9 +19,18 @@ from torch import Tensor, nn
 SLOPE = 0.2
 
 
-def _conv(taken: int, given: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+def _conv(
+    in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, groups: int = 1
+) -> nn.Conv2d:
     return nn.Conv2d(
-        taken, given, kernel, stride, kernel // 2, groups=groups, bias=False, padding_mode="reflect"
+        in_channels,
+        out_channels,
+        kernel,
+        stride,
+        kernel // 2,
+        groups=groups,
+        bias=False,
+        padding_mode="reflect",
     )
 
 
@@ -32,47 +41,47 @@ def _norm(channels: int) -> nn.InstanceNorm2d:
 class ConvBlock(nn.Sequential):
     """Convolution, instance normalization, LeakyReLU."""
 
-    def __init__(self, taken: int, given: int, kernel: int = 3) -> None:
-        super().__init__(_conv(taken, given, kernel), _norm(given), nn.LeakyReLU(SLOPE))
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 3) -> None:
+        super().__init__(_conv(in_channels, out_channels, kernel), _norm(out_channels), nn.LeakyReLU(SLOPE))
 
 
 class DSConv(nn.Sequential):
     """Depthwise 3x3 and 1x1 convolution, instance normalization, LeakyReLU."""
 
-    def __init__(self, taken: int, given: int, stride: int = 1) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__(
-            _conv(taken, taken, stride=stride, groups=taken),
-            _conv(taken, given, 1),
-            _norm(given),
+            _conv(in_channels, in_channels, stride=stride, groups=in_channels),
+            _conv(in_channels, out_channels, 1),
+            _norm(out_channels),
             nn.LeakyReLU(SLOPE),
         )
 
 
 class DownConv(nn.Module):
-    """Half the size: a separable convolution of stride 2, plus one of the picture resized to half."""
+    """Halves the size: a separable convolution of stride 2, plus one of the input resized to half."""
 
-    def __init__(self, taken: int, given: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.strided = DSConv(taken, given, stride=2)
-        self.resized = DSConv(taken, given)
+        self.strided = DSConv(in_channels, out_channels, stride=2)
+        self.resized = DSConv(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`taken` x H x W in, `given` x H/2 x W/2 out."""
-        # Bilinear resizing to exactly half is the mean of two by two pixels. Even sizes need no `ceil_mode`;
-        # with it torch.export sees that both branches are of one size.
+        """Map `in_channels` x H x W to `out_channels` x H/2 x W/2."""
+        # Bilinear resizing to exactly half is the mean of 2 x 2 pixels. Even sizes do not need `ceil_mode`,
+        # but with it torch.export sees that both branches have the same size.
         out: Tensor = self.strided(x) + self.resized(F.avg_pool2d(x, 2, ceil_mode=True))
         return out
 
 
 class UpConv(nn.Module):
-    """Twice the size: bilinear resizing, then a separable convolution."""
+    """Doubles the size: bilinear resizing, then a separable convolution."""
 
-    def __init__(self, taken: int, given: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv = DSConv(taken, given)
+        self.conv = DSConv(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`taken` x H x W in, `given` x 2H x 2W out."""
+        """Map `in_channels` x H x W to `out_channels` x 2H x 2W."""
         out: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False))
         return out
 
@@ -93,16 +102,16 @@ class InvertedResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Channels x H x W in, the same out."""
+        """Map channels x H x W to the same shape."""
         out: Tensor = x + self.body(x)
         return out
 
 
 class AnimeGAN(nn.Module):
-    """Takes N x 3 x H x W RGB in [-1, 1], gives the same; H and W are multiples of `size_multiple`."""
+    """Maps N x 3 x H x W RGB in [-1, 1] to the same; H and W are multiples of `size_multiple`."""
 
     size_multiple: ClassVar[int] = 8
-    """Twice the two downsamplings' 4: a map of one pixel has no mirror image and no variance."""
+    """Twice the factor 4 of two downsamplings: a map of one pixel cannot be mirrored and has no variance."""
 
     def __init__(self, channels: int = 64, blocks: int = 8) -> None:
         super().__init__()
@@ -119,6 +128,6 @@ class AnimeGAN(nn.Module):
         self.head = _conv(c, 3, 1)
 
     def forward(self, picture: Tensor) -> Tensor:
-        """N x 3 x H x W in [-1, 1] in, the same out."""
+        """Map N x 3 x H x W RGB in [-1, 1] to the same."""
         x = self.blocks(self.down2(self.down1(picture)))
         return torch.tanh(self.head(self.up1(self.up2(x))))

@@ -1,4 +1,4 @@
-"""What the instance-normalized generators have in common."""
+"""Blocks that the generators with instance normalization share."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from torch import Tensor, nn
 class ConvNorm(nn.Sequential):
     """Convolution, instance normalization with gain and bias, ReLU.
 
-    The convolution has no bias of its own: the normalization would take it away. An odd kernel at stride
-    1 keeps the size, at stride 2 halves an even one.
+    The convolution has no bias, because the normalization would remove it. An odd kernel keeps the size at
+    stride 1 and halves an even size at stride 2.
     """
 
     def __init__(
         self,
-        taken: int,
-        given: int,
+        in_channels: int,
+        out_channels: int,
         kernel: int = 3,
         stride: int = 1,
         padding: Literal["zeros", "reflect"] = "zeros",
     ) -> None:
         super().__init__(
-            nn.Conv2d(taken, given, kernel, stride, kernel // 2, bias=False, padding_mode=padding),
-            nn.InstanceNorm2d(given, affine=True),
+            nn.Conv2d(
+                in_channels, out_channels, kernel, stride, kernel // 2, bias=False, padding_mode=padding
+            ),
+            nn.InstanceNorm2d(out_channels, affine=True),
             nn.ReLU(),
         )
 
@@ -33,10 +35,12 @@ class ConvNorm(nn.Sequential):
 class UpNorm(nn.Sequential):
     """Transposed 3x3 convolution of stride 2 (size doubles), instance normalization, ReLU."""
 
-    def __init__(self, taken: int, given: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(
-            nn.ConvTranspose2d(taken, given, 3, stride=2, padding=1, output_padding=1, bias=False),
-            nn.InstanceNorm2d(given, affine=True),
+            nn.ConvTranspose2d(
+                in_channels, out_channels, 3, stride=2, padding=1, output_padding=1, bias=False
+            ),
+            nn.InstanceNorm2d(out_channels, affine=True),
             nn.ReLU(),
         )
 
@@ -53,7 +57,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Channels x H x W in, the same out."""
+        """Map channels x H x W to the same shape."""
         out: Tensor = x + self.body(x)
         return out
 
@@ -61,10 +65,10 @@ class ResidualBlock(nn.Module):
 class Head(nn.Module):
     """A 7x7 convolution over mirrored edges to three channels, then tanh."""
 
-    def __init__(self, taken: int) -> None:
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(taken, 3, 7, padding=3, padding_mode="reflect")
+        self.conv = nn.Conv2d(in_channels, 3, 7, padding=3, padding_mode="reflect")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Channels x H x W in, 3 x H x W in [-1, 1] out."""
+        """Map channels x H x W to 3 x H x W in [-1, 1]."""
         return torch.tanh(self.conv(x))

@@ -1,10 +1,10 @@
-"""Generators of fields: what a picture would be as paint and as ink, for looks to make a drawing of.
+"""Generators of fields: the paint and the ink of a frame, which a look turns into a drawing.
 
-Everything happens in blocks of 4 x 4 pixels (see `engines.imaging.field_blocks`): pixel unshuffling (Shi et
+The network works on blocks of 4 x 4 pixels (see `engines.imaging.field_blocks`). Pixel unshuffling (Shi et
 al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional Neural
-Network", CVPR 2016) is done on bytes before the network, and undone on bytes after it. The body is residual
-blocks with dilations that grow and shrink (Yu and Koltun, "Multi-Scale Context Aggregation by Dilated
-Convolutions", ICLR 2016).
+Network", CVPR 2016) is done on bytes before the network and undone on bytes after it. The body consists of
+residual blocks with dilations that grow and shrink (Yu and Koltun, "Multi-Scale Context Aggregation by
+Dilated Convolutions", ICLR 2016).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from engines.imaging.field_blocks import FIELDS, SAMPLES
 
 
 class DilatedBlock(nn.Module):
-    """x + a convolution of ReLU of a dilated convolution; it starts near the identity."""
+    """Adds conv(ReLU(dilated conv(x))) to x. It starts close to the identity."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -27,16 +27,16 @@ class DilatedBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """N x channels x H x W in, the same out."""
+        """Map N x channels x H x W to the same shape."""
         out: Tensor = features + self.conv2(F.relu(self.conv1(features)))
         return out
 
 
 class Fields(nn.Module):
-    """Fully convolutional, at one block a position: 3 x 3 convolutions, ReLU and sums, nothing else.
+    """Fully convolutional on blocks: 3 x 3 convolutions, ReLU and sums, nothing else.
 
-    Takes N x 24 x H x W samples in [-1, 1] (code / 127.5 - 1) and gives N x 40 x H x W in the same scale: 24
-    of paint, 16 of ink. It starts with the picture itself as paint and no ink.
+    Maps N x 24 x H x W samples in [-1, 1] (code / 127.5 - 1) to N x 40 x H x W fields on the same scale: 24
+    of paint and 16 of ink. It starts with the frame itself as paint and without ink.
     """
 
     channels: ClassVar[tuple[int, int]] = (SAMPLES, FIELDS)
@@ -53,14 +53,14 @@ class Fields(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         with torch.no_grad():
-            for block in self.blocks:  # else training at a useful rate has spikes
+            for block in self.blocks:  # otherwise the loss has spikes at a useful learning rate
                 block.conv2.weight.mul_(0.1)  # type: ignore[union-attr, operator]
             nn.init.zeros_(self.head.weight)
-            self.head.bias[:SAMPLES] = 0.5 / 127.5  # type: ignore[index]  # code 128: the picture's own
+            self.head.bias[:SAMPLES] = 0.5 / 127.5  # type: ignore[index]  # code 128: the frame's own value
             self.head.bias[SAMPLES:] = -0.6  # type: ignore[index]  # code 51: no ink
 
     def equalization_groups(self) -> list[tuple[list[nn.Conv2d], list[nn.Conv2d]]]:
-        """As `engines.quantization.equalization` wants it."""
+        """Return the groups for `engines.quantization.equalization`."""
         blocks: list[DilatedBlock] = list(self.blocks)  # type: ignore[arg-type]
         return [
             ([self.stem, *(b.conv2 for b in blocks)], [*(b.conv1 for b in blocks), self.head]),
@@ -68,6 +68,6 @@ class Fields(nn.Module):
         ]
 
     def forward(self, samples: Tensor) -> Tensor:
-        """N x 24 x H x W in [-1, 1] in, N x 40 x H x W out; it may leave [-1, 1] slightly."""
+        """Map N x 24 x H x W in [-1, 1] to N x 40 x H x W, which may leave [-1, 1] slightly."""
         out: Tensor = self.head(self.blocks(F.relu(self.stem(samples))))
         return out

@@ -1,4 +1,4 @@
-"""The small size of the generator of fields: half the channels, a quarter of the operations."""
+"""The small generator of fields: half the channels, a quarter of the operations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from engines.generators.fields import Fields
 
 
 class FieldsLite(Fields):
-    """As `Fields`, with 32 channels."""
+    """`Fields` with 32 channels."""
 
     def __init__(self) -> None:
         super().__init__(32, (1, 2, 4, 2, 1))

@@ -1,10 +1,10 @@
-"""The lite generator: a fifth of the UNet's operations, made to be taught by one that is already trained.
+"""The lite generator: a fifth of the UNet's operations, trained by distillation from a larger one.
 
-The picture is folded by pixel unshuffling (Shi et al., "Real-Time Single Image and Video Super-Resolution
-Using an Efficient Sub-Pixel Convolutional Neural Network", CVPR 2016), four by four pixels into 48 channels:
-every convolution works at a quarter of the side, where 64 channels fill a matrix unit and nothing has to be
-resized or joined, which took more time than the convolutions did. What it learns is the difference from the
-picture, so flat parts come through in the picture's own values whatever the arithmetic.
+Pixel unshuffling (Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
+Convolutional Neural Network", CVPR 2016) folds 4 x 4 pixels into 48 channels. Every convolution works at a
+quarter of each side, where 64 channels fill a matrix unit. Nothing is resized or concatenated, which took
+more time than the convolutions. The network learns the difference from the image, so flat areas keep the
+image's own values whatever the precision.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ FOLD = 4
 
 
 class Lite(nn.Module):
-    """Fully convolutional: one fold, residual blocks at a quarter of the side, one skip.
+    """Fully convolutional: pixel unshuffling, residual blocks at a quarter of each side, one skip connection.
 
-    Takes and gives N x 3 x H x W RGB in [-1, 1]; H and W are multiples of `size_multiple`. The output may
-    leave [-1, 1] slightly: whoever makes code values of it clips. It starts as the identity.
+    Maps N x 3 x H x W RGB in [-1, 1] to the same; H and W are multiples of `size_multiple`. The output may
+    leave [-1, 1] slightly and is clipped when it becomes code values. The network starts as the identity.
     """
 
     size_multiple: ClassVar[int] = FOLD
@@ -40,13 +40,13 @@ class Lite(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, SLOPE)
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-        for block in self.blocks:  # each begins near the identity: else training at a useful rate has spikes
+        for block in self.blocks:  # otherwise the loss has spikes at a useful learning rate
             with torch.no_grad():
                 block.conv2.weight.mul_(0.1)  # type: ignore[union-attr, operator]
         nn.init.zeros_(self.head.weight)
 
     def equalization_groups(self) -> list[tuple[list[nn.Conv2d], list[nn.Conv2d]]]:
-        """As `engines.quantization.equalization` wants it."""
+        """Return the groups for `engines.quantization.equalization`."""
         blocks: list[UNetResidualBlock] = list(self.blocks)  # type: ignore[arg-type]
         return [
             ([self.stem, *(b.conv2 for b in blocks)], [*(b.conv1 for b in blocks), self.head]),
@@ -54,7 +54,7 @@ class Lite(nn.Module):
         ]
 
     def forward(self, picture: Tensor) -> Tensor:
-        """N x 3 x H x W in [-1, 1] in, the same out."""
+        """Map N x 3 x H x W RGB in [-1, 1] to the same."""
         features = F.leaky_relu(self.stem(F.pixel_unshuffle(picture, FOLD)), SLOPE)
         out: Tensor = picture + F.pixel_shuffle(self.head(self.blocks(features)), FOLD)
         return out

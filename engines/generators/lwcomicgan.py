@@ -1,10 +1,10 @@
-"""LWComicGAN's generator: a light residual network that chooses between two normalizations.
+"""LWComicGAN's generator: a small residual network that chooses between two normalizations.
 
-Yang et al., "LWComicGAN: A Lightweight Method for Realizing Scene Animation". The paper gives a 7x7
-first convolution, 3x3 ones after it, LeakyReLU, four residual blocks with its LIN layer (Eq. 7),
-upsampling modules, one last convolution under tanh, and 2,796,416 parameters (Table III). It prints no
-widths: two downsamplings are what its field works with (CartoonGAN, AnimeGAN), and widths of 32, 64
-and 184 bring the count to 2,778,995, 0.6 % below the paper's.
+Yang et al., "LWComicGAN: A Lightweight Method for Realizing Scene Animation". The paper gives a 7x7 first
+convolution, 3x3 ones after it, LeakyReLU, four residual blocks with its LIN layer (Eq. 7), upsampling
+modules, one last convolution with tanh, and 2,796,416 parameters (Table III). It gives no widths. Two
+downsamplings are common in the field (CartoonGAN, AnimeGAN), and widths of 32, 64 and 184 result in 2,778,995
+parameters, 0.6 % below the paper's.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ EPS = 1e-5
 
 
 class LIN(nn.Module):
-    """Instance or layer normalization, whichever gives the larger value (Eq. 7), then gain and bias.
+    """The larger of instance and layer normalization (Eq. 7), with gain and bias.
 
-    Every value is standardised twice, by mean and deviation of its own channel (alpha_I) and by those of all
-    channels (alpha_L), and the larger stands. The paper's "larger value" is read element by element: taken
-    for a layer as a whole, instance normalization would always win, for a layer's variance is never below
-    the mean of its channels', and the network could no longer tell a dark picture from a bright one. And it
-    is read of standardised values: Eq. 7 prints the variance where the deviation belongs.
+    Every value is standardised twice: by mean and deviation of its own channel (alpha_I) and of all channels
+    (alpha_L). The larger result is used. "Larger" is read per element: for a whole layer, instance
+    normalization would always win, because a layer's variance is never below the mean of its channels', and
+    the network could not tell a dark image from a bright one. Values are divided by the deviation; Eq. 7
+    prints the variance instead.
 
-    N x C x H x W in, the same out; larger than 1 x 1, whose instances have no deviation.
+    Maps N x C x H x W, larger than 1 x 1, to the same shape.
     """
 
     def __init__(self, channels: int) -> None:
@@ -38,8 +38,8 @@ class LIN(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x C x H x W in, the same out."""
-        # A graph is made of plain operations; GPUs run them well, and fp16 has its own ways to overflow.
+        """Map N x C x H x W to the same shape."""
+        # Graphs need standard operations, GPUs run them well, and fp16 would overflow in the fused kernels.
         plain = torch.compiler.is_compiling() or x.device.type != "cpu" or x.dtype == torch.float16
         larger = _larger(x) if plain else cast(Tensor, _FusedLarger.apply(x))  # type: ignore[no-untyped-call]
         return torch.addcmul(_as(self.bias, x), larger, _as(self.weight, x))
@@ -50,19 +50,19 @@ def _as(parameter: Tensor, x: Tensor) -> Tensor:
 
 
 def _larger(x: Tensor) -> Tensor:
-    """The larger of both standardised values, as it is defined."""
+    """Return the larger of both standardised values, straight from the definition."""
     return torch.maximum(F.instance_norm(x, eps=EPS), F.group_norm(x, 1, eps=EPS))
 
 
 class _FusedLarger(torch.autograd.Function):
-    """`_larger` for training on a CPU, where it halves a step: the kernels are the same, the way back is not.
+    """Computes `_larger` on a CPU in training, with a backward pass that halves the time of a step.
 
-    The kernels take statistics of bf16 maps in fp32 without a copy of the maps.
+    The kernels compute statistics of bf16 maps in fp32 without a copy of the maps.
     """
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
-        """N x C x H x W in, the same out."""
+        """Map N x C x H x W to the same shape."""
         n, c, h, w = x.shape
         ones = torch.ones(c, dtype=torch.promote_types(x.dtype, torch.float32))
         instance, mean_i, rstd_i = torch.native_group_norm(x, ones, None, n, c, h * w, c, EPS)
@@ -74,10 +74,10 @@ class _FusedLarger(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        """The gradient to the maps: each value's goes the way of the normalization that it came from."""
+        """Return the gradient of the maps; each value's goes through the normalization that it came from."""
         x, chosen, ones, mean_i, rstd_i, mean_l, rstd_l = ctx.saved_tensors
         _, c, h, w = x.shape
-        # The kernel of group normalization reads the gradient as if it lay as x does.
+        # The kernel of group normalization assumes that the gradient has x's memory layout.
         last = x.is_contiguous(memory_format=torch.channels_last)
         layout = torch.channels_last if last else torch.contiguous_format
         x, grad = x.contiguous(memory_format=layout), grad.contiguous(memory_format=layout)
@@ -86,8 +86,8 @@ class _FusedLarger(torch.autograd.Function):
         only_x, parts = [True, False, False], []
         for i in range(len(x)):
             at = slice(i, i + 1)
-            # A picture's instance normalization is its batch normalization, whose kernel is the fast one:
-            # that of C groups takes forty times as long, channels last.
+            # For one image, instance normalization equals batch normalization, which has the faster kernel:
+            # group normalization with C groups takes forty times as long with channels last.
             by_instance = torch.ops.aten.native_batch_norm_backward(
                 to_instance[at], x[at], ones, None, None, mean_i[i], rstd_i[i], True, EPS, only_x
             )
@@ -99,18 +99,18 @@ class _FusedLarger(torch.autograd.Function):
 
 
 class LinConvBlock(nn.Sequential):
-    """Convolution, LIN, LeakyReLU. The convolution has no bias: LIN has one."""
+    """Convolution, LIN, LeakyReLU. The convolution has no bias, because LIN has one."""
 
-    def __init__(self, taken: int, given: int, kernel: int = 3, stride: int = 1) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__(
-            nn.Conv2d(taken, given, kernel, stride, kernel // 2, bias=False),
-            LIN(given),
+            nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
+            LIN(out_channels),
             nn.LeakyReLU(SLOPE),
         )
 
 
 class LinResidualBlock(nn.Module):
-    """ResNet's block with LIN in the place of batch normalization (the paper's Figure 3).
+    """ResNet's block with LIN instead of batch normalization (the paper's Figure 3).
 
     It starts as the identity: the last gain is 0.
     """
@@ -125,13 +125,13 @@ class LinResidualBlock(nn.Module):
         nn.init.zeros_(last.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Channels x H x W in, the same out."""
+        """Map channels x H x W to the same shape."""
         out: Tensor = x + self.body(x)
         return out
 
 
 class LWComicGAN(nn.Module):
-    """Takes N x 3 x H x W RGB in [-1, 1], gives the same; H and W are multiples of `size_multiple`."""
+    """Maps N x 3 x H x W RGB in [-1, 1] to the same; H and W are multiples of `size_multiple`."""
 
     size_multiple: ClassVar[int] = 4
 
@@ -150,7 +150,7 @@ class LWComicGAN(nn.Module):
         self.head = nn.Conv2d(full, 3, 3, padding=1)
 
     def forward(self, picture: Tensor) -> Tensor:
-        """N x 3 x H x W in [-1, 1] in, the same out."""
+        """Map N x 3 x H x W RGB in [-1, 1] to the same."""
         x = self.blocks(self.encoder(picture))
         x = self.up1(F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False))
         x = self.up2(F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False))

@@ -1,10 +1,10 @@
-"""The last convolution drawn two by two pixels at a time: the same function, in a form that runs faster.
+"""A faster form of the last convolution, which computes 2 x 2 pixels at a time.
 
-Matrix units and vector registers work on 16 output channels or more at a time, and a picture has three: a
-last convolution keeps a fifth of them busy, at every pixel of the full size. One of stride 2 that gives the
-twelve values of a square of four pixels, shuffled into their places (Shi et al., CVPR 2016), needs a quarter
-of the steps. Its kernel is one wider and holds each of the old one's weights four times,
-moved by a pixel down and to the right, and zeros.
+Matrix units and vector registers work on 16 or more output channels at a time. An image has three, so a last
+convolution at full size uses a fifth of them. A convolution of stride 2 that computes the twelve values of 2
+x 2 pixels, followed by a pixel shuffle (Shi et al., CVPR 2016), needs a quarter of the steps. Its kernel is
+one larger on each side and holds the original weights four times, shifted by a pixel down and to the right,
+and zeros.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ import torch
 from torch import nn
 
 MAX_CHANNELS = 4
-"""Output channels up to which four times as many still fit 16."""
+"""Most output channels of a convolution for which four times as many fit into 16."""
 
 
 def use_pixel_shuffle_head(generator: nn.Module) -> None:
-    """Replaces, in place, convolutions of full size that give at most `MAX_CHANNELS` channels, where there
-    are any.
+    """Replace, in place, convolutions at full size with at most `MAX_CHANNELS` output channels.
 
-    The generator has to be for pictures of even height and width, as its `size_multiple` says; else it is
-    left as it is.
+    A generator for odd heights or widths, according to its `size_multiple`, is left unchanged.
     """
     if int(getattr(generator, "size_multiple", 1)) % 2:
         return
@@ -40,18 +38,18 @@ def _is_replaceable(conv: nn.Conv2d) -> bool:
 
 @torch.no_grad()
 def pixel_shuffle_conv(conv: nn.Conv2d) -> nn.Sequential:
-    """N x C x H x W to the same as `conv`, for even H and W."""
-    given, taken, side, _ = conv.weight.shape
+    """Return the fast form of a convolution, which computes the same for even heights and widths."""
+    out_channels, in_channels, side, _ = conv.weight.shape
     wide = nn.Conv2d(
-        taken,
-        4 * given,
+        in_channels,
+        4 * out_channels,
         side + 1,
         stride=2,
-        padding=conv.padding,  # type: ignore[arg-type]  # checked to be two numbers
+        padding=conv.padding,  # type: ignore[arg-type]  # `_is_replaceable` checks that it is a pair
         padding_mode=conv.padding_mode,
         bias=conv.bias is not None,
     )
-    weight = torch.zeros(given, 2, 2, taken, side + 1, side + 1)
+    weight = torch.zeros(out_channels, 2, 2, in_channels, side + 1, side + 1)
     for down in (0, 1):
         for right in (0, 1):
             weight[:, down, right, :, down : down + side, right : right + side] = conv.weight

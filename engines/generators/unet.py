@@ -1,9 +1,9 @@
-"""The FPT UNet: the lightweight generator of "Anime Scene Generator from Real-world Scenario".
+"""The FPT UNet, a small generator from "Anime Scene Generator from Real-world Scenario".
 
-Le, Bui and Phan's thesis (FPT University) names a UNet-based generator of 1.48 M parameters and
-5.6 MB and describes it no further; those figures and its losses are those of the white-box cartoon
-generator (Wang and Yu, "Learning to Cartoonize Using White-box Cartoon Representations", CVPR 2020),
-whose published layout this is: 1,467,075 parameters, 5.60 MiB in fp32.
+Le, Bui and Phan's thesis (FPT University) names a UNet-based generator with 1.48 M parameters and 5.6 MB,
+without details. These numbers and its losses match the white-box cartoon generator (Wang and Yu, "Learning to
+Cartoonize Using White-box Cartoon Representations", CVPR 2020), whose published layout this is: 1,467,075
+parameters, 5.60 MiB in fp32.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ SLOPE = 0.2
 
 
 def activate(x: Tensor) -> Tensor:
-    """The leaky ReLU."""
+    """Apply the leaky ReLU."""
     return F.leaky_relu(x, SLOPE)
 
 
 def upsample(x: Tensor) -> Tensor:
-    """Twice the size, bilinearly."""
+    """Double the size bilinearly."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 class UNetResidualBlock(nn.Module):
-    """Two 3x3 convolutions and an addition, without normalization: nothing depends on the picture's size."""
+    """Two 3x3 convolutions and an addition.
+
+    There is no normalization, so nothing depends on the image's size.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -36,7 +39,7 @@ class UNetResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Channels x H x W in, the same out."""
+        """Map channels x H x W to the same shape."""
         out: Tensor = x + self.conv2(activate(self.conv1(x)))
         return out
 
@@ -44,12 +47,12 @@ class UNetResidualBlock(nn.Module):
 class UNet(nn.Module):
     """Fully convolutional: two downsamplings, residual blocks, two bilinear upsamplings, additive skips.
 
-    Takes and gives N x 3 x H x W RGB in [-1, 1]; H and W are multiples of `size_multiple`. The output
-    may leave [-1, 1] slightly: whoever makes code values of it clips.
+    Maps N x 3 x H x W RGB in [-1, 1] to the same; H and W are multiples of `size_multiple`. The output may
+    leave [-1, 1] slightly and is clipped when it becomes code values.
 
-    It starts as the identity: the first layer carries the picture and its negative in six channels,
-    which leaky ReLUs and the full-size skip bring to the last layer unharmed (`start_as_identity`), so
-    that training needs no phase of its own to learn to reconstruct.
+    The network starts as the identity (`start_as_identity`), so training needs no phase in which it learns to
+    reconstruct: the first layer copies the image and its negative to six channels, which the leaky ReLUs and
+    the skip at full size carry unchanged to the last layer.
     """
 
     size_multiple: ClassVar[int] = 4
@@ -80,7 +83,7 @@ class UNet(nn.Module):
 
     @torch.no_grad()
     def start_as_identity(self) -> None:
-        """Rewrites six channels of four layers so that the network returns its input exactly.
+        """Overwrite six channels of four layers so that the network returns its input exactly.
 
         With f the leaky ReLU of slope s, f(f(x)) - f(f(-x)) = (1 + s^2) x for every x.
         """
@@ -97,7 +100,7 @@ class UNet(nn.Module):
             self.head.weight[colour, 3 + colour, 3, 3] = -1 / (1 + SLOPE**2)
 
     def equalization_groups(self) -> list[tuple[list[nn.Conv2d], list[nn.Conv2d]]]:
-        """As `engines.quantization.equalization` wants it."""
+        """Return the groups for `engines.quantization.equalization`."""
         blocks: list[UNetResidualBlock] = list(self.blocks)  # type: ignore[arg-type]
         return [
             ([self.stem, self.conv3], [self.down1, self.up2]),
@@ -111,13 +114,13 @@ class UNet(nn.Module):
         ]
 
     def quantization_form(self) -> nn.Module:
-        """The same function in the form that an int8 graph is made of."""
+        """Return a network with the same function in the form that is fastest in int8."""
         from engines.generators.unet_space_to_depth import SpaceToDepthUNet  # which is made of this module
 
         return SpaceToDepthUNet(self)
 
     def forward(self, picture: Tensor) -> Tensor:
-        """N x 3 x H x W in [-1, 1] in, the same out."""
+        """Map N x 3 x H x W RGB in [-1, 1] to the same."""
         full = activate(self.stem(picture))
         half = activate(self.conv1(activate(self.down1(full))))
         quarter = activate(self.conv2(activate(self.down2(half))))

@@ -1,4 +1,4 @@
-"""YUV <-> RGB of 8-bit code values, for every matrix and range, as one 3 x 4 matrix each way.
+"""Conversion between YUV and RGB of 8-bit code values, for every matrix and range, by 3 x 4 matrices.
 
 Closed form from Kr and Kb: ITU-R BT.601-7 section 2.5, BT.709-6 section 3 and BT.2020-2 table 4 define
 Y' = Kr R' + (1 - Kr - Kb) G' + Kb B', Cb = (B' - Y') / (2 - 2 Kb) and Cr = (R' - Y') / (2 - 2 Kr), with
@@ -20,7 +20,7 @@ from engines.frame import LUMA_WEIGHTS, ColorInfo, Matrix
 
 @lru_cache(maxsize=16)
 def rgb_to_yuv_matrix(matrix: Matrix, full_range: bool) -> NDArray[np.float64]:
-    """3 x 4: (R, G, B, 1) in 0..255 to (Y, U, V) code values."""
+    """Return the 3 x 4 matrix from (R, G, B, 1) in 0..255 to (Y, U, V) code values."""
     kr, kb = LUMA_WEIGHTS[matrix]
     luma = np.array([kr, 1 - kr - kb, kb])
     cb = (np.array([0.0, 0.0, 1.0]) - luma) / (2 - 2 * kb)
@@ -32,20 +32,20 @@ def rgb_to_yuv_matrix(matrix: Matrix, full_range: bool) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=16)
 def yuv_to_rgb_matrix(matrix: Matrix, full_range: bool) -> NDArray[np.float64]:
-    """3 x 4: (Y, U, V, 1) code values to (R, G, B) in 0..255; the inverse of `rgb_to_yuv_matrix`."""
+    """Return the 3 x 4 matrix from (Y, U, V, 1) code values to (R, G, B) in 0..255."""
     forward = rgb_to_yuv_matrix(matrix, full_range)
     inverse = np.linalg.inv(forward[:, :3])
     return np.column_stack([inverse, -inverse @ forward[:, 3]])
 
 
 def yuv_to_rgb(y: Bytes, u: Bytes, v: Bytes, colour: ColorInfo) -> Bytes:
-    """Three H x W planes to H x W x 3 RGB, rounded and clipped to 0..255."""
+    """Convert three H x W planes to H x W x 3 RGB, rounded and clipped to 0..255."""
     matrix = yuv_to_rgb_matrix(colour.matrix, colour.full_range)
     return np.asarray(cv2.transform(cv2.merge([y, u, v]), matrix), np.uint8)
 
 
 def rgb_to_yuv(rgb: Bytes, colour: ColorInfo) -> tuple[Bytes, Bytes, Bytes]:
-    """H x W x 3 RGB to three H x W planes; within the range's own limits for every RGB triple."""
+    """Convert H x W x 3 RGB to three H x W planes. Every RGB triple is within the limits of the range."""
     yuv = cv2.transform(rgb, rgb_to_yuv_matrix(colour.matrix, colour.full_range))
     y, u, v = (np.asarray(plane, np.uint8) for plane in cv2.split(yuv))
     return y, u, v

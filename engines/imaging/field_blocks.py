@@ -1,9 +1,9 @@
-"""The fields that a generator may give in place of a finished picture: paint and ink response, in blocks.
+"""Fields, which a generator may give instead of an RGB image: paint and ink response, in blocks.
 
-A picture in YUV 4:2:0 is read in blocks of 4 x 4 pixels: 16 samples of luma and 4 of each chroma plane, 24
-channels at a quarter of the side. The fields are 40: the paint's 24 and 16 samples of ink response. The
-paint is given as its difference from the picture: flat parts come through in the picture's own values,
-whatever the network's arithmetic. `engines.looks` makes a drawing of paint and ink.
+A frame in YUV 4:2:0 is read in blocks of 4 x 4 pixels: 16 samples of luma and 4 of each chroma plane, 24
+channels at a quarter of each side. Fields have 40 channels: 24 for the paint and 16 samples of ink response.
+The paint is stored as its difference from the frame, so flat areas keep the frame's own values whatever the
+network's precision. `engines.looks` turns paint and ink into a drawing.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from engines.frame import Plane, Planes
 
 BLOCK = 4
-"""Pixels of luma a side."""
+"""Side of a block, pixels of luma."""
 SAMPLES, FIELDS = 24, 40
-"""Channels of a block of picture, and of one of fields."""
+"""Channels of a block of a frame, and of a block of fields."""
 CHANGE_ZERO = 128
-"""Code value of a paint sample that is the picture's own: paint = picture + code - 128."""
+"""Code value of a paint sample that equals the frame's: paint = frame + code - 128."""
 INK_SCALE, INK_ZERO = 100, 50
-"""Code value of an ink response r: 100 r + 50, so that -0.5 to 2 fit into 0 to 250."""
+"""An ink response r has the code value 100 r + 50, so that -0.5 to 2 map to 0 to 250."""
 INK_THRESHOLD = INK_ZERO + INK_SCALE
 """Code value at which a line begins."""
 
@@ -33,7 +33,7 @@ Blocks = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class FieldPlanes:
-    """Paint and ink response of one picture, as planes; sizes are multiples of a block."""
+    """Paint and ink response of a frame as planes, whose sizes are multiples of a block."""
 
     y: Plane
     """Luma of the paint, H x W; limited range."""
@@ -45,14 +45,15 @@ class FieldPlanes:
 
 
 def ink_code(response: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Code values of ink responses."""
+    """Return the code values of ink responses."""
     return np.clip(np.rint(response * INK_SCALE + INK_ZERO), 0, 255).astype(np.uint8)
 
 
 def pack(planes: Planes, out: Blocks | None = None) -> Blocks:
-    """Planes of a size that is a multiple of a block, as rows x columns x `SAMPLES`.
+    """Pack planes, whose sizes are multiples of a block, into rows x columns x `SAMPLES`.
 
-    A block's row of luma is one 32-bit word and of chroma one of 16: what is moved are words.
+    A row of a block is one 32-bit word of luma or one 16-bit word of chroma, so words are moved instead of
+    bytes.
     """
     y, u, v = (np.ascontiguousarray(plane) for plane in planes)
     rows, columns = y.shape[0] // BLOCK, y.shape[1] // BLOCK
@@ -67,7 +68,10 @@ def pack(planes: Planes, out: Blocks | None = None) -> Blocks:
 
 
 def unpack(blocks: Blocks, source: Planes) -> FieldPlanes:
-    """Rows x columns x `FIELDS` as planes; `source` are the planes that they were made of, limited range."""
+    """Unpack rows x columns x `FIELDS` to planes.
+
+    `source` are the planes they were computed from, limited range.
+    """
     rows, columns = blocks.shape[:2]
     blocks = np.ascontiguousarray(blocks)
     words, halves = blocks.view(np.uint32), blocks.view(np.uint16)
@@ -89,5 +93,5 @@ def unpack(blocks: Blocks, source: Planes) -> FieldPlanes:
 
 
 def _changed(plane: Plane, by: Plane) -> Plane:
-    """The plane plus what the codes say, clipped to 0..255."""
+    """Return the plane plus the signed changes, clipped to 0..255."""
     return np.asarray(cv2.addWeighted(plane, 1, by, 1, -CHANGE_ZERO), np.uint8)

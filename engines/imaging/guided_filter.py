@@ -1,12 +1,12 @@
-"""The guided filter on the host, as box filters.
+"""The guided filter on the CPU, built from box filters.
 
 K. He, J. Sun, X. Tang, "Guided Image Filtering", TPAMI 35(6), 2013; K. He, J. Sun, "Fast Guided Filter",
-arXiv:1505.00996, 2015. In every square window the output is a line in the guide, q = a I + b, fitted to
-the source with a penalty of `eps` on a^2; a pixel takes the mean of the lines of all windows it lies in.
-The fast form fits the lines on small pictures and applies them to the large guide.
+arXiv:1505.00996, 2015. In every square window the output is a linear function of the guide, q = a I + b,
+fitted to the source with a penalty of `eps` on a^2. A pixel uses the mean of the coefficients of all windows
+that contain it. The fast form fits the coefficients on small images and applies them to the large guide.
 
-Windows are cut at the border, and a mean there divides by the pixels that the cut window really holds.
-`engines.imaging.guided_filter_torch` is the same for training and graphs.
+Windows are cut off at the border, and a mean there divides by the number of pixels inside.
+`engines.imaging.guided_filter_torch` implements the same for training and graphs.
 """
 
 from __future__ import annotations
@@ -22,34 +22,33 @@ from numpy.typing import NDArray
 from engines.common.arrays import Bytes, Floats
 
 BAND_ROWS = 40
-"""Rows of lines that are applied at a time: what they are enlarged to, and multiplied, stays in the cache."""
+"""Rows that are processed at a time, so that enlarged coefficients and products stay in the CPU's cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilterSettings:
-    """How a drawing comes to a picture's size, as a style's card has it."""
+    """The filter that brings a drawing to the size of the frame, as in a style's card."""
 
     radius: int
-    """Pixels, at least 0."""
+    """Radius in pixels, at least 0."""
     eps: float
-    """A fraction of the range squared, above 0."""
+    """A fraction of the squared range, above 0."""
     lines: float
-    """Share, 0 to 1, of what the filter takes from the drawing that is put back (`restore_detail`)."""
+    """Share, 0 to 1, of the detail lost in the filter that `restore_detail` puts back."""
 
 
 class Scratch:
-    """Arrays by name, used again for picture after picture of one size.
+    """Named arrays that are reused for frames of one size.
 
-    Fresh arrays of these sizes come from the system as pages to be cleared, which takes five times as long
-    as all the filter's arithmetic. Whatever a function returns from a scratch is valid until its next call
-    with it.
+    The system clears the pages of new arrays, which takes five times as long as all of the filter's
+    arithmetic. A result that lies in a scratch is valid until the next call with that scratch.
     """
 
     def __init__(self) -> None:
         self._arrays: dict[str, NDArray[Any]] = {}
 
     def take(self, name: str, shape: tuple[int, ...], dtype: type[np.generic] = np.float32) -> NDArray[Any]:
-        """The array of that name with anything in it, made anew where shape or type have changed."""
+        """Return the array of that name, uninitialised if its shape or type has changed."""
         array = self._arrays.get(name)
         if array is None or array.shape != shape or array.dtype != dtype:
             array = self._arrays[name] = np.empty(shape, dtype)
@@ -57,11 +56,11 @@ class Scratch:
 
 
 def _means(image: NDArray[Any], radius: int, out: Floats) -> Floats:
-    """The mean over each pixel's window, H x W, written to `out`, which is not `image`."""
+    """Compute the mean of each pixel's window, H x W, into `out`, which must not be `image`."""
     height, width = image.shape
     window = 2 * radius + 1
     cv2.boxFilter(image, cv2.CV_32F, (window, window), out, borderType=cv2.BORDER_CONSTANT)
-    # Beyond the border there are zeros: a mean near it is too small by what the window has out there.
+    # cv2 counts zeros outside the image: a mean near the border is too small by the share outside.
     for along, size in ((out, height), (out.T, width)):
         if 2 * radius >= size:
             along *= _too_small_by(size, radius)[:, None]
@@ -74,7 +73,7 @@ def _means(image: NDArray[Any], radius: int, out: Floats) -> Floats:
 
 @lru_cache(maxsize=16)
 def _too_small_by(size: int, radius: int) -> Floats:
-    """Full window / part of it that lies inside, for every place along a side of that many pixels."""
+    """Return window size / part of the window inside, for every position along a side of `size` pixels."""
     at = np.arange(size)
     inside = np.minimum(at + radius, size - 1) - np.maximum(at - radius, 0) + 1
     share: Floats = ((2 * radius + 1) / inside).astype(np.float32)
@@ -85,16 +84,22 @@ def _too_small_by(size: int, radius: int) -> Floats:
 def coefficients(
     guide: Bytes | Floats, source: Bytes | Floats, radius: int, eps: float, scratch: Scratch | None = None
 ) -> tuple[Floats, Floats]:
-    """The averaged lines (a, b) of Eqs. 5, 6 and 8 of the 2013 paper, each H x W float32.
+    """Return the averaged coefficients (a, b) of Eqs. 5, 6 and 8 of the 2013 paper, each H x W float32.
 
-    `guide` and `source` are H x W grey pictures of one dtype: uint8 with the range 0..255, or float32 with
-    the range 0..1. `radius` is in pixels, at least 0; `eps` is a fraction of the range squared, above 0.
-    Raises ValueError for anything else.
+    Args:
+        guide: H x W; uint8 with the range 0..255, or float32 with the range 0..1.
+        source: as `guide`, of the same shape and type.
+        radius: of the windows, pixels, at least 0.
+        eps: a fraction of the squared range, above 0.
+        scratch: arrays to reuse.
+
+    Raises:
+        ValueError: an argument does not meet these conditions.
     """
     if guide.ndim != 2 or guide.shape != source.shape or guide.dtype != source.dtype:
         raise ValueError(
-            f"guide is {guide.dtype} {guide.shape}, source {source.dtype} {source.shape}: "
-            "expected two H x W of one type"
+            f"guide is {guide.dtype} {guide.shape}, source is {source.dtype} {source.shape}: "
+            "expected two H x W arrays of one type"
         )
     if guide.dtype not in (np.uint8, np.float32) or radius < 0 or eps <= 0:
         got = f"got {guide.dtype}, {radius}, {eps}"
@@ -123,10 +128,11 @@ def coefficients(
 def fast_coefficients(
     guide: Bytes, source: Bytes, radius: int, eps: float, scratch: Scratch | None = None
 ) -> tuple[Floats, Floats]:
-    """As `coefficients`; for an even radius fitted at half the size with half the radius, and enlarged.
+    """Return `coefficients`, fitted at half size with half the radius if the radius is even, then enlarged.
 
-    That is the fast filter with a subsampling of 2, which has a quarter of the arithmetic. On photographs at
-    720p with radius 2 the filtered pictures differ by 0.15 code values in the mean, SSIM 0.999.
+    That is the fast guided filter with a subsampling of 2 and a quarter of the arithmetic. On photographs at
+    720p with radius 2 the results differ by 0.15 code values on average (SSIM 0.999). Arguments are those of
+    `coefficients`.
     """
     height, width = guide.shape
     if radius < 2 or radius % 2 or min(height, width) < 2:
@@ -147,10 +153,19 @@ def fast_coefficients(
 def restore_detail(
     a: Floats, b: Floats, guide: Bytes, source: Bytes, share: float, scratch: Scratch | None = None
 ) -> Floats:
-    """`b` such that a I + b gives back that share, 0 to 1, of what the filter takes from the source.
+    """Return a new `b` such that a I + b restores a share of the detail that the filter removes.
 
-    Lines a generator draws where the source has no edge are no line in the guide, and the filter pales
-    them. With share 1, at the size of the fit, the source itself comes back.
+    Lines in a drawing where the frame has no edge are not linear in the guide, so the filter weakens them.
+
+    Args:
+        a: coefficients, H x W.
+        b: coefficients, H x W.
+        guide: H x W code values at the size of the fit.
+        source: H x W code values, the drawing.
+        share: 0 to 1; 1 restores the source completely.
+        scratch: arrays to reuse.
+
+    Lines in a drawing where the frame has no edge are not linear in the guide, so the filter weakens them.
     """
     left_out: Floats = (scratch or Scratch()).take("left_out", guide.shape)
     np.multiply(a, guide, out=left_out)
@@ -164,10 +179,14 @@ def restore_detail(
 def at_full_size(
     luma: Bytes, guide: Bytes, drawn: Bytes, settings: FilterSettings, scratch: Scratch | None = None
 ) -> Bytes:
-    """A drawing's luma at the size of the picture's own, `luma`: H x W.
+    """Return a drawing's luma at the size of the frame's luma, H x W, by the fast guided filter.
 
-    `guide` is that luma at the drawing's size, h x w as `drawn`. Lines are fitted at that size and applied at
-    the picture's (He and Sun's fast guided filter).
+    Args:
+        luma: the frame's luma, H x W code values.
+        guide: the same at the size of the drawing, h x w.
+        drawn: the drawing's luma, h x w.
+        settings: radius, eps and share of the detail.
+        scratch: arrays to reuse.
     """
     a, b = fast_coefficients(guide, drawn, settings.radius, settings.eps, scratch)
     if settings.lines:
@@ -176,7 +195,7 @@ def at_full_size(
 
 
 def guided_filter(guide: Bytes | Floats, source: Bytes | Floats, radius: int, eps: float) -> Floats:
-    """`source` smoothed along `guide`, H x W float32 in their own range; arguments as `coefficients`."""
+    """Filter `source` along `guide`. Return H x W float32 in their range; arguments as `coefficients`."""
     a, b = coefficients(guide, source, radius, eps)
     a *= guide
     a += b
@@ -184,17 +203,17 @@ def guided_filter(guide: Bytes | Floats, source: Bytes | Floats, radius: int, ep
 
 
 def apply_coefficients(a: Floats, b: Floats, guide: Bytes, scratch: Scratch | None = None) -> Bytes:
-    """Returns a I + b at the guide's size, rounded and clipped to 0..255: the fast filter's last step.
+    """Return a I + b at the guide's size, rounded and clipped to 0..255: the fast filter's last step.
 
-    `a` and `b` are h x w, and enlarged bilinearly to the guide's H x W where they differ. The result is an
-    array of its own, never a scratch.
+    `a` and `b` are h x w and are enlarged bilinearly if the guide is larger. The result is a new array, never
+    part of a scratch.
     """
     scratch = scratch or Scratch()
     height, width = guide.shape
     factor = 2 if guide.shape == (2 * a.shape[0], 2 * a.shape[1]) else 1
     if factor == 1 and a.shape != guide.shape:
         a, b = _enlarged((a, b), width, height, ("a_whole", "b_whole"), scratch)
-    rows, beside = a.shape[0], factor - 1  # a row that is enlarged takes from those beside it
+    rows, beside = a.shape[0], factor - 1  # enlarging a row needs its neighbours
     out = np.empty(guide.shape, np.uint8)
     for top in range(0, rows, BAND_ROWS):
         bottom = min(top + BAND_ROWS, rows)
@@ -213,9 +232,7 @@ def apply_coefficients(a: Floats, b: Floats, guide: Bytes, scratch: Scratch | No
 def _enlarged(
     lines: tuple[Floats, Floats], width: int, height: int, names: tuple[str, str], scratch: Scratch
 ) -> tuple[Floats, Floats]:
-    most = max(
-        height, 2 * (BAND_ROWS + 2)
-    )  # bands differ by the rows beside them, and share what they are put in
+    most = max(height, 2 * (BAND_ROWS + 2))  # bands with any number of neighbours share one array
     a, b = (
         np.asarray(cv2.resize(each, (width, height), scratch.take(name, (most, width))[:height]), np.float32)
         for each, name in zip(lines, names, strict=True)

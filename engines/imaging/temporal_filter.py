@@ -1,16 +1,16 @@
-"""Motion-gated steadiness: where the source stands still, the drawing does too.
+"""A temporal filter against flicker: where the source does not move, the drawing stays the same.
 
-A generator answers noise in its input with strokes that come and go. Two remedies share one gate, which is
-open where the source's luma stays near its own average over time. Elsewhere something has moved or the light
-has changed, and what is new is let through as it is.
+A generator responds to noise in its input with strokes that come and go. There are two filters with a common
+gate, which is open where the source's luma is close to its average over time. Where it is closed, something
+has moved or the light has changed, and the new drawing is used as it is.
 
-A finished cartoon is averaged over time, with a weight per sample, and the source by the same weights: what
-is shown is never the average of two different things.
+Finished cartoons are averaged over time with a weight per sample. The source is averaged with the same
+weights, so the filter never mixes two different scenes.
 
-Fields are held before a look's thresholds, so that lines and edges of patches stay crisp. A sample keeps its
-value until the new one differs by more than a margin, and then stays behind by that margin: the play operator
-of Krasnosel'skii and Pokrovskii, "Systems with Hysteresis", 1989, chapter 1. Noise below the margin changes
-nothing at all, nothing is blurred, and no sample is ever further from its new value than the margin.
+Fields are filtered before a look's thresholds, so that lines and edges of patches stay sharp. A sample keeps
+its value until the new one differs by more than a margin, and then follows it at that distance: the play
+operator of Krasnosel'skii and Pokrovskii, "Systems with Hysteresis", 1989, chapter 1. Noise below the margin
+changes nothing, nothing is blurred, and no sample is further from its new value than the margin.
 """
 
 from __future__ import annotations
@@ -28,25 +28,26 @@ from engines.frame import ColorInfo, Frame, Plane
 from engines.imaging.field_blocks import FieldPlanes
 
 MAX_PAST_WEIGHT = 0.9
-"""Weight of a cartoon's past at amount 1: an average over about ten pictures."""
+"""Weight of a cartoon's past at amount 1: an average over about ten frames."""
 PAINT_MARGIN, INK_MARGIN = 10, 30
-"""Code values that paint and ink response may differ from their new ones by, at amount 1."""
+"""Largest difference of paint and ink response from their new values at amount 1, code values."""
 REFERENCE_WEIGHT = 0.5
-"""Weight of the past in the luma that fields are gated by."""
+"""Weight of the past in the luma that gates fields."""
 STILL_DIFFERENCE, MOVED_DIFFERENCE = 1.0, 3.0
-"""Code values of luma by which the source may depart from its average: all of the past, none of it."""
+"""Differences of luma from its average, code values: up to the first the past counts fully, from the second
+not at all."""
 MIN_STILL_SHARE = 0.1
-"""Share of the picture that stands still, below which it is another scene."""
+"""If less than this share of the frame does not move, it is a new scene."""
 DOWNSCALE = 4
-"""What moves is looked for at so much less than the picture's size: a camera's noise is mostly gone there."""
+"""Motion is detected on luma reduced by this factor, where most of a camera's noise has disappeared."""
 BAND_SAMPLES = 1 << 16
-"""Samples that are averaged at a time: what is computed with them stays in the processor's cache."""
+"""Samples that are processed at a time, so that intermediate results stay in the CPU's cache."""
 
 
 class Stabilizer:
-    """Called with pictures in their order. `amount` is 0, which touches nothing, to 1.
+    """Filters frames in their order. `amount` is 0 (off) to 1. Raises ValueError for another amount.
 
-    Raises ValueError for another amount.
+    Used by one thread at a time.
     """
 
     def __init__(self, amount: float) -> None:
@@ -58,10 +59,10 @@ class Stabilizer:
         self._colour = ColorInfo()
 
     def __call__(self, source: Frame, cartoon: Frame) -> Frame:
-        """`cartoon` of `source`, made steady: same size, time and colour.
+        """Return `cartoon`, the drawing of `source`, filtered: same size, time and colour.
 
-        Begins anew at a scene's cut, and where the size or the colour changes. A cartoon that is the source
-        itself stays as it is.
+        The past is dropped at a cut and if the size or the colour changes. A cartoon that is the source
+        itself is returned as it is.
         """
         if not self.amount or cartoon is source:
             self.reset()
@@ -80,10 +81,10 @@ class Stabilizer:
         return dataclasses.replace(cartoon, y=y, u=u, v=v)
 
     def hold(self, luma: Plane, fields: FieldPlanes, colour: ColorInfo) -> FieldPlanes:
-        """The fields of a picture with that luma, made steady.
+        """Return the filtered fields of a frame with that luma.
 
-        Begins anew as a call does. The fields given stay as they are; those returned are valid until the next
-        call, and must not be written to.
+        The past is dropped as in a call. `fields` is not changed. The returned fields are valid until the
+        next call and must not be written to.
         """
         if not self.amount:
             return fields
@@ -100,13 +101,14 @@ class Stabilizer:
         return FieldPlanes(*self._planes)
 
     def reset(self) -> None:
-        """Forget the past."""
+        """Drop the past."""
         self._source, self._planes = None, []
 
     def _still(self, luma: Plane, planes: Sequence[Plane], colour: ColorInfo, share: float) -> Floats | None:
-        """1 where nothing moves to 0 where something does, at small size; None where all begins anew.
+        """Return 1 where nothing moves to 0 where something does, at small size; None to drop the past.
 
-        The neighbourhood of what moves moves along. `share` of the source's past stays where it stands still.
+        The neighbourhood of motion counts as moving. `share` of the source's past is kept where nothing
+        moves.
         """
         source, past = _small(luma), self._source
         fits = [plane.shape for plane in planes] == [plane.shape for plane in self._planes]
@@ -140,7 +142,7 @@ def _small(luma: Plane) -> Floats:
 
 
 def _move(past: Floats, new: Plane, weight: Floats) -> Plane:
-    """Brings `past` to the average of it and what is new, in place, and gives it in code values."""
+    """Move `past` to the weighted average of itself and `new`, in place. Return it as code values."""
     height, width = new.shape
     rows = max(1, BAND_SAMPLES // width)
     now, change = np.empty((rows, width), np.float32), np.empty((rows, width), np.float32)
@@ -157,7 +159,7 @@ def _move(past: Floats, new: Plane, weight: Floats) -> Plane:
 
 
 def _play(past: Plane, new: Plane, margin: Plane) -> None:
-    """Brings `past` no further than `margin` from what is new, in place; all in code values."""
+    """Move `past`, in place, to within `margin` of `new`; all are code values."""
     height, width = new.shape
     rows = max(1, BAND_SAMPLES // width)
     limit = np.empty((rows, width), np.uint8)

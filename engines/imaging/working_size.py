@@ -1,4 +1,4 @@
-"""The size at which the generator sees a picture, and the way there and back."""
+"""The working size, at which a generator runs, and scaling to it and back."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from engines.imaging.field_blocks import BLOCK, SAMPLES
 from engines.spec import Quality
 
 SHARES: dict[Quality, float] = {"full": 1, "fast": 1 / 2, "lite": 1 / 2}
-"""Of the size that a style was made for, by quality."""
+"""Share of the size that a style was made for, by quality."""
 FIELD_SHARES: dict[Quality, float] = {"full": 1, "fast": 1, "lite": 3 / 4}
-"""The same of a style whose generator gives fields: its networks work on blocks, and cost less."""
+"""The same for generators of fields, which run on blocks and need less time."""
 
 
 def working_scale(
@@ -26,10 +26,17 @@ def working_scale(
     width: int,
     shares: Mapping[Quality, float] = SHARES,
 ) -> float:
-    """Working size / picture size, above 0 and at most 1.
+    """Return working size / frame size, above 0 and at most 1.
 
-    `full` brings the short side down to the style's `working_height` and never enlarges; `fast` and `lite`
-    are the share of that in `shares`; `custom` is `detail` whatever the picture's size.
+    Args:
+        quality: `full` scales the short side down to `working_height` and never up; `fast` and `lite` are
+        shares of
+            that; `custom` uses `detail`.
+        detail: the scale for `custom`; None otherwise.
+        working_height: short side that the style was made for, pixels.
+        height: of the frame, pixels.
+        width: of the frame, pixels.
+        shares: quality -> share of the `full` size.
     """
     if quality == "custom":
         assert detail is not None
@@ -39,25 +46,25 @@ def working_scale(
 
 @dataclass(frozen=True, slots=True)
 class WorkingSize:
-    """A picture's sizes in pixels: as it is, as worked on, as the generator takes it."""
+    """Sizes of a frame in pixels: its own, the working size, and that of the generator's input."""
 
     height: int
-    """Of the picture with odd sizes made even, so that 4:2:0 chroma is exactly its half."""
+    """Height of the frame, rounded up to even, so that 4:2:0 chroma has exactly half the size."""
     width: int
     small_height: int
-    """Of what the generator is to draw."""
+    """Height of the drawing."""
     small_width: int
     padded_height: int
-    """The same with its margins, extended to the generator's multiple."""
+    """Height of the drawing with its margins, rounded up to the generator's multiple."""
     padded_width: int
     margin: int = 0
-    """Pixels of mirrored picture on every side, that the generator draws and that are cut off: convolutions
-    take what is beyond a picture for grey, and draw a coloured fringe there.
+    """Mirrored pixels on every side, which are drawn and cut off again. Convolutions see grey beyond the
+    border and would draw a coloured fringe there.
     """
 
     @staticmethod
     def of(height: int, width: int, scale: float, multiple: int, margin: int = 0) -> WorkingSize:
-        """For a picture of any size of at least 1 x 1."""
+        """Return the sizes for a frame of at least 1 x 1 pixel."""
         height, width = height + height % 2, width + width % 2
         small_height, small_width = max(1, round(height * scale)), max(1, round(width * scale))
         return WorkingSize(
@@ -72,18 +79,18 @@ class WorkingSize:
 
     @property
     def given(self) -> tuple[int, int, int]:
-        """The shape of what the generator takes, height x width x channels."""
+        """Shape of the generator's input: height x width x channels."""
         return self.padded_height, self.padded_width, 3
 
     def shrink(self, plane: Bytes) -> Bytes:
-        """A plane of any size at small size, untouched where it has it already."""
+        """Scale a plane of any size to the drawing's size. Return it as it is if it has that size."""
         return fit(plane, self.small_height, self.small_width)
 
     def pad(self, image: Bytes) -> Bytes:
-        """H x W x 3 of small size, mirrored at its border: by the margin, and on the right and below by what
-        the generator's multiple takes.
+        """Mirror an image of H x W x 3 at its border: by the margin, and on the right and at the bottom up to
+        the generator's multiple.
 
-        Always the same sides: padding that moved from frame to frame would make the drawing tremble.
+        Always the same sides: if the padding moved from frame to frame, the drawing would tremble.
         """
         right, below = self.beyond
         if not self.margin and not right and not below:
@@ -93,12 +100,12 @@ class WorkingSize:
 
     @property
     def beyond(self) -> tuple[int, int]:
-        """Pixels of padding on the right and below."""
+        """Number of padding pixels on the right and at the bottom."""
         right = self.padded_width - self.small_width - self.margin
         return right, self.padded_height - self.small_height - self.margin
 
     def crop(self, image: Bytes) -> Bytes:
-        """Undoes `pad`; a view."""
+        """Undo `pad`. Return a view."""
         ends = (
             slice(self.margin, self.margin + self.small_height),
             slice(self.margin, self.margin + self.small_width),
@@ -107,18 +114,18 @@ class WorkingSize:
 
 
 class BlockSize(WorkingSize):
-    """For generators of fields: picture and working size are whole blocks, so nothing is padded.
+    """Sizes for generators of fields: frame and working size are whole blocks, so nothing is padded.
 
-    They need no margin: paint is given as its difference from the picture, and lines are beyond a threshold.
+    No margin is needed: paint is a difference from the frame, and lines start at a threshold.
     """
 
     @staticmethod
     def of(height: int, width: int, scale: float, multiple: int, margin: int = 0) -> BlockSize:
-        """For a picture of any size; `multiple` counts blocks. What is worked on is stretched to fit.
+        """Return the sizes for a frame of any size; `multiple` counts blocks. Scaling may stretch slightly.
 
-        The margin has to be 0.
+        `margin` must be 0.
         """
-        assert not margin, "fields are drawn without one"
+        assert not margin, "generators of fields have no margin"
         step = BLOCK * multiple
         height, width = (-(-side // BLOCK) * BLOCK for side in (height, width))
         small = [max(step, -(-round(side * scale) // step) * step) for side in (height, width)]
@@ -126,16 +133,15 @@ class BlockSize(WorkingSize):
 
     @property
     def given(self) -> tuple[int, int, int]:
-        """In blocks."""
+        """Shape of the generator's input: rows x columns of blocks x channels."""
         return self.padded_height // BLOCK, self.padded_width // BLOCK, SAMPLES
 
 
 def fit(plane: Bytes, height: int, width: int) -> Bytes:
-    """Resizes by area averages where it shrinks, bilinearly where it grows; itself where nothing is to do.
+    """Scale down by area averages or up bilinearly. Return the plane as it is if it has that size.
 
-    Pixel centres keep their place (both ways take samples to lie in the middle of their area). 4:2:0 chroma
-    that is sited on the left, as most video's, is thus drawn a quarter of a chroma pixel aside and comes
-    back exactly to where it was.
+    Pixel centres keep their position. 4:2:0 chroma that is sited on the left, as in most video, is thus
+    treated as shifted by a quarter of a chroma pixel on the way to RGB and shifted back on the way to YUV.
     """
     if plane.shape[:2] == (height, width):
         return plane
@@ -145,7 +151,7 @@ def fit(plane: Bytes, height: int, width: int) -> Bytes:
 
 
 def extend(image: Bytes, height: int, width: int) -> Bytes:
-    """To height x width by repeating the last row and column; itself where nothing is to do."""
+    """Extend an image to height x width by repeating the last row and column."""
     below, right = height - image.shape[0], width - image.shape[1]
     if not below and not right:
         return image
