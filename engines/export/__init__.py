@@ -1,1 +1,1 @@
-"""Generators as graphs: ONNX from torch, whole frames as one graph, and proof that they agree."""
+"""Exporting generators to graphs: ONNX, whole frames as one graph, and checks that the results agree."""

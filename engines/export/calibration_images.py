@@ -1,6 +1,6 @@
-"""Photographs that every installation has: one sheet of them, made by `samples/make_samples.py`.
+"""Photographs that are part of every installation: one sheet, made by `samples/make_samples.py`.
 
-What a built engine is tried on and what a quantized one is calibrated by, before a user's picture comes.
+They validate built engines and calibrate quantized ones.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from engines.imaging.working_size import extend, fit
 
 SHEET = Path(__file__).with_suffix(".webp")
 SHEET_ROWS, SHEET_COLUMNS = 2, 3
-"""Of photographs on the sheet, all of one size."""
+"""Rows and columns of photographs on the sheet, all of one size."""
 
 
 def calibration_images() -> list[Image]:
-    """H x W x 3 RGB each."""
+    """Return the photographs, H x W x 3 RGB."""
     sheet = read_image(SHEET)
     height, width = sheet.shape[0] // SHEET_ROWS, sheet.shape[1] // SHEET_COLUMNS
     return [
@@ -35,7 +35,7 @@ def calibration_images() -> list[Image]:
 
 
 def to_samples(image: Image, task: Task) -> Samples:
-    """A picture as the task takes it: its planes, or its blocks in limited range."""
+    """Return an image as a task's input: its planes, or its blocks in limited range."""
     if isinstance(task, FrameTask):
         return _as_planes(image, task)
     sized = cv2.resize(image, (task.width, task.height), interpolation=cv2.INTER_AREA)
@@ -45,7 +45,7 @@ def to_samples(image: Image, task: Task) -> Samples:
 
 
 def _as_planes(image: Image, task: FrameTask) -> Planes:
-    """Size, chroma size and colour as the task has them."""
+    """Return the planes of an image in the size, chroma size and colour of a task."""
     colour = ColorInfo(task.matrix, full_range=task.full_range)
     sized = cv2.resize(image, (task.width, task.height), interpolation=cv2.INTER_AREA)
     even = extend(np.asarray(sized, np.uint8), task.size.height, task.size.width)

@@ -1,4 +1,4 @@
-"""A generator of fields from 8-bit blocks to 8-bit fields: what torch runs on a GPU and TensorRT builds."""
+"""A generator of fields with 8-bit input and output, for torch on GPUs and for TensorRT."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from engines.export.tasks import FieldsTask
 
 
 class FieldsNetwork(nn.Module):
-    """A generator of fields between bytes, for one task. Blocks and fields are
-    `engines.imaging.field_blocks`' own.
-    """
+    """A generator of fields with 8-bit input and output for a task (see `engines.imaging.field_blocks`)."""
 
     def __init__(self, generator: nn.Module, task: FieldsTask) -> None:
-        """`generator` is in one float type and is taken as it is, not copied."""
+        """Wrap `generator`, which has one float type and is not copied."""
         super().__init__()
         self.task = task
         self.generator = generator
 
     def forward(self, blocks: Tensor) -> tuple[Tensor]:
-        """N x rows x columns x 24 uint8 to N x rows x columns x 40 uint8, in a tuple as of other graphs.
+        """Map N x rows x columns x 24 uint8 to N x rows x columns x 40 uint8, in a tuple like other graphs.
 
-        Code value x is x / 127.5 - 1 to the generator, in fp32 until it is in the generator's own type.
+        A code value x is x / 127.5 - 1 for the generator, computed in fp32 and then cast to the generator's
+        type.
         """
         weight = next(self.generator.parameters())
         samples = (blocks.float() - 127.5) * (1 / 127.5)

@@ -1,12 +1,12 @@
-"""The picture's whole way on a device as one graph, from 8-bit planes to 8-bit planes.
+"""Rendering a whole frame on a device as one graph, from 8-bit planes to 8-bit planes.
 
-What `engines.rgb_engine` does on the host around a runner, as one torch module of static shapes: colour,
-working size, margins, generator, guided filter, strength. It is what torch runs on a GPU and what
-`engines.export.typed_onnx` exports. Between its ends nothing is rounded to code values, as the host does four
-times: on photographs the planes of the two differ by less than half a code value in the mean.
+The same as `engines.rgb_engine` does on the CPU around a runner, as one torch module of fixed shapes: colour,
+working size, margins, generator, guided filter and strength. torch runs it on GPUs, and
+`engines.export.typed_onnx` exports it. Intermediate results are not rounded to code values, which the CPU
+does four times: on photographs, the mean difference of the planes is below half a code value.
 
-The generator may be in fp16 (`to_half`). Everything else is fp32: statistics, variances and divisions do not
-hold in less.
+The generator may be in fp16 (`to_half`). Everything else is fp32, because statistics, variances and divisions
+lose too much in less.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from engines.imaging.working_size import WorkingSize
 Size = tuple[int, int]
 """Height and width in pixels."""
 STATISTICS = (nn.InstanceNorm2d, LIN)
-"""Modules that take means and variances over a whole picture."""
+"""Modules that compute means and variances of a whole image."""
 
 
 class FrameNetwork(nn.Module):
-    """A generator with everything around it, for one task."""
+    """A generator and all processing around it, for one task."""
 
     def __init__(self, generator: nn.Module, task: FrameTask) -> None:
-        """`generator` is in one float type, its statistics aside, and is taken as it is, not copied."""
+        """Wrap `generator`, which has one float type, apart from its statistics, and is not copied."""
         super().__init__()
         self.task = task
         self.generator = generator
@@ -44,14 +44,14 @@ class FrameNetwork(nn.Module):
         self.shrink = Fit(full, small)
         self.to_small = Fit(chroma, small)
         self.to_chroma = Fit(small, chroma)
-        # As `engines.imaging.guided_filter.fast_coefficients`: an even radius is fitted at half the size.
+        # As in `engines.imaging.guided_filter.fast_coefficients`, an even radius is fitted at half size.
         halves = task.radius >= 2 and task.radius % 2 == 0 and min(small) >= 2
         fitted = (small[0] // 2, small[1] // 2) if halves else small
         self.radius = task.radius // 2 if halves else task.radius
         self.to_fitted, self.from_fitted = Fit(small, fitted), Fit(fitted, small)
         self.enlarge = Fit(small, full)
         self.mirror = Mirror(size)
-        # The generator's -1..1 is 0..255 / 127.5 - 1: part of the two matrices.
+        # The generator's range -1..1 is 0..255 / 127.5 - 1, which is part of both matrices.
         to_rgb = yuv_to_rgb_matrix(task.matrix, task.full_range) / 127.5
         to_rgb[:, 3] -= 1
         to_yuv = rgb_to_yuv_matrix(task.matrix, task.full_range).copy()
@@ -61,10 +61,10 @@ class FrameNetwork(nn.Module):
         self._to_yuv: list[list[float]] = to_yuv.tolist()
 
     def forward(self, y: Tensor, u: Tensor, v: Tensor, strength: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The planes of N cartoons.
+        """Return the planes of N cartoons, uint8 in the shapes of the inputs.
 
-        `y` is N x height x width, `u` and `v` N x chroma height x chroma width, all uint8; `strength` one
-        float32 from 0, the source, to 1, the cartoon. Gives uint8 of the same shapes.
+        `y` is N x height x width, `u` and `v` are N x chroma height x chroma width, all uint8. `strength` is
+        one float32 from 0, the source, to 1, the cartoon.
         """
         task, size = self.task, self.task.size
         source_y, source_u, source_v = (plane.float().unsqueeze(1) for plane in (y, u, v))
@@ -85,29 +85,27 @@ class FrameNetwork(nn.Module):
         )
 
     def crop(self, drawing: Tensor) -> Tensor:
-        """What the margins surround."""
+        """Remove the margins."""
         size = self.task.size
         top = left = size.margin
         return drawing[:, :, top : top + size.small_height, left : left + size.small_width]
 
     def _generate(self, picture: Tensor) -> Tensor:
-        """N x 3 x padded height x padded width in [-1, 1], fp32 at both ends."""
+        """Run the generator on N x 3 x padded height x padded width in [-1, 1], fp32 in and out."""
         weight = next(self.generator.parameters(), None)
         cartoon: Tensor = self.generator(picture if weight is None else picture.to(weight.dtype))
         return cartoon.float()
 
 
 def network_for(generator: nn.Module, task: Task) -> FrameNetwork | FieldsNetwork:
-    """The generator, which is not copied, with all that its task has on the device around it."""
+    """Return the generator, which is not copied, with the processing of its task around it."""
     if isinstance(task, FrameTask):
         return FrameNetwork(generator, task)
     return FieldsNetwork(generator, task)
 
 
 class Fit(nn.Module):
-    """`engines.imaging.working_size.fit` for one pair of sizes: area averages down, bilinearly up; centres
-    stay.
-    """
+    """`engines.imaging.working_size.fit` for a fixed pair of sizes: area averages down, bilinear up."""
 
     def __init__(self, given: Size, wanted: Size) -> None:
         super().__init__()
@@ -119,7 +117,7 @@ class Fit(nn.Module):
             self.register_buffer("columns", _area(given[1], wanted[1]).T.contiguous(), persistent=False)
 
     def forward(self, plane: Tensor) -> Tensor:
-        """N x C x given to N x C x wanted, float."""
+        """Scale N x C x given size to N x C x wanted size, float."""
         if self.given == self.wanted:
             return plane
         if self.whole:
@@ -131,9 +129,7 @@ class Fit(nn.Module):
 
 
 class Mirror(nn.Module):
-    """`engines.imaging.working_size.WorkingSize.pad`, by the numbers of the rows and columns that are
-    taken.
-    """
+    """`engines.imaging.working_size.WorkingSize.pad`, by selecting rows and columns."""
 
     def __init__(self, size: WorkingSize) -> None:
         super().__init__()
@@ -142,26 +138,26 @@ class Mirror(nn.Module):
         self.register_buffer("columns", _mirrored(size.small_width, size.margin, right), persistent=False)
 
     def forward(self, picture: Tensor) -> Tensor:
-        """N x C x small size to N x C x padded size."""
+        """Pad N x C x small size to N x C x padded size."""
         rows = picture.index_select(2, self.get_buffer("rows"))
         return rows.index_select(3, self.get_buffer("columns"))
 
 
 class Fp32Module(nn.Module):
-    """A module of fp32 between maps of a smaller type."""
+    """A module that computes in fp32 between values of a smaller type."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any type in, the same out."""
+        """Apply the module in fp32 and return the input's type."""
         out: Tensor = self.inner(x.float())
         return out.to(x.dtype)
 
 
 def to_half(generator: nn.Module, dtype: torch.dtype = torch.float16) -> nn.Module:
-    """A copy in fp16 or bf16 whose statistics are taken in fp32, by casts that stand in its graph."""
+    """Return a copy in fp16 or bf16 that computes statistics in fp32, with casts in its graph."""
     twin = copy.deepcopy(generator).to(dtype)
     for name, module in generator.named_modules():
         if isinstance(module, STATISTICS):
@@ -170,7 +166,7 @@ def to_half(generator: nn.Module, dtype: torch.dtype = torch.float16) -> nn.Modu
 
 
 def _area(given: int, wanted: int) -> Tensor:
-    """wanted x given: the share that every sample has in each of fewer, as areas."""
+    """Return a wanted x given matrix: the share of each input sample in each output sample, by area."""
     edges = np.arange(wanted + 1) * (given / wanted)
     starts = np.arange(given)
     overlap = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
@@ -178,25 +174,28 @@ def _area(given: int, wanted: int) -> Tensor:
 
 
 def _mirrored(size: int, before: int, after: int) -> Tensor:
-    """Which of `size` places is at each of those from `before` in front of the first: none twice in a row."""
+    """Return the source index of each position from `before` ahead of the first to `after` behind the last.
+
+    The border itself is not repeated.
+    """
     period = max(1, 2 * (size - 1))
     at = torch.arange(-before, size + after).remainder(period)
     return torch.minimum(at, period - at)
 
 
 def _extend(planes: Tensor, height: int, width: int) -> Tensor:
-    """To height x width by repeating the last row and column."""
+    """Extend to height x width by repeating the last row and column."""
     below, right = height - planes.shape[2], width - planes.shape[3]
     return F.pad(planes, (0, right, 0, below), mode="replicate") if below or right else planes
 
 
 def _transformed(matrix: list[list[float]], planes: tuple[Tensor, ...]) -> list[Tensor]:
-    """Three planes by a 3 x 4 matrix: pointwise, for a convolution would be free to compute in TF32."""
+    """Multiply three planes by a 3 x 4 matrix, pointwise: a convolution might be computed in TF32."""
     one, two, three = planes
     return [row[0] * one + row[1] * two + row[2] * three + row[3] for row in matrix]
 
 
 def _mixed(source: Tensor, cartoon: Tensor, strength: Tensor) -> Tensor:
-    """Planes N x 1 x H x W to 8-bit code values N x H x W, rounded and clipped."""
+    """Mix planes of N x 1 x H x W. Return code values of N x H x W, rounded and clipped."""
     mixed = source + strength * (cartoon.clamp(0, 255) - source)
     return mixed.round().clamp(0, 255).squeeze(1).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""torch -> ONNX, checked against torch; and the folder of a finished style.
+"""Exporting torch modules to ONNX, checked against torch, and writing the folder of a style.
 
 Needs the packages torch, onnx, onnxscript, onnxruntime and safetensors.
 """
@@ -31,20 +31,20 @@ from engines.registry.style import CARD, GRAPH, INT8_GRAPH, WEIGHTS, Style, load
 from engines.untrusted.folder_validator import file_sha256
 
 OPSET = 18
-"""ONNX operator set: the lowest that torch's exporter writes without converting, so the most widely read."""
+"""ONNX operator set: the lowest that torch's exporter writes without conversion, so the most compatible."""
 TOLERANCE = 1e-4
-"""Largest allowed difference between graph and torch in fp32, for values in [-1, 1]."""
+"""Largest allowed difference between the graph and torch in fp32, for values in [-1, 1]."""
 
 
 def export_onnx(generator: nn.Module, file: Path) -> None:
-    """Writes the generator as an ONNX graph from `picture` to `cartoon`, 1 x channels x height x width each.
+    """Write a generator as an ONNX graph from `picture` to `cartoon`, 1 x channels x height x width each.
 
-    Channels are those that the generator states in `channels`, (taken, given), and else three of RGB.
+    The number of channels is the generator's attribute `channels` (input, output), by default three for RGB.
 
-    Height and width are free (multiples of the generator's `size_multiple`); its last convolution is written
-    in the faster form of `engines.generators.pixel_shuffle_head`. The graph is verified by ONNX's checker and
-    by running it in ONNX Runtime beside torch at three sizes. Raises EngineError, and writes nothing, where
-    the two differ by more than `TOLERANCE`. The generator is left as it was.
+    Height and width are variable (multiples of the generator's `size_multiple`). Its last convolution is
+    written in the faster form of `engines.generators.pixel_shuffle_head`. ONNX's checker verifies the graph,
+    and its results in ONNX Runtime are compared with torch at three sizes. If they differ by more than
+    `TOLERANCE`, EngineError is raised and nothing is written. The generator is not changed.
     """
     twin = copy.deepcopy(generator).cpu().float().eval()
     use_pixel_shuffle_head(twin)
@@ -74,17 +74,17 @@ def export_onnx(generator: nn.Module, file: Path) -> None:
 
 @contextmanager
 def quiet_exporter() -> Iterator[None]:
-    """Within this block torch's exporter does not speak of its own affairs."""
-    # It tells of operators that it knows and torchvision, which is not needed here, would bring.
+    """Silence the messages of torch's exporter in this block."""
+    # It logs that operators of torchvision, which is not needed here, are missing.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        # torch warns about its own internals here (FutureWarning, DeprecationWarning): nothing of ours.
+        # torch warns about its own internals here (FutureWarning, DeprecationWarning).
         warnings.simplefilter("ignore")
         yield
 
 
 def strip_metadata(model: onnx.ModelProto) -> None:
-    """Takes the exporter's notes out: file names, stack traces of this machine."""
+    """Remove the exporter's metadata: file names and stack traces of this machine."""
     graph = model.graph
     for holder in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
         del holder.metadata_props[:]
@@ -119,17 +119,17 @@ def _check_against_torch(generator: nn.Module, data: bytes, multiple: int) -> No
 
 
 def _taken(generator: nn.Module) -> int:
-    """Channels that the generator takes."""
+    """Return the generator's number of input channels."""
     return int(getattr(generator, "channels", (3, 3))[0])
 
 
 def save_style(folder: Path, generator: nn.Module, card: Mapping[str, object]) -> Style:
-    """Writes weights, graph and card of a style and returns it as `load_style` reads it.
+    """Write the weights, graph and card of a style. Return the style as `load_style` reads it.
 
-    `card` holds the keys of `engines.registry.card` except `format`, `parameters`, `size_multiple` and
-    `sha256`, which are filled in here. Files are replaced one by one, each whole, the card last: a folder
-    half written does not load. Any quantized graph of older weights is removed. Raises StyleError for a wrong
-    card, EngineError where the graph does not match the generator.
+    `card` has the keys of `engines.registry.card` except `format`, `parameters`, `size_multiple` and
+    `sha256`, which are added here. Each file is replaced atomically and the card last, so a partly written
+    folder does not load. A quantized graph of older weights is removed. Raises StyleError for a wrong card,
+    and EngineError if the graph does not match the generator.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
@@ -150,12 +150,12 @@ def save_style(folder: Path, generator: nn.Module, card: Mapping[str, object]) -
 
 
 def write_filter(style: Style, settings: FilterSettings) -> Style:
-    """Replaces the guided filter's numbers in the style's card and returns the style."""
+    """Replace the guided filter's settings in the style's card. Return the style."""
     facts: dict[str, Any] = tomllib.loads((style.folder / CARD).read_text(encoding="utf-8"))
     return write_card(style.folder, facts | {"guided_filter": asdict(settings)})
 
 
 def write_card(folder: Path, facts: Mapping[str, object]) -> Style:
-    """Replaces the folder's card and returns the style. Raises StyleError for a wrong card."""
+    """Replace the folder's card. Return the style. Raises StyleError for a wrong card."""
     replace_file(folder / CARD, lambda part: part.write_text(to_toml(facts), encoding="utf-8", newline="\n"))
     return load_style(folder)

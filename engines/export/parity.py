@@ -1,4 +1,4 @@
-"""Whether a built engine draws what its style's network draws: measured on photographs before it is used."""
+"""Checks that a built engine matches its style's network, on photographs, before it is used."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from engines.registry.style import Style
 from engines.spec import Precision
 
 MIN_PSNR_DB = {"fp32": 50.0, "bf16": 35.0, "fp16": 45.0, "int8": 35.0, "fp8": 35.0}
-"""dB of PSNR over all that a graph gives against fp32, by precision."""
+"""Lowest PSNR of all outputs relative to fp32, dB, by precision."""
 IMAGE_STEP = 2
-"""Of the photographs one in so many: a network in fp32 on the processor takes seconds for each."""
+"""Every second photograph is used: the network in fp32 on the CPU takes seconds for each."""
 
 
 def psnr(ours: Samples, theirs: Samples) -> float:
-    """Of all samples of all arrays together, in dB; infinite where they are the same."""
+    """Return the PSNR of all samples of all arrays together, dB; infinite if they are equal."""
     squares = sum(float(((a.astype(float) - b) ** 2).sum()) for a, b in zip(ours, theirs, strict=True))
     if not squares:
         return math.inf
@@ -31,7 +31,7 @@ def psnr(ours: Samples, theirs: Samples) -> float:
 
 
 def reference(style: Style, task: Task, sources: Sequence[Samples]) -> list[Samples]:
-    """What the style's network makes of pictures in fp32 by torch on the processor, at full strength."""
+    """Return the network's output for each source in fp32, computed by torch on the CPU at full strength."""
     network = task_network(style, task, half=False)
     numbers = [torch.ones(1) for _ in task.numbers]
     drawn: list[Samples] = []
@@ -50,13 +50,21 @@ def check_parity(
     precision: Precision,
     images: Sequence[Image] | None = None,
 ) -> float:
-    """The PSNR of the photograph that fares worst, in dB.
+    """Compare an engine's output with its style's. Return the PSNR of the worst photograph, dB.
 
-    `draw` gives what is made of a whole batch; every place of it is tried, and no two hold the same picture.
-    Raises EngineError where it is below `MIN_PSNR_DB`, or where the engine gives arrays of other shapes.
+    Args:
+        draw: maps a batch of inputs to the batch of the engine's outputs.
+        style: the style whose network is the reference.
+        task: what the engine computes.
+        batch: its batch size. Every place of a batch is tested, with a different image in each.
+        precision: the engine's precision, which decides the minimum.
+        images: photographs, H x W x 3 RGB; None for `calibration_images`.
+
+    Raises:
+        EngineError: the PSNR is below `MIN_PSNR_DB`, or the outputs have other shapes.
     """
     chosen = list(images if images is not None else calibration_images()[::IMAGE_STEP])
-    # Upside down, a few photographs are many: places of a batch that were mixed up are seen.
+    # Flipped copies double the number of images, so that mixed-up places of a batch are detected.
     chosen += [np.ascontiguousarray(image[::-1]) for image in chosen]
     sources = [to_samples(image, task) for image in chosen]
     expected = reference(style, task, sources)
@@ -65,11 +73,11 @@ def check_parity(
         places = [(first + at) % len(sources) for at in range(batch)]
         for at, made in zip(places, draw([sources[at] for at in places]), strict=True):
             if [part.shape for part in made] != [*task.gives.values()]:
-                raise EngineError("the engine built here draws pictures of other sizes: it is not used")
+                raise EngineError("the engine's output has the wrong size; the engine is not used")
             worst = min(worst, psnr(made, expected[at]))
     if not worst >= MIN_PSNR_DB[precision]:
         raise EngineError(
-            f"the engine built in {precision} draws otherwise than style {style.name} ({worst:.1f} dB, "
-            f"needed are {MIN_PSNR_DB[precision]:g}): it is not used; choose another precision"
+            f"the {precision} engine does not match style {style.name} closely enough (PSNR {worst:.1f} dB, "
+            f"minimum {MIN_PSNR_DB[precision]:g} dB); it is not used; choose another precision"
         )
     return worst

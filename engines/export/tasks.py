@@ -1,4 +1,4 @@
-"""What a graph is made for: frames of one size and color, or blocks of fields of one size."""
+"""Tasks, which describe what a graph computes: frames of one size and colour, or fields of one size."""
 
 from __future__ import annotations
 
@@ -14,70 +14,70 @@ from engines.imaging.working_size import WorkingSize
 
 Shape = tuple[int, ...]
 Samples = tuple[NDArray[np.uint8], ...]
-"""A picture as a graph takes or gives it: the arrays that its task names, in that order."""
+"""One input or output of a graph: the arrays of its task, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameTask:
-    """All that a graph from planes to planes is made for, but its weights and its precision."""
+    """Everything that a graph from planes to planes depends on, except weights and precision."""
 
     numbers: ClassVar[tuple[str, ...]] = ("strength",)
-    """What the graph takes beside the picture: one float each, for a whole batch."""
+    """Further inputs of the graph: one float each, for the whole batch."""
     size: WorkingSize
     height: int
-    """Of the picture's luma, pixels; may be odd, as the width may."""
+    """Height of luma, pixels; height and width may be odd."""
     width: int
     chroma_height: int
-    """Of both chroma planes: ceil(height / 2) in 4:2:0."""
+    """Height of both chroma planes: ceil(height / 2) in 4:2:0."""
     chroma_width: int
     matrix: Matrix
     full_range: bool
     radius: int
-    """Of the guided filter, in pixels of the working size."""
+    """Radius of the guided filter, pixels of the working size."""
     eps: float
-    """Of the guided filter, as a fraction of 255 squared."""
+    """Regularisation of the guided filter, a fraction of 255 squared."""
     lines: float
-    """Share, 0 to 1, that is kept of what the guided filter would smooth away."""
+    """Share of the detail, 0 to 1, that is put back after the guided filter."""
 
     @property
     def takes(self) -> dict[str, Shape]:
-        """The graph's 8-bit inputs for one picture, without the batch."""
+        """The graph's 8-bit inputs for one frame, without the batch: name -> shape."""
         chroma = (self.chroma_height, self.chroma_width)
         return {"y": (self.height, self.width), "u": chroma, "v": chroma}
 
     @property
     def gives(self) -> dict[str, Shape]:
-        """Its 8-bit outputs."""
+        """The graph's 8-bit outputs for one frame, without the batch: name -> shape."""
         return {f"cartoon_{name}": shape for name, shape in self.takes.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class FieldsTask:
-    """The same of a graph from blocks of samples to fields: colour, size and look are the host's."""
+    """The same for a graph from blocks to fields. Colour, size and look are left to the CPU."""
 
     numbers: ClassVar[tuple[str, ...]] = ()
     rows: int
-    """Blocks of the working size."""
+    """Rows of blocks of the working size."""
     columns: int
 
     @property
     def height(self) -> int:
-        """Of the working size, pixels."""
+        """Working height, pixels."""
         return self.rows * BLOCK
 
     @property
     def width(self) -> int:
-        """Of the working size, pixels."""
+        """Working width, pixels."""
         return self.columns * BLOCK
 
     @property
     def takes(self) -> dict[str, Shape]:
-        """As of FrameTask."""
+        """The graph's 8-bit inputs; see `FrameTask.takes`."""
         return {"blocks": (self.rows, self.columns, SAMPLES)}
 
     @property
     def gives(self) -> dict[str, Shape]:
-        """As of FrameTask."""
+        """The graph's 8-bit outputs; see `FrameTask.gives`."""
         return {"fields": (self.rows, self.columns, FIELDS)}
 
 

@@ -1,8 +1,8 @@
-"""A style's graph for a task as an ONNX file whose types are its own: fp16 without a flag.
+"""Exporting a style's graph for a task as strongly typed ONNX: fp16 without a builder flag.
 
-TensorRT 11 builds every network as its graph is typed, and TensorRT 10.12 and later can: so precision is
-written here, and nowhere else. The generator's convolutions take and give fp16; its statistics, colour,
-resizing and the guided filter are fp32, with casts between; pictures, blocks and fields are uint8.
+TensorRT 11 takes all types from the graph, and TensorRT 10.12 and later can. Precision is therefore part of
+the graph only. The generator's convolutions are fp16. Statistics, colour, resizing and the guided filter are
+fp32, with casts in between. Planes, blocks and fields are uint8.
 
 Needs the packages torch, onnx and onnxscript.
 """
@@ -24,24 +24,27 @@ from engines.registry.style import Style
 FP32_OPERATORS = frozenset(
     "Div GroupNormalization InstanceNormalization LayerNormalization Pow ReduceMean Reciprocal Sqrt".split()
 )
-"""Operators of statistics and divisions: none of them may be in fp16."""
+"""Operators of statistics and divisions, which must not be in fp16."""
 
 
 Network = FrameNetwork | FieldsNetwork
 
 
 def task_network(style: Style, task: Task, *, half: bool) -> Network:
-    """A style's network for one task, its generator in fp16 or fp32. Raises StyleError where it has none."""
+    """Return a style's network for one task, with the generator in fp16 or fp32.
+
+    Raises StyleError if the style has no weights.
+    """
     generator = load_network(style)
     use_pixel_shuffle_head(generator)
     return network_for(to_half(generator) if half else generator, task).eval()
 
 
 def export_task(network: Network, batch: int) -> bytes:
-    """The network as an ONNX file for `batch` pictures at a time: every size in it is fixed.
+    """Return the network as a serialised ONNX model for `batch` frames, with fixed sizes.
 
-    Inputs and outputs have the task's names, in its order, its numbers last. Raises EngineError where a graph
-    came out otherwise typed.
+    Inputs and outputs have the task's names, in its order; the numbers come last. Raises EngineError if the
+    types in the graph are not the expected ones.
     """
     task = network.task
     with quiet_exporter():
@@ -64,7 +67,7 @@ def export_task(network: Network, batch: int) -> bytes:
 
 
 def example_inputs(task: Task, batch: int) -> tuple[torch.Tensor, ...]:
-    """Grey pictures as the task takes them, and numbers of 1."""
+    """Return grey frames as the task's inputs, and 1 for every number."""
     pictures = (torch.full((batch, *shape), 128, dtype=torch.uint8) for shape in task.takes.values())
     return (*pictures, *(torch.ones(1) for _ in task.numbers))
 
@@ -78,9 +81,9 @@ def _check_types(model: onnx.ModelProto, task: Task) -> None:
     wanted |= dict.fromkeys(task.numbers, onnx.TensorProto.FLOAT)
     ends = {value.name for value in (*inferred.input, *inferred.output)}
     if ends != set(wanted) or any(types[name] != wanted[name] for name in wanted):
-        raise EngineError(f"the style's graph came out with other ends: {sorted(ends)}")
+        raise EngineError(f"the exported graph has unexpected inputs or outputs: {sorted(ends)}")
     for node in inferred.node:
         if node.op_type in FP32_OPERATORS and any(
             types.get(name) == onnx.TensorProto.FLOAT16 for name in node.input
         ):
-            raise EngineError(f"the style's graph computes {node.op_type} in fp16")
+            raise EngineError(f"the exported graph computes {node.op_type} in fp16")

@@ -1,8 +1,7 @@
-"""Other people's generators made styles of the user's own.
+"""Importing third-party generators as the user's own styles.
 
-A graph or a file of weights comes from a stranger: it is checked in its bytes first
-(`engines.untrusted.onnx_validator`, `engines.untrusted.safetensors_validator`) and then tried in a process of
-its own, within limits of memory and time (`engines.importing.sandbox_worker`). What is not known of a graph
-(the layout of its pictures, the values that stand for black and white, the sizes that it takes) is found by
-trying and shown to hold on a test picture.
+A graph or a file of weights is untrusted. Its bytes are checked first (`engines.untrusted.onnx_validator`,
+`engines.untrusted.safetensors_validator`), then it is tried in a separate process with limits on memory and
+time (`engines.importing.sandbox_worker`). What a graph does not declare (the layout of its images, the values
+of black and white, the sizes that it accepts) is determined by experiment and verified on a test image.
 """

@@ -1,4 +1,4 @@
-"""The user's own styles: brought in from a file or a folder, and taken away again."""
+"""The user's own styles: importing them from a file or a folder, and removing them."""
 
 from __future__ import annotations
 
@@ -36,49 +36,51 @@ from engines.untrusted.onnx_validator import MAX_NODES, read_graph
 
 TORCH = (".pt", ".pth", ".ckpt", ".safetensors")
 _ADDED_NODES = 15
-"""Nodes that a graph is given at most to make it a style's: see `engines.importing.wrap`."""
+"""Most nodes that `engines.importing.wrap` adds to a graph."""
 _PART = ".adding-"
-"""What the names of folders begin with in which a style is being made."""
+"""Prefix of the folders in which styles are being prepared."""
 _ABANDONED_AFTER_S = 3600
-"""Seconds after which such a folder is nobody's any more."""
+"""Age, in seconds, at which such a folder is considered abandoned."""
 FILTER = {"radius": 1, "eps": 1e-3, "lines": 1.0}
-"""The guided filter of what is brought in: all of its lines are kept, for it was made to be seen as it is."""
+"""The guided filter of imported networks. All lines are kept: the output needs no filter."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What the user says of a style; what is left empty is found or guessed."""
+    """What the user states about a style. Empty values are detected or guessed."""
 
     name: str = ""
     title: str = ""
     licence: str = ""
     height: int = 0
-    """Pixels of the short side that it was made for."""
+    """Short side that it was made for, pixels."""
     bgr: bool = False
-    """Whether a graph was trained on pictures in OpenCV's order of channels."""
+    """Whether a graph was trained on images with OpenCV's order of channels."""
     values: str = ""
-    """Of a graph, where what is found is wrong: what black and white are, "-1..1", "0..1" or "0..255"."""
+    """Values of black and white, "-1..1", "0..1" or "0..255", if the detected ones are wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedStyle:
-    """A style that was brought in, and what was found of it."""
+    """An imported style, and what was detected about its graph."""
 
     style: Style
     form: str
-    """Of a graph: the layout, channels and values that it came with."""
+    """Layout, channels and values of the graph; empty for other sources."""
     also: tuple[str, ...]
-    """Of a graph: values of black and white that fit nearly as well."""
+    """Other values of black and white that fit nearly as well."""
     fixed: tuple[int, int] | None
-    """Of a graph: height and width that were built into it and are free now."""
+    """Height and width that were fixed in the graph and are variable now."""
 
 
 def add_style(source: Path, options: ImportOptions) -> ImportedStyle:
-    """Makes a style of the user's own of a style's folder, an ONNX graph or a file of weights.
+    """Import a style folder, a look file, an ONNX graph or a file of weights as one of the user's styles.
 
-    It is tried before it is kept, in a process of its own, and there whole or not at all. Raises StyleError:
-    not such a file, a file that may harm, one that does not draw, a name that is taken. EngineError: a
-    package that is not installed.
+    It is tried in a separate process before it is stored, and stored completely or not at all.
+
+    Raises:
+        StyleError: the source is of another kind, unsafe, or does not draw, or the name is taken.
+        EngineError: a required package is not installed.
     """
     if not source.exists():
         raise StyleError(f"{source}: there is no such file or folder")
@@ -86,7 +88,7 @@ def add_style(source: Path, options: ImportOptions) -> ImportedStyle:
     is_style = source.is_dir() or kind == LOOK_FILE
     if not is_style and kind not in (".onnx", *TORCH):
         raise StyleError(
-            f"{source} is no style: known are a style's folder, a look file {LOOK_FILE}, .onnx, "
+            f"{source} cannot be imported; supported are style folders, look files ({LOOK_FILE}), .onnx, "
             f"{', '.join(TORCH)}; convert other formats to ONNX"
         )
     name = options.name or ("" if is_style else _name_of(source))
@@ -109,11 +111,13 @@ def add_style(source: Path, options: ImportOptions) -> ImportedStyle:
 
 
 def remove_style(name: str) -> Path:
-    """Deletes one of the user's own styles and returns where it was. Raises StyleError where it is none."""
+    """Delete one of the user's styles. Return its folder. Raises StyleError if there is none of that name."""
     if name not in user_style_names():
         own = ", ".join(user_style_names()) or "none"
-        what = "a shipped style, which stays" if (SHIPPED / name / CARD).is_file() else "not there"
-        raise StyleError(f"{name!r} is {what}; styles of your own are {own}")
+        what = (
+            "a shipped style and cannot be removed" if (SHIPPED / name / CARD).is_file() else "not installed"
+        )
+        raise StyleError(f"style {name!r} is {what}; your own styles: {own}")
     folder = user_styles_folder() / name
     try:
         if folder.is_symlink():
@@ -128,27 +132,25 @@ def remove_style(name: str) -> Path:
 def _name_of(file: Path) -> str:
     name = re.sub(r"[^a-z0-9_-]+", "-", file.stem.lower()).strip("-_")[:60]
     if not name:
-        raise StyleError(f"{file} says no name for the style: choose one with --name")
+        raise StyleError(f"cannot derive a style name from {file}; choose one with --name")
     return name
 
 
 def _check_name(name: str) -> None:
     if not re.fullmatch(NAME, name) or len(name) > 100:
-        raise StyleError(
-            f"{name[:100]!r} is no name for a style: allowed are lower-case letters, digits, - and _"
-        )
+        raise StyleError(f"{name[:100]!r} is not a valid style name; use lower-case letters, digits, - and _")
     if (SHIPPED / name / CARD).is_file():
-        raise StyleError(f"a shipped style has the name {name}: choose another with --name")
+        raise StyleError(f"the name {name} belongs to a shipped style; choose another with --name")
     if os.path.lexists(user_styles_folder() / name):
         raise StyleError(
-            f"you have a style {name}: choose another name with --name, "
-            f"or remove that one with `streamtoon styles remove {name}`"
+            f"you already have a style {name}; choose another name with --name, "
+            f"or remove it with `streamtoon styles remove {name}`"
         )
 
 
 @contextmanager
 def _building(name: str) -> Iterator[Path]:
-    """A folder that becomes the style's when all went well, and else is gone."""
+    """Provide a temporary folder that becomes the style's on success and is removed on failure."""
     home = user_styles_folder()
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -167,7 +169,7 @@ def _building(name: str) -> Iterator[Path]:
 
 
 def _sweep(home: Path) -> None:
-    """Remove what a run that was killed has left: nobody takes an hour to add a style."""
+    """Remove what killed runs have left. Adding a style never takes an hour."""
     for part in home.glob(f"{_PART}*"):
         with suppress(OSError):
             if time.time() - part.lstat().st_mtime > _ABANDONED_AFTER_S:
@@ -175,9 +177,9 @@ def _sweep(home: Path) -> None:
 
 
 def _copy(style: Style, folder: Path, name: str, options: ImportOptions) -> None:
-    """The files of a style and of its lite network, and nothing else that may lie there.
+    """Copy the files that belong to a style and its lite network.
 
-    Of a network that is shipped, the card names it and no file is copied.
+    If the network is shipped, the card names it and its files are not copied.
     """
     facts: dict[str, Any] = {
         "format": FORMAT,
@@ -226,11 +228,10 @@ def _card(name: str, source: Path, options: ImportOptions) -> dict[str, object]:
 
 
 def _import_graph(source: Path, folder: Path, name: str, options: ImportOptions) -> dict[str, Any]:
-    facts = read_graph(source)  # before any runtime sees it
+    facts = read_graph(source)  # checks the file before any runtime reads it
     if facts.nodes > MAX_NODES - _ADDED_NODES:
         raise StyleError(
-            f"{source} has {facts.nodes:,} nodes; a graph that is to become a style has "
-            f"{MAX_NODES - _ADDED_NODES:,} at most"
+            f"{source} has {facts.nodes:,} nodes; the limit for a style is {MAX_NODES - _ADDED_NODES:,}"
         )
     found = run_in_sandbox(
         source, {"kind": "graph", "bgr": options.bgr, "values": options.values}, folder / GRAPH

@@ -1,8 +1,8 @@
-"""Which layout, values and order of channels a network works with: found on the test picture.
+"""Detecting a network's input and output convention (layout, values, order of channels) with a test image.
 
-Every combination that the network's own declaration leaves open is tried. A cartoon shows what its
-photograph shows: the right reading of the output is near the picture, follows its light and dark, and spans
-its range; a wrong one is pale, dark, clipped or of the complementary colours.
+Every combination that the network does not declare itself is tried. A cartoon resembles its photograph: with
+the right reading, the output is close to the image, follows its brightness and spans its range. A wrong one
+is pale, dark, clipped, or has complementary colours.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from engines.importing.test_image import TestImage
 
 Array = NDArray[np.generic]
 Network = Callable[[Array], Array]
-"""One batch of one picture, in the network's own layout and kind, to its answer. Raises StyleError."""
+"""Maps a batch of one image, in the network's own layout and type, to its output. Raises StyleError."""
 
 MIN_CORRELATION = 0.5
-"""Correlation of luma with the test picture's below which nothing was drawn of it (published networks here:
-0.9 and more)."""
+"""Lowest correlation with the test image's luma at which the output shows it. Published networks reach 0.9 or
+more."""
 MIN_SPAN = 0.15
-"""Of the range from black to white, between the output's 2nd and 98th percentile."""
+"""Least difference between the output's 2nd and 98th percentile, as a share of the range."""
 AMBIGUITY_MARGIN = 0.03
-"""Of the range: forms whose distance from the test picture differs by less cannot be told apart for sure."""
+"""Conventions whose distances from the test image differ by less, as a share of the range, are ambiguous."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -42,12 +42,12 @@ class ValueRange:
 
 
 RANGES = (ValueRange(-1, 1), ValueRange(0, 1), ValueRange(0, 255))
-"""The commonest first: of two that fit alike the first is taken."""
+"""The most common first: if two fit equally well, the first is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class IoConvention:
-    """How pictures go in and come out."""
+    """How images are passed to a network and returned."""
 
     kind_in: str
     """NumPy's name of the input's type."""
@@ -60,11 +60,11 @@ class IoConvention:
     bgr_out: bool
 
     def encode(self, picture: TestImage) -> Array:
-        """A picture as the network takes it."""
+        """Return an image as the network's input."""
         return _encode(picture, self.kind_in, self.last_in, self.values_in, self.bgr_in)
 
     def decode(self, answer: Array) -> TestImage:
-        """Height x width x 3 RGB, black 0 and white 1, of what the network gave; not clipped."""
+        """Return the network's output as height x width x 3 RGB, black 0 and white 1, not clipped."""
         planes = np.asarray(answer[0], np.float32)
         rgb = planes if self.last_out else planes.transpose(1, 2, 0)
         scaled = (rgb - self.values_out.black) / (self.values_out.white - self.values_out.black)
@@ -82,14 +82,24 @@ class IoConvention:
 def detect(
     network: Network, picture: TestImage, kind: str, layouts: tuple[bool, ...], *, bgr: bool, values: str = ""
 ) -> tuple[IoConvention, tuple[str, ...]]:
-    """The form in which the network draws the picture best, and other values that fit nearly as well.
+    """Return the convention that draws the image best, and other values that fit nearly as well.
 
-    `layouts` are the values of `last_in` to try; `bgr` says that the network was trained on BGR, which cannot
-    be seen from outside; `values`, where not empty, is the one of `RANGES` to take. Raises StyleError where
-    no form gives a picture that shows what the test picture shows.
+    Args:
+        network: the network to try.
+        picture: the test image.
+        kind: NumPy's name of the input's type.
+        layouts: the values of `last_in` to try.
+        bgr: whether the network was trained on BGR, which cannot be detected.
+        values: the one of `RANGES` to use, as a string; empty to detect it.
+
+    Returns:
+        The convention, and the values of black and white that fit nearly as well.
+
+    Raises:
+        StyleError: no convention gives an output that resembles the test image.
     """
     found: list[tuple[float, IoConvention]] = []
-    problem = "cannot be used: its output is not a picture of the input's size"
+    problem = "cannot be used: its output is not an image of the input's size"
     for last_in in layouts:
         for values_in in _ranges(kind, values):
             try:
@@ -99,7 +109,7 @@ def detect(
                 continue
             given = IoConvention(kind, last_in, last_in, values_in, values_in, bgr, bgr)
             for form in _readings(answer, given, picture, values):
-                # What goes in and what comes out mostly have the same values.
+                # Input and output usually have the same values.
                 mixed = 0.01 * (form.values_in != form.values_out)
                 found.append((_distance(form.decode(answer), picture) + mixed, form))
     if not found:
@@ -115,21 +125,21 @@ def detect(
 
 
 def check_likeness(drawn: TestImage, picture: TestImage) -> None:
-    """Raises StyleError where nothing of the picture can be seen in what was drawn."""
+    """Raise StyleError if a drawing does not resemble the image."""
     shown = np.clip(np.nan_to_num(drawn), 0, 1)
     low, high = np.percentile(shown @ LUMA, (2, 98))
     likeness = correlation(shown @ LUMA, picture @ LUMA)
     if not np.isfinite(drawn).all():
-        raise StyleError("cannot be used: its output for the test picture holds numbers that are none")
+        raise StyleError("cannot be used: its output for the test image contains NaN or infinity")
     if likeness < MIN_CORRELATION or high - low < MIN_SPAN:
         raise StyleError(
-            f"cannot be used: what it draws does not show the test picture (correlation {likeness:.2f}, at "
-            f"least {MIN_CORRELATION:g} is asked; range {high - low:.2f}, at least {MIN_SPAN:g})"
+            f"cannot be used: its output does not resemble the test image (correlation {likeness:.2f}, at least "
+            f"{MIN_CORRELATION:g} is required; range {high - low:.2f}, at least {MIN_SPAN:g})"
         )
 
 
 def correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Pearson's; 0 where one of them is flat."""
+    """Return Pearson's correlation; 0 if one of the arrays is constant."""
     a, b = a.ravel() - a.mean(), b.ravel() - b.mean()
     scale = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b) / scale if scale > 1e-9 else 0.0
@@ -145,14 +155,14 @@ def _encode(picture: TestImage, kind: str, last: bool, values: ValueRange, bgr: 
 
 
 def _ranges(kind: str, values: str) -> tuple[ValueRange, ...]:
-    """What numbers of that type may stand for."""
+    """Return the ranges that values of that type may have."""
     if not kind.startswith("float"):
         return RANGES[-1:]
     return tuple(each for each in RANGES if values in ("", str(each)))
 
 
 def _readings(answer: Array, given: IoConvention, picture: TestImage, values: str) -> Iterator[IoConvention]:
-    """Every way to read what the network gave when it was fed in the form `given`."""
+    """Return every way to read the network's output for an input in the convention `given`."""
     size = picture.shape[:2]
     for last_out in (given.last_in, not given.last_in):
         if answer.shape != ((1, *size, 3) if last_out else (1, 3, *size)):
@@ -163,12 +173,12 @@ def _readings(answer: Array, given: IoConvention, picture: TestImage, values: st
 
 
 def _distance(drawn: TestImage, picture: TestImage) -> float:
-    """Mean absolute difference, and what is out of range: 0 is the picture itself."""
+    """Return the mean absolute difference, with penalties for values out of range; 0 for the image itself."""
     if not np.isfinite(drawn).all():
         return float("inf")
     shown = np.clip(drawn, 0, 1)
     outside = float(np.abs(drawn - shown).mean())
-    # Colours are told apart by their differences, which a style's own tint does not turn around.
+    # Colour differences tell the order of channels, even if the style has a tint of its own.
     hue, own = drawn - drawn.mean(axis=-1, keepdims=True), picture - picture.mean(axis=-1, keepdims=True)
     turned = max(0.0, -correlation(hue, own))
     flat = max(0.0, MIN_SPAN - float(shown.std()))

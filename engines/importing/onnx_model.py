@@ -1,4 +1,4 @@
-"""A stranger's graph: loaded whole, run by ONNX Runtime, and freed of a fixed size.
+"""An untrusted graph: loading it completely, running it in ONNX Runtime, and making its size variable.
 
 Needs the packages onnx and onnxruntime.
 """
@@ -21,23 +21,23 @@ from engines.importing.io_convention import Array
 from engines.untrusted.onnx_validator import MAX_BYTES, GraphFacts
 
 KINDS = {1: "float32", 2: "uint8", 10: "float16", 11: "float64"}
-"""TensorProto.DataType -> NumPy's name: what pictures may be made of."""
+"""TensorProto.DataType -> NumPy's name, for the types that images may have."""
 _OUT_OF_MEMORY = re.compile(
     r"allocate memory|bad.alloc|out of memory|require more than \d+ bytes", re.IGNORECASE
 )
-"""In ONNX Runtime's words, whose errors have no other mark."""
+"""Matches ONNX Runtime's messages, which are the only sign of a lack of memory."""
 
 
 def load(file: Path, facts: GraphFacts) -> onnx.ModelProto:
-    """The model with all its weights in it; those in other files are read from the file's own folder.
+    """Load a model with all its weights. Weights in other files are read from the model's own folder.
 
-    Raises StyleError for a place outside that folder, a link, or a file that is too short or too large.
+    Raises StyleError for a path outside that folder, a link, or a file that is too short or too large.
     """
     model = onnx.load(file, load_external_data=False)
     if facts.external:
         total = sum(place.length for place in facts.external)
         if total > MAX_BYTES:
-            raise StyleError(f"has weights of {total:,} bytes in other files; allowed are {MAX_BYTES:,}")
+            raise StyleError(f"has {total:,} bytes of weights in other files; the limit is {MAX_BYTES:,}")
         tensors = [tensor for tensor in _tensors(model) if tensor.data_location == TensorProto.EXTERNAL]
         for tensor, place in zip(tensors, facts.external, strict=True):
             tensor.raw_data = _read(file.parent, place.location, place.offset, place.length)
@@ -51,7 +51,7 @@ def load(file: Path, facts: GraphFacts) -> onnx.ModelProto:
 
 
 def _close_clips(graph: onnx.GraphProto) -> None:
-    """Gives every Clip with one end alone the other: the largest number, or the smallest."""
+    """Give every Clip with only one bound the other: the largest or the smallest number of its type."""
     kinds = {tensor.data_type for tensor in graph.initializer}
     half = TensorProto.FLOAT16 in kinds and TensorProto.FLOAT not in kinds
     most = np.finfo(np.float16 if half else np.float32).max
@@ -66,7 +66,7 @@ def _close_clips(graph: onnx.GraphProto) -> None:
 
 
 def _tensors(model: onnx.ModelProto) -> list[TensorProto]:
-    """In the order in which `read_graph` meets them."""
+    """Return all tensors in the order of `read_graph`."""
     inner = [
         attribute.t for node in model.graph.node for attribute in node.attribute if attribute.HasField("t")
     ]
@@ -76,14 +76,14 @@ def _tensors(model: onnx.ModelProto) -> list[TensorProto]:
 def _read(folder: Path, location: str, offset: int, length: int) -> bytes:
     parts = re.split(r"[/\\]", location)
     if not location or "\0" in location or Path(location).is_absolute() or ":" in location:
-        raise StyleError(f"keeps weights at {location[:200]!r}, which is no file beside it")
+        raise StyleError(f"keeps weights at {location[:200]!r}, which is not a file in its folder")
     if any(part in ("", ".", "..") for part in parts):
         raise StyleError(f"keeps weights at {location[:200]!r}, outside its own folder")
     place = folder
     for part in parts:
         place = place / part
         if place.is_symlink():
-            raise StyleError(f"keeps weights behind the link {place}; put the file itself there")
+            raise StyleError(f"keeps weights behind the link {place}; replace the link by the file")
     try:
         if not stat.S_ISREG(place.lstat().st_mode):
             raise StyleError(f"keeps weights in {place}, which is not a file")
@@ -93,14 +93,14 @@ def _read(folder: Path, location: str, offset: int, length: int) -> bytes:
     except OSError as error:
         raise StyleError(f"keeps weights in {place}, which cannot be read: {error.strerror}") from error
     if len(data) != length:
-        raise StyleError(f"keeps weights in {place}, which is too short: fetch both files again")
+        raise StyleError(f"keeps weights in {place}, which is too short; download both files again")
     return data
 
 
 def make_runner(model: onnx.ModelProto) -> Callable[[Array], Array]:
-    """What computes the model's one picture.
+    """Return a function that runs the model on one image.
 
-    Raises StyleError now or when called, in half a sentence, and MemoryError when called.
+    Raises StyleError now or when called, with half a sentence, and MemoryError when called.
     """
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -110,8 +110,8 @@ def make_runner(model: onnx.ModelProto) -> Callable[[Array], Array]:
         session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-    except Exception as error:  # its classes have no base but this
-        raise StyleError(f"cannot be used: ONNX Runtime does not take it ({_short(error)})") from error
+    except Exception as error:  # ONNX Runtime's exceptions have no common base class
+        raise StyleError(f"cannot be used: ONNX Runtime rejects it ({_short(error)})") from error
     name, output = session.get_inputs()[0].name, model.graph.output[0].name
 
     def run(batch: Array) -> Array:
@@ -121,7 +121,7 @@ def make_runner(model: onnx.ModelProto) -> Callable[[Array], Array]:
             if _OUT_OF_MEMORY.search(str(error)):
                 raise MemoryError from error
             raise StyleError(
-                f"cannot be used: it fails on a picture of shape {list(batch.shape)} ({_short(error)})"
+                f"cannot be used: it fails on an input of shape {list(batch.shape)} ({_short(error)})"
             ) from error
         return np.asarray(answer)
 
@@ -129,20 +129,20 @@ def make_runner(model: onnx.ModelProto) -> Callable[[Array], Array]:
 
 
 def _short(error: Exception) -> str:
-    """The last words of a runtime's message, on one line."""
+    """Return the last 160 characters of a runtime's message, on one line."""
     text = " ".join(str(error).split())
     return text if len(text) <= 160 else f"...{text[-160:]}"
 
 
 def free_size(model: onnx.ModelProto) -> None:
-    """Takes the fixed size off a graph, in place: of its ends, of what it notes between, of its resizes.
+    """Remove the fixed size of a graph, in place: from inputs, outputs, intermediate values and Resize nodes.
 
-    That the graph then draws at other sizes is not certain and has to be tried: shapes may be built in.
+    The result may still fail at other sizes, because shapes can be part of the weights. It has to be tried.
     """
     graph = model.graph
     try:
         inferred = onnx.shape_inference.infer_shapes(model)
-    except Exception:  # what cannot be inferred is left as it is
+    except Exception:  # without inferred shapes, Resize nodes stay as they are
         inferred = model
     fixed = {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]

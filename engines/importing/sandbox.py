@@ -1,4 +1,4 @@
-"""A stranger's file tried in a process of its own."""
+"""Trying an untrusted file in a separate process."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from engines.common.extras import install_line
 from engines.errors import EngineError, StyleError
 
 SANDBOX_TIMEOUT_S = 600
-"""Seconds that trying a file may take."""
+"""How long the process may take, in seconds."""
 
 
 def run_in_sandbox(source: Path, request: dict[str, Any], target: Path) -> dict[str, Any]:
-    """What the process of `engines.importing.sandbox_worker` found when it tried `source` and wrote `target`.
+    """Try `source` in `engines.importing.sandbox_worker`, which writes `target`. Return its answer.
 
-    Raises StyleError with what it said, or with how it ended; EngineError where a package is missing.
+    Raises StyleError with the process's message or exit status, and EngineError if a package is missing.
     """
     graph = request["kind"] == "graph"
     needed = (
@@ -39,7 +39,7 @@ def run_in_sandbox(source: Path, request: dict[str, Any], target: Path) -> dict[
     with tempfile.TemporaryDirectory(prefix="streamtoon-") as place:
         asked, answer, said = (Path(place) / name for name in ("request", "answer", "said"))
         asked.write_text(json.dumps(request), encoding="utf-8")
-        # -P: nothing is imported from the working directory, which may be the stranger's folder.
+        # -P: import nothing from the working directory, which may be the untrusted folder.
         command = [sys.executable, "-P", "-m", "engines.importing.sandbox_worker", str(asked), str(answer)]
         home = str(Path(engines.__path__[0]).parent)
         with said.open("wb") as errors:
@@ -55,7 +55,7 @@ def run_in_sandbox(source: Path, request: dict[str, Any], target: Path) -> dict[
                 )
             except subprocess.TimeoutExpired as error:
                 raise StyleError(
-                    f"{source} was tried for {SANDBOX_TIMEOUT_S} seconds and gave no picture"
+                    f"{source} was tried for {SANDBOX_TIMEOUT_S} seconds without a result"
                 ) from error
         if not answer.is_file():
             last = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]

@@ -1,8 +1,7 @@
-"""The process in which a stranger's file is tried: `python -m engines.importing.sandbox_worker REQUEST
-ANSWER`.
+"""The process that tries an untrusted file: `python -m engines.importing.sandbox_worker REQUEST ANSWER`.
 
-REQUEST and ANSWER are JSON files. What a runtime makes of a file made to harm it ends here: a crash, memory
-without end or an endless loop takes this process, and the one that started it says so in a sentence.
+REQUEST and ANSWER are JSON files. If a malicious file makes a runtime crash, use up memory or loop forever,
+only this process is affected, and its parent reports the failure in one sentence.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from typing import Any
 from engines.errors import StreamtoonError
 
 MEMORY_LIMIT_BYTES = 8 << 30
-"""Bytes of its own that the process may have, where the system holds it to that (Linux, BSD)."""
+"""Most memory of the process, where the system enforces it (Linux, BSD)."""
 
 
 def main(request: Path, answer: Path) -> None:
-    """Does what the request says and writes what came of it."""
+    """Carry out the request and write the answer."""
     _limit_memory()
     options = json.loads(request.read_text(encoding="utf-8"))
     try:
@@ -30,7 +29,7 @@ def main(request: Path, answer: Path) -> None:
         said = {"error": str(error)}
     except MemoryError:
         said = {
-            "error": f"{options['file']} asks for more memory than a style may have, "
+            "error": f"{options['file']} needs more memory than a style may use, "
             f"{MEMORY_LIMIT_BYTES >> 30} GB"
         }
     answer.write_text(json.dumps(said), encoding="utf-8")
@@ -66,7 +65,7 @@ def _weights(options: dict[str, Any]) -> dict[str, Any]:
         card["look"] = {}
     style = save_style(Path(options["target"]), generator, card)
     try:
-        if not style.gives_fields:  # whose drawing is another than its picture
+        if not style.gives_fields:  # fields do not resemble the image
             check_generator_graph(style.graph, style.size_multiple)
     except StreamtoonError as error:
         raise StreamtoonError(f"{options['file']} as {name}: {error}") from error

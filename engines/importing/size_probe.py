@@ -1,4 +1,4 @@
-"""Which sizes a graph takes: found by trying, from any to multiples of 32."""
+"""Determining the sizes that a graph accepts, from any size to multiples of 32, by trying them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from engines.importing.test_image import draw
 
 MULTIPLES = (1, 2, 4, 8, 16, 32)
 MIN_SIDE_PIXELS = 72
-"""Pixels a side of what is tried, at least."""
+"""Least side of the images that are tried."""
 
 
 def size_multiple(network: Network, form: IoConvention) -> int:
-    """The smallest of `MULTIPLES` such that pictures of it come back in their own size, and drawn.
+    """Return the smallest of `MULTIPLES` at which images are drawn and keep their size.
 
-    Each is tried at two sizes whose sides are odd multiples of it, so that no larger one can stand in.
-    Raises StyleError where there is none.
+    Each is tried at two sizes whose sides are odd multiples of it, so that a larger one cannot pass in its
+    place. Raises StyleError if there is none.
     """
-    said = "it gives back pictures of another size"
+    said = "its output has another size than its input"
     for multiple in MULTIPLES:
         odd = max(1, MIN_SIDE_PIXELS // multiple) | 1
         try:
@@ -27,13 +27,13 @@ def size_multiple(network: Network, form: IoConvention) -> int:
             said = str(error)
         else:
             return multiple
-    raise StyleError(f"takes pictures of no size that is free: {said}")
+    raise StyleError(f"accepts no variable size: {said}")
 
 
 def draw_at(network: Network, form: IoConvention, height: int, width: int) -> None:
-    """Draws the test picture at that size. Raises StyleError where it cannot be drawn."""
+    """Draw the test image at that size. Raises StyleError if the result does not resemble it."""
     picture = draw(height, width)
     drawn = form.decode(network(form.encode(picture)))
     if drawn.shape != picture.shape:
-        raise StyleError(f"of {width}x{height} it makes {drawn.shape[1]}x{drawn.shape[0]}")
+        raise StyleError(f"it returns {drawn.shape[1]}x{drawn.shape[0]} for {width}x{height}")
     check_likeness(drawn, picture)

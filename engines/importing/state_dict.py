@@ -1,4 +1,4 @@
-"""A file of weights matched against the generators that are known here, by names and shapes.
+"""Matching a file of weights with the known generators, by names and shapes.
 
 Needs the packages torch and safetensors.
 """
@@ -18,18 +18,18 @@ from engines.generators import GENERATORS, create
 from engines.untrusted.safetensors_validator import MAX_BYTES, check_safetensors
 
 TORCH = (".pt", ".pth", ".ckpt")
-"""What torch.save writes."""
+"""Suffixes of files that `torch.save` writes."""
 MAX_DEPTH = 4
-"""Tables within tables that are looked into, as {"generator": {"state_dict": ...}} is."""
+"""Deepest nesting of dictionaries such as {"generator": {"state_dict": ...}}."""
 AVERAGED_WORDS = ("ema", "average", "swa")
-"""Words in the name of what is shipped rather than trained on, where a file has both."""
+"""Words in the names of averaged weights, which are used if a file also has the raw ones."""
 
 
 def load_generator(file: Path) -> tuple[str, nn.Module]:
-    """The name of the generator that the file's weights fit, and the generator with them.
+    """Return the name of the generator that the file's weights fit, and the generator with them.
 
-    Names may have anything before them (`module.`, `generator.`), and tables may lie within tables. Raises
-    StyleError: not such a file, weights of no generator known here, or numbers that are none.
+    Names may have any prefix (`module.`, `generator.`), and dictionaries may be nested. Raises StyleError if
+    the file is unreadable, if its weights fit no known generator, or if they contain NaN or infinity.
     """
     tensors = _read(file)
     # No two generators have the same names and shapes.
@@ -37,13 +37,13 @@ def load_generator(file: Path) -> tuple[str, nn.Module]:
     name, prefix = next(((name, prefix) for name, prefix in fitting if prefix is not None), ("", ""))
     if not name:
         raise StyleError(
-            f"{file} does not hold the weights of any generator known here ({', '.join(GENERATORS)}); "
-            "export the network to ONNX and add that"
+            f"{file} does not contain the weights of a known generator ({', '.join(GENERATORS)}); "
+            "export the network to ONNX and add that file"
         )
     weights = {key: tensors[prefix + key] for key in _shapes(name)}
     for key, tensor in weights.items():
         if not torch.isfinite(tensor.float()).all():
-            raise StyleError(f"{file} is damaged: {key} holds numbers that are none")
+            raise StyleError(f"{file} is damaged: tensor {key} contains NaN or infinity")
     generator = create(name)
     kinds = {key: tensor.dtype for key, tensor in generator.state_dict().items()}
     generator.load_state_dict({key: tensor.to(kinds[key]) for key, tensor in weights.items()})
@@ -51,7 +51,7 @@ def load_generator(file: Path) -> tuple[str, nn.Module]:
 
 
 def _read(file: Path) -> dict[str, torch.Tensor]:
-    """All tensors by their dotted names."""
+    """Return all tensors by their dotted names."""
     if file.suffix == ".safetensors":
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -60,38 +60,38 @@ def _read(file: Path) -> dict[str, torch.Tensor]:
         try:
             return dict(load_file(file))
         except (SafetensorError, OSError, ValueError) as error:
-            raise StyleError(f"{file} is no safetensors file: {error}") from error
+            raise StyleError(f"{file} is not a safetensors file: {error}") from error
     _check_archive(file)
     try:
-        # Only tensors and plain values: nothing in the file can name code to run.
+        # Only tensors and plain values are loaded, so the file cannot run code.
         found = torch.load(file, map_location="cpu", weights_only=True)
         tensors = dict(_flat(found, "", 0))
-    except Exception as error:  # of damaged files torch raises nearly everything there is
+    except Exception as error:  # for damaged files, torch raises almost any exception
         raise StyleError(
-            f"{file} cannot be read as weights alone; save the network's state_dict, best as safetensors"
+            f"{file} cannot be read as weights; save the network's state_dict, preferably as safetensors"
         ) from error
     for name, tensor in tensors.items():
         # A view may claim any size over a few bytes.
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise StyleError(f"{file} is damaged: {name[:80]!r} is larger than its values")
+            raise StyleError(f"{file} is damaged: tensor {name[:80]!r} is larger than its storage")
     return tensors
 
 
 def _check_archive(file: Path) -> None:
-    """torch's format since 1.6 is a zip archive whose members are stored as they are, never compressed."""
+    """Check that the file has torch's format since 1.6: a zip archive with uncompressed members."""
     try:
         if not file.is_file() or file.stat().st_size > MAX_BYTES:
-            raise StyleError(f"{file} is no file of at most {MAX_BYTES:,} bytes")
+            raise StyleError(f"{file} is not a regular file of at most {MAX_BYTES:,} bytes")
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
         raise StyleError(
-            f"{file} is not of torch's present format; save it again with torch 1.6 or later, "
-            "best as safetensors"
+            f"{file} is not in torch's current format; save it again with torch 1.6 or later, "
+            "preferably as safetensors"
         ) from error
     stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
     if not stored or sum(member.file_size for member in members) > 2 * file.stat().st_size:
-        raise StyleError(f"{file} is compressed, as torch never writes it; save it again with torch.save")
+        raise StyleError(f"{file} is compressed, which torch.save never does; save it again with torch.save")
 
 
 def _flat(value: object, prefix: str, depth: int) -> Iterator[tuple[str, torch.Tensor]]:
@@ -111,9 +111,9 @@ def _shapes(name: str) -> dict[str, tuple[int, ...]]:
 
 
 def _prefix(tensors: Mapping[str, torch.Tensor], shapes: Mapping[str, tuple[int, ...]]) -> str | None:
-    """What stands before the generator's names in the file; None where its weights are not there.
+    """Return the prefix of the generator's names in the file; None if its weights are not there.
 
-    Nothing else may have the same words before it, or the network would be a part of a larger one.
+    No other names may have the same prefix, or the network would be part of a larger one.
     """
     first = next(iter(shapes))
 

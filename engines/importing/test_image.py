@@ -1,7 +1,7 @@
-"""A picture to try a generator on, drawn at any size: smooth fields of colour, edges, lines, a little grain.
+"""A test image of any size for trying a generator: gradients, edges, lines, a little grain.
 
-It holds black, white and every hue, and no two of its quarters or colours are alike, so a network that
-turns it, mixes up its channels or shifts its values gives itself away.
+It contains black, white and all hues, and no two quarters or colours are alike. A network that rotates it,
+swaps channels or shifts values is therefore detected.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ TestImage = NDArray[np.float32]
 
 
 def draw(height: int, width: int) -> TestImage:
-    """The picture at that size; the same one for the same size."""
+    """Return the test image at that size, the same for every call."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     y, x = (y + 0.5) / height, (x + 0.5) / width
     sky = np.stack([0.35 + 0.4 * y, 0.6 + 0.3 * y, 0.95 - 0.1 * y], axis=-1)

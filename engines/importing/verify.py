@@ -1,4 +1,4 @@
-"""A stranger's graph made a style's graph, and shown to be the same network.
+"""Converting an untrusted graph to a style's graph, and verifying that it is still the same network.
 
 Needs the packages onnx and onnxruntime.
 """
@@ -23,34 +23,33 @@ from engines.importing.wrap import wrap
 from engines.untrusted.onnx_validator import check_graph, read_graph
 
 SIZE = (192, 256)
-"""Height and width of the picture on which a graph of free size is first tried."""
+"""Height and width of the image on which a graph of variable size is tried first."""
 MAX_DIFFERENCE = 2e-3
-"""Largest difference between the graph as it came and as kept, in ONNX Runtime, for values in [-1, 1]."""
+"""Largest difference between the original and the converted graph in ONNX Runtime, for values in [-1, 1]."""
 MAX_MEAN_DIFFERENCE = 0.02
-"""Mean difference between ONNX Runtime and OpenVINO, likewise."""
+"""Mean difference between ONNX Runtime and OpenVINO, for values in [-1, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedModel:
-    """What was found of a graph."""
+    """What was detected about a graph."""
 
     size_multiple: int
     parameters: int
     fixed: tuple[int, int] | None
-    """Height and width that the graph had built in as it came."""
+    """Height and width that were fixed in the original graph; None if they were variable."""
     form: str
-    """Layout, channels and values in words."""
+    """Layout, channels and values, as text."""
     also: tuple[str, ...]
-    """Values that fit nearly as well, as they do where a network mostly keeps what it is given."""
+    """Other values of black and white that fit nearly as well, as for networks that change little."""
 
 
 def convert_graph(file: Path, target: Path, *, bgr: bool, values: str = "") -> VerifiedModel:
-    """Writes the style's graph to `target`; `bgr` and `values` as `engines.importing.io_convention.detect`
-    has them.
+    """Convert a graph to a style's graph in `target`; for `bgr` and `values` see `io_convention.detect`.
 
-    Raises StyleError, one sentence that names the file: a graph that `engines.untrusted.onnx_validator`
-    refuses, whose output does not show the test picture, that has a size built in, or that two runtimes
-    compute differently.
+    Raises StyleError, one sentence that names the file, if `engines.untrusted.onnx_validator` rejects the
+    graph, if its output does not resemble the test image, if its size is fixed, or if two runtimes compute
+    different results.
     """
     facts = read_graph(file)
     try:
@@ -72,15 +71,15 @@ def convert_graph(file: Path, target: Path, *, bgr: bool, values: str = "") -> V
 
 
 def _keep_one_picture(model: onnx.ModelProto) -> None:
-    """Of several outputs, the one that is a picture. Raises StyleError where it is not one in, one out."""
+    """Remove all outputs but the one that is an image. Raises StyleError without one input and one image."""
     ends = model.graph
     weights = {tensor.name for tensor in ends.initializer}
     inputs = [value for value in ends.input if value.name not in weights]
     pictures = [value for value in ends.output if 3 in _shape(value)] or list(ends.output)
     if len(inputs) != 1 or len(pictures) != 1:
         raise StyleError(
-            f"takes {len(inputs)} inputs and gives {len(pictures)} outputs; "
-            "a style takes one picture and gives one"
+            f"has {len(inputs)} inputs and {len(pictures)} outputs; "
+            "a style has one input image and one output image"
         )
     kept = copy.deepcopy(pictures[0])
     del ends.output[:]
@@ -88,29 +87,27 @@ def _keep_one_picture(model: onnx.ModelProto) -> None:
 
 
 def _shape(value: Any) -> list[int]:
-    """Fixed sizes as numbers, free ones as 0; empty where nothing is declared."""
+    """Return the declared sizes, 0 for variable ones; empty if nothing is declared."""
     return [max(0, dim.dim_value) for dim in value.type.tensor_type.shape.dim]
 
 
 def _declared(model: onnx.ModelProto) -> tuple[str, tuple[bool, ...], tuple[int, int] | None]:
-    """The input's kind, whether channels may come last, and the size where it is fixed."""
+    """Return the input's type, the possible layouts, and the size if it is fixed."""
     weights = {tensor.name for tensor in model.graph.initializer}
     (value,) = (value for value in model.graph.input if value.name not in weights)
     kind, shape = value.type.tensor_type.elem_type, _shape(value)
     if kind not in onnx_model.KINDS:
         raise StyleError(
-            f"takes values of ONNX's kind {kind}; a picture's are {', '.join(onnx_model.KINDS.values())}"
+            f"has an input of ONNX type {kind}; images must be {', '.join(onnx_model.KINDS.values())}"
         )
     if shape and (len(shape) != 4 or shape[0] > 1 or (shape[1] not in (0, 3) and shape[3] not in (0, 3))):
-        raise StyleError(
-            f"takes an input of shape {shape}; a style takes one picture, 1 x 3 x H x W or 1 x H x W x 3"
-        )
+        raise StyleError(f"has an input of shape {shape}; a style's is 1 x 3 x H x W or 1 x H x W x 3")
     layouts: tuple[bool, ...] = (False, True)
     if shape and 3 in (shape[1], shape[3]) and shape[1] != shape[3]:
         layouts = (shape[3] == 3,)
     sides = (shape[1:3] if layouts == (True,) else shape[2:4]) if shape else [0, 0]
     if any(side > 4096 for side in sides):
-        raise StyleError(f"is made for pictures of {sides[1]}x{sides[0]}; allowed are up to 4096 a side")
+        raise StyleError(f"is made for images of {sides[1]}x{sides[0]}; the limit is 4096 on each side")
     fixed = (sides[0] or SIZE[0], sides[1] or SIZE[1]) if any(sides) else None
     return onnx_model.KINDS[kind], layouts, fixed
 
@@ -118,7 +115,7 @@ def _declared(model: onnx.ModelProto) -> tuple[str, tuple[bool, ...], tuple[int,
 def _free_size(
     free: onnx.ModelProto, form: IoConvention, fixed: tuple[int, int] | None
 ) -> tuple[Network, int]:
-    """The network of free size and what its sizes are multiples of."""
+    """Return the network of variable size, and the multiple that its sizes must have."""
     try:
         network = onnx_model.make_runner(free)
         return network, size_multiple(network, form)
@@ -126,17 +123,17 @@ def _free_size(
         if fixed is None:
             raise
         raise StyleError(
-            f"is made for pictures of {fixed[1]}x{fixed[0]} alone and cannot be freed of that size; "
-            f"export it again with free height and width ({error})"
+            f"only works at {fixed[1]}x{fixed[0]} and its size cannot be made variable; "
+            f"export it again with dynamic height and width ({error})"
         ) from error
 
 
 def _check_same(
     kept: Path, network: Network, form: IoConvention, fixed: tuple[int, int] | None, multiple: int
 ) -> None:
-    """Holds the kept graph to the one that came, in ONNX Runtime, and OpenVINO to both.
+    """Compare the converted graph with the original in ONNX Runtime, and OpenVINO with both.
 
-    Raises StyleError where they differ.
+    Raises StyleError if they differ.
     """
     wrapped = onnx_model.make_runner(onnx.load(kept))
     with without_telemetry():
@@ -150,21 +147,21 @@ def _check_same(
         got = np.asarray(wrapped(batch), np.float32)[0].transpose(1, 2, 0)
         loose = MAX_DIFFERENCE * (10 if form.kind_in == "float16" else 1)
         if not float(np.abs(got - expected).max()) <= loose:
-            raise StyleError("cannot be used: with its ends changed to a style's it draws another picture")
+            raise StyleError("cannot be used: it draws a different image after its conversion to a style")
         try:
             model = core.read_model(str(kept))
             model.reshape([1, 3, height, width])
             compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
             other: Array = compiled([batch])[0]
-        except Exception as error:  # RuntimeError, or a message that is no text
+        except Exception as error:  # RuntimeError, or a message that cannot be decoded
             last = " ".join(str(error).split())[-160:]
-            raise StyleError(f"cannot be used: OpenVINO does not take it (...{last})") from error
+            raise StyleError(f"cannot be used: OpenVINO rejects it (...{last})") from error
         if not float(np.abs(other[0].transpose(1, 2, 0) - expected).mean()) <= MAX_MEAN_DIFFERENCE:
-            raise StyleError("cannot be used: OpenVINO and ONNX Runtime draw different pictures with it")
+            raise StyleError("cannot be used: OpenVINO and ONNX Runtime compute different images with it")
 
 
 def check_generator_graph(file: Path, multiple: int) -> None:
-    """Raises StyleError where a style's own graph does not show the test picture."""
+    """Raise StyleError if the graph of a known generator does not draw the test image."""
     form = IoConvention("float32", False, False, RANGES[0], RANGES[0], bgr_in=False, bgr_out=False)
     side = -(-SIZE[0] // multiple) * multiple
     try:

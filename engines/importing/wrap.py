@@ -1,4 +1,4 @@
-"""A stranger's graph between the few nodes that make it a style's.
+"""Adding the nodes to an untrusted graph that make it a style's graph.
 
 Needs the package onnx.
 """
@@ -15,7 +15,7 @@ from engines.importing.io_convention import IoConvention, ValueRange
 
 
 def wrap(model: onnx.ModelProto, form: IoConvention) -> bytes:
-    """The graph as a style's: from `picture` to `cartoon`, 1 x 3 x height x width RGB in [-1, 1]."""
+    """Return the graph from `picture` to `cartoon`, 1 x 3 x height x width RGB in [-1, 1]."""
     graph = model.graph
     _rename(graph)
     weights = {tensor.name for tensor in graph.initializer}
@@ -64,7 +64,7 @@ def wrap(model: onnx.ModelProto, form: IoConvention) -> bytes:
 
 
 def _rename(graph: onnx.GraphProto) -> None:
-    """Puts a word before every name, so that ours cannot meet them."""
+    """Add a prefix to every name, so that new names cannot collide with them."""
     for node in graph.node:
         node.name = f"net/{node.name}" if node.name else ""
         node.input[:] = [f"net/{name}" if name else "" for name in node.input]
@@ -74,7 +74,7 @@ def _rename(graph: onnx.GraphProto) -> None:
 
 
 class _Chain:
-    """Nodes one after another, each taking what the one before gives."""
+    """A sequence of nodes, each of which consumes the output of the previous one."""
 
     def __init__(self, begin: str, word: str = "before") -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -105,7 +105,7 @@ class _Chain:
         self.add("Gather", self.constant(np.array([2, 1, 0], np.int64)), axis=1)
 
     def end(self, name: str) -> _Chain:
-        """Gives the last result that name."""
+        """Name the last result and return the sequence."""
         self.add("Identity")
         self.nodes[-1].output[0] = name
         return self
