@@ -1,7 +1,7 @@
-"""Styles and what runs them: networks, looks, backends."""
+"""Styles and their engines: networks, looks and the backends that run them."""
 
 from __future__ import annotations
 
 from engines.common.telemetry import silence_onnxruntime
 
-silence_onnxruntime()  # before any module can import it
+silence_onnxruntime()  # before any module imports ONNX Runtime

@@ -1,9 +1,9 @@
-"""What `auto` takes: the best quality that holds the source's rate, measured on this machine.
+"""Choosing the quality for `auto`: the best that keeps up with the video's rate, as measured on this machine.
 
-The generator is not alone with the time between two pictures. Colour and guided filter come before and after
-it; decoder and encoder work beside it, but a CPU's cores are shared by all, and the generator keeps every one
-of them busy while it runs. So it may take what is left of that time by the account of the cores, and where
-pictures are drawn one after the other, by that of the thread as well.
+The generator does not have the whole time between two frames. Colour conversion and guided filter run before
+and after it. Decoder and encoder run concurrently, but share the CPU's cores, all of which the generator
+uses. It may therefore take the time that is left per core, and if frames are rendered one after another, also
+what is left in its thread.
 """
 
 from __future__ import annotations
@@ -23,38 +23,39 @@ from engines.imaging.working_size import BlockSize, WorkingSize
 from engines.spec import Quality
 
 FRAME_TIME_SHARE = 0.95
-"""Of the time between two pictures, what all work together may take: the rest evens out slow ones."""
+"""Share of the time between two frames that all work together may take; the rest absorbs slow frames."""
 FILTER_S_PER_PIXEL = 26e-9
-"""Seconds that colour and guided filter take for every pixel that the generator sees, measured: 6 ms for
-640x360 of 1280x720, 25 for all of it."""
+"""Time of colour conversion and guided filter per pixel of the generator's input, measured: 6 ms for 640x360
+of 1280x720, 25 ms for all of it."""
 CODEC_S_PER_PIXEL = 14e-9
-"""Seconds of one core that decoder and encoder take for every pixel of a picture, measured at 1280x720:
-H.264 2 ms, libx264 as it is set up 10. An estimate: who reads and writes the pictures is unknown here."""
+"""Time of one core for decoder and encoder per pixel of a frame, measured at 1280x720: H.264 decoding 2 ms,
+libx264 as configured 10 ms. This is an estimate, because the codecs of the caller are unknown here."""
 MAX_SLOWDOWN = 1.25
-"""Where nothing holds the rate, a better quality may take this times as long as the fastest: the frames that
-this costs are hardly missed, the lines are."""
+"""If no quality keeps up, a better one may take this many times as long as the fastest: the lost frames
+matter less than the lost lines."""
 FULL_RETRY_FACTOR = 1.5
-"""`full` is not even tried when the measurement of `fast` lets it expect more than this times too long."""
+"""`full` is not tried if it is expected, from the time of `fast`, to exceed the limit by more than this
+factor."""
 LOOK_S_PER_PIXEL = 6e-9
-"""Seconds that blocks and a look take for every pixel of a picture that is drawn by fields, measured: 5 ms
-for 1280x720, of which the look `comic` takes 2.5."""
+"""Time of packing and a look per pixel of a frame, measured: 5 ms for 1280x720, of which the look `comic`
+takes 2.5 ms."""
 LARGE_NETWORK_FACTOR = 2.0
-"""Time of the large network of fields over that of the small one, measured with AMX; elsewhere it is more."""
+"""Time of the large network of fields relative to the small one, measured with AMX; more without it."""
 MAX_RUNS = 3
-"""At most, after one that warms up."""
+"""Most timed runs, after one to warm up."""
 MEASURE_TIME_S = 0.25
-"""Seconds after which no further run is measured."""
+"""No further run starts after this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class QualityChoice:
-    """A quality, its runner, and why."""
+    """A quality, its runner, and the reason for the choice."""
 
     quality: Quality
     runner: Runner
     reason: str
     too_slow: bool = False
-    """Whether `auto` has found that nothing holds the rate."""
+    """Whether `auto` found that no quality keeps up with the rate."""
 
 
 def choose_quality(
@@ -65,16 +66,25 @@ def choose_quality(
     *,
     has_lite: bool,
 ) -> QualityChoice:
-    """Opens the runner to use. `rate` is in pictures a second, None where nothing waits for them.
+    """Choose the quality and open its runner.
 
-    `auto` takes `full`, else `fast`, else `lite` where `has_lite`; where none of them holds the rate, the
-    best that comes `MAX_SLOWDOWN` the pace of the fastest. At most one model is alive at a time, and only the
-    chosen one afterwards.
+    `auto` uses `full`, else `fast`, else `lite`. If none keeps up with `rate`, it uses the best that takes at
+    most `MAX_SLOWDOWN` times as long as the fastest. At most one model is open at a time, and only the chosen
+    one afterwards.
+
+    Args:
+        asked: the requested quality.
+        rate: frames per second to keep up with; None if nothing waits for the frames.
+        size_at: returns the working size of a quality.
+        open_kind: opens the runner of a quality.
+        has_lite: whether `auto` may use `lite`.
     """
     if asked != "auto":
-        return QualityChoice(asked, open_kind(asked), f"{asked} was asked for")
+        return QualityChoice(asked, open_kind(asked), f"{asked} was requested")
     if rate is None:
-        return QualityChoice("full", open_kind("full"), "full, for nothing waits for it")
+        return QualityChoice(
+            "full", open_kind("full"), "full, because there is no frame rate to keep up with"
+        )
     fast, full = size_at("fast"), size_at("full")
     runner = open_kind("fast")
     if runner.device != "cpu":
@@ -124,17 +134,17 @@ def choose_quality(
 def _near(
     took: dict[Quality, float], left: dict[Quality, float], rate: Fraction, fastest: Quality
 ) -> Quality:
-    """The best of the qualities, which `took` has from the best on, that is hardly slower than `fastest`."""
+    """Return the best quality that takes hardly longer than `fastest`; `took` is ordered from the best."""
 
     def whole(kind: Quality) -> float:
-        """Seconds of a picture, with what works around the generator."""
+        """Return the time of a frame, including the work around the generator, seconds."""
         return took[kind] + FRAME_TIME_SHARE / float(rate) - left[kind]
 
     return next(kind for kind in took if whole(kind) <= MAX_SLOWDOWN * whole(fastest))
 
 
 def time_left(rate: Fraction, size: WorkingSize, concurrency: int = 1) -> float:
-    """Seconds that the generator may take for a picture of that size; not above 0 where there are none."""
+    """Return how long the generator may take for a frame of that size, seconds; 0 or less for no time."""
     if isinstance(size, BlockSize):
         around = LOOK_S_PER_PIXEL * size.height * size.width
     else:
@@ -144,22 +154,22 @@ def time_left(rate: Fraction, size: WorkingSize, concurrency: int = 1) -> float:
 
 
 def _cost(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms a frame"
+    return f"{seconds * 1000:.0f} ms per frame"
 
 
 def _verdict(seconds: float, left: float, rate: Fraction) -> str:
-    """How that compares with what there is."""
-    pace = f"{float(rate):.4g} a second"
+    """Describe whether a time keeps up with the rate."""
+    pace = f"{float(rate):.4g} fps"
     if left <= 0:
-        return f"and at {pace} everything around it leaves no time for it"
-    held = "which keeps up with" if seconds <= left else "too slow even so for"
+        return f"but at {pace} the work around it leaves no time for it"
+    held = "which keeps up with" if seconds <= left else "still too slow for"
     return f"{held} {pace} (at most {_cost(left)})"
 
 
 def _seconds_per_frame(runner: Runner, size: WorkingSize) -> float:
-    """The shortest of a few runs after a first that warms up: what other work takes away varies.
+    """Return the shortest time per frame of a few runs after a warm-up; other load only makes it longer.
 
-    Of a runner that draws several at a time, the time of so many by their number.
+    A runner with concurrency is timed with that many frames at once.
     """
     image = np.full(size.given, 128, np.uint8)
     images = [image] * runner.concurrency

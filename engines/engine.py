@@ -1,9 +1,9 @@
-"""An engine: pictures in, cartoons out, in the same order.
+"""An engine renders frames as cartoons, in order.
 
-It owns everything between two pictures. What all engines share is here; `engines.rgb_engine` draws with
-generators of finished pictures, `engines.fields_engine` with generators of fields and a look.
+This module has what all engines share. `engines.rgb_engine` renders with generators of RGB images,
+`engines.fields_engine` with generators of fields and a look.
 
-A picture that is the last one again, sample by sample, gets the last one's cartoon.
+A frame that equals the previous one, sample by sample, is not rendered again.
 """
 
 from __future__ import annotations
@@ -34,65 +34,65 @@ from engines.registry.style import Style
 from engines.spec import Precision, Quality
 
 OpenRunner = Callable[[int, int], Runner]
-"""Padded height and width, in pixels or blocks as the generator takes them, to a runner."""
+"""Maps height and width of the generator's input, in pixels or blocks, to a runner."""
 
 RGB_COLOUR = ColorInfo("bt601", full_range=True)
-"""In which photographs pass through the engine (as JPEG's): the range that loses least."""
+"""Colour of still images inside the engine (that of JPEG), which loses the least."""
 MAX_RUNNERS = 2
-"""Runners kept for pictures of changing size: a landscape and a portrait one."""
+"""Number of runners that are kept: enough for a portrait and a landscape size to alternate."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """What an engine is, for reports; for pictures of the size it was opened for."""
+    """Facts about an engine, for frames of the size that it was opened for."""
 
     backend: str
     device: str
     precision: Precision
     generator: str
-    """The network that draws: of the style, or of its lite form."""
+    """Name of the generator, of the style or of its lite form."""
     style: str
     quality: Quality
-    """`custom` where `detail` was given."""
+    """`custom` if `detail` was given."""
     scale: float
-    """Working size / picture size."""
+    """Working size / frame size."""
     working_width: int
     """Pixels."""
     working_height: int
     """Pixels."""
     reason: str
-    """Why this quality, one clause for people."""
+    """Why this quality was chosen, as a clause for display."""
     too_slow: bool = False
-    """Whether `auto` has found that no quality keeps up with the rate here."""
-    given_up: str = ""
-    """What was asked for and not done for want of memory, a sentence; empty where all is as asked."""
+    """Whether `auto` found that no quality keeps up with the rate."""
+    fallback: str = ""
+    """What was requested but is not possible with the available memory, as sentences; otherwise empty."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Setup:
-    """What an engine is made of."""
+    """Everything that an engine is constructed from."""
 
     style: Style
-    """The one whose network draws: with quality `lite`, the style's lite form."""
+    """The style whose network is used: for quality `lite`, the lite form."""
     facts: EngineFacts
     detail: float | None
     strength: float
     open_at: OpenRunner
     first: dict[tuple[int, int], Runner]
-    """The runner for the size that the engine is opened for."""
+    """The runner for the size that the engine is opened for, by its input size."""
     stabilizer: Stabilizer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
-    """What a job gives: all that the cartoon is finished from."""
+    """The result of a job, from which the cartoon is finished."""
 
     source: Frame
     strength: float = 0.0
     planes: Planes | None = None
-    """The finished cartoon's, read-only; None where there are fields, or strength is 0."""
+    """The cartoon's planes, read-only; None if there are `fields` or strength is 0."""
     fields: FieldPlanes | None = None
-    """Where they are to be made steady before the look."""
+    """Fields to be filtered over time before the look; otherwise None."""
     look: Look | None = None
 
 
@@ -104,30 +104,33 @@ class PendingFrame:
         self._drawn: Drawn | None = None
 
     def compute(self) -> None:
-        """Render: the slow part. `Engine.concurrency` threads may call it at the same time."""
+        """Render the frame; this is the slow part.
+
+        `Engine.concurrency` threads may call it at the same time.
+        """
         self._drawn = self._job()
 
     def result(self) -> Frame:
-        """Return the cartoon. Called once, after `compute`, in the order of the frames."""
-        assert self._drawn is not None, "compute() comes first"
+        """Return the cartoon. Call it once, after `compute`, in the order of the frames."""
+        assert self._drawn is not None, "compute() must be called first"
         return self._finish(self._drawn)
 
 
 class Engine(ABC):
-    """Renders frames. `engines.factory.open_engine` makes one.
+    """Renders frames. Use `engines.factory.open_engine` to create one.
 
-    One thread at a time uses it; only the pending frames that `submit` gives may be computed in others.
+    Only one thread at a time may use it; `PendingFrame.compute` may run in others.
     """
 
     facts: EngineFacts
     concurrency: int
-    """Number of pending frames that are worth computing at the same time."""
+    """Number of pending frames that may compute at the same time and gain from it."""
     reused: int
-    """Pictures so far that were the one before again, and were not drawn anew."""
+    """Number of frames so far that equalled the previous one and were not rendered again."""
     strength: float
-    """0, the source, to 1, the cartoon; may be set at any time, and counts from the next start on."""
+    """0, the source, to 1, the cartoon. May be set at any time; applies to frames submitted afterwards."""
     stabilizer: Stabilizer
-    """What holds drawings steady; with amount 0 it touches nothing."""
+    """The temporal filter; does nothing with amount 0."""
 
     def __init__(self, setup: Setup) -> None:
         self.facts = setup.facts
@@ -147,25 +150,25 @@ class Engine(ABC):
         self._closed = False
 
     def __call__(self, picture: Frame) -> Frame:
-        """The cartoon of a picture: same size, time and colour. Strength 0 returns the picture itself.
+        """Return the cartoon of a frame, with the same size, time and colour; at strength 0 the frame itself.
 
-        Its planes are read-only, for the next picture may share them. Read-only planes of the source are
-        taken to stay as they are; others may be filled anew once this has returned.
+        The planes of the cartoon are read-only, because the next cartoon may share them. Read-only planes of
+        the source must not change later; writable ones may change after this returns.
         """
         pending = self.submit(picture)
         pending.compute()
         return pending.result()
 
     def submit(self, frame: Frame) -> PendingFrame:
-        """Begin to render a frame.
+        """Start to render a frame.
 
-        Frames are submitted in their order, so that a frame that equals the one before is not rendered again.
-        The source's planes have to stay unchanged until `PendingFrame.result` returns.
+        Frames must be submitted in order, because a frame that equals the previous one is not rendered again.
+        The source's planes must not change until `PendingFrame.result` returns.
         """
         return PendingFrame(self._start(frame), self._finish)
 
     def _start(self, picture: Frame) -> Callable[[], Drawn]:
-        """Return the job that draws a picture."""
+        """Return the job that renders a frame."""
         strength = self.strength
         if strength == 0:
             return lambda: Drawn(picture)
@@ -180,7 +183,7 @@ class Engine(ABC):
         return self._giving(picture, strength, drawing)
 
     def _finish(self, drawn: Drawn) -> Frame:
-        """Return the cartoon. Called once for every job, in the order of their frames."""
+        """Return the cartoon. Called once for every job, in the order of the frames."""
         if drawn.planes is None:
             self.stabilizer.reset()
             return drawn.source
@@ -189,26 +192,26 @@ class Engine(ABC):
 
     @abstractmethod
     def prepare(self, width: int, height: int, colour: ColorInfo) -> None:
-        """Makes ready for pictures of that size and colour, 4:2:0, which else happens with the first of them.
+        """Prepare for 4:2:0 frames of that size and colour, which otherwise happens with the first of them.
 
-        Raises EngineError where the device cannot draw them, OutOfMemoryError where its memory is too small.
+        Raises EngineError if the device cannot render them, and OutOfMemoryError if its memory is too small.
         """
 
     def device_seconds(self) -> float | None:
-        """What a picture takes by the device's own clock, without copies; None where the host draws."""
+        """Return the seconds per frame by the device's clock, without copies; None on the CPU."""
         return None if self._device is None else self._device.seconds()
 
     def switch(self, style: Style) -> bool:
-        """Draws in another style from the next start on, where that needs no other network.
+        """Render in another style from the next frame on, if it has the same network.
 
-        False, with nothing changed, where another engine has to be opened for it.
+        Return False and change nothing if a new engine must be opened for it.
         """
         return False
 
     def rgb(self, image: Bytes) -> Bytes:
-        """The cartoon of an H x W x 3 RGB image of any size; strength 0 returns a copy.
+        """Return the cartoon of an H x W x 3 RGB image of any size; at strength 0 a copy.
 
-        Raises ValueError for anything but uint8 of that shape.
+        Raises ValueError for another type or shape.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f"image is {image.dtype} {image.shape}, expected uint8 H x W x 3")
@@ -221,7 +224,7 @@ class Engine(ABC):
         return mixed(image, yuv_to_rgb(y, u, v, RGB_COLOUR)[:height, :width], strength)
 
     def close(self) -> None:
-        """Frees the models; a second call does nothing."""
+        """Free the models. Calling it twice is allowed."""
         if self._device is not None:
             self._device.close()
         while self._runners:
@@ -238,25 +241,25 @@ class Engine(ABC):
         self.close()
 
     def _asked(self, strength: float) -> tuple[object, ...]:
-        """What has to be the same for a drawing to be used again."""
+        """Return everything that a drawing depends on besides the frame."""
         return (strength,)
 
     @abstractmethod
     def _job(self, picture: Frame, strength: float) -> Callable[[], Any]:
-        """What draws a picture, in any thread: gives what `_giving` makes a Drawn of."""
+        """Return a function that renders a frame in any thread; `_giving` turns its result into a `Drawn`."""
 
     def _giving(self, picture: Frame, strength: float, drawing: PendingDrawing[Any]) -> Callable[[], Drawn]:
         return partial(_with_planes, picture, strength, drawing)
 
     @abstractmethod
     def _still(self, planes: Planes) -> Planes:
-        """Three planes of `RGB_COLOUR`, all of one even size, to the same of the cartoon at full strength."""
+        """Render three planes of one even size in `RGB_COLOUR` at full strength."""
 
     @abstractmethod
     def _working_size(self, height: int, width: int) -> WorkingSize: ...
 
     def _runner(self, size: WorkingSize) -> Runner:
-        """The runner for that size, moved to the end of the ones kept."""
+        """Return the runner for a size, and mark it as most recently used."""
         if self._closed:
             raise ValueError("the engine is closed")
         key = size.given[:2]
@@ -264,7 +267,9 @@ class Engine(ABC):
             runner = self._runners.pop(key, None)
             while runner is None and len(self._runners) >= MAX_RUNNERS:
                 oldest = self._runners.pop(next(iter(self._runners)))
-                if self.concurrency == 1:  # else another thread may be drawing with it, and it goes with that
+                if (
+                    self.concurrency == 1
+                ):  # otherwise another thread may be using it, and its last user frees it
                     oldest.close()
             if runner is None:
                 runner = self._open_at(*key)
@@ -273,7 +278,7 @@ class Engine(ABC):
 
 
 def mixed(source: Bytes, cartoon: Bytes, strength: float) -> Bytes:
-    """The share `strength` of the cartoon in the source."""
+    """Mix source and cartoon; `strength` is the cartoon's share."""
     if strength == 1:
         return cartoon
     return np.asarray(cv2.addWeighted(cartoon, strength, source, 1 - strength, 0), np.uint8)

@@ -1,15 +1,15 @@
-"""Errors that a user can cause below the tool itself: styles and engines.
+"""Errors that a user can cause in styles and engines.
 
-The whole tree, with the tool's own branches, is drawn in `streamtoon.errors`.
+`streamtoon.errors` has the whole hierarchy.
 """
 
 from __future__ import annotations
 
 
 class StreamtoonError(Exception):
-    """Base of every error a user can cause.
+    """Base of all errors that a user can cause.
 
-    Its text is one clear sentence that says what is wrong and, where there is one, the way out.
+    The message is one sentence that says what is wrong and, if possible, what to do.
     """
 
 
@@ -18,8 +18,8 @@ class StyleError(StreamtoonError):
 
 
 class EngineError(StreamtoonError):
-    """No engine can do what was asked: missing package, device or precision."""
+    """No engine supports the request: a package, device or precision is missing."""
 
 
 class OutOfMemoryError(EngineError):
-    """An engine needs more memory than there is."""
+    """An engine needs more memory than is available."""

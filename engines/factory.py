@@ -1,4 +1,4 @@
-"""Opening an engine: which backend, which quality, and what happens where memory is short."""
+"""Opening an engine: choosing backend and quality, and handling a lack of memory."""
 
 from __future__ import annotations
 
@@ -33,26 +33,25 @@ def open_engine(
     throughput: bool = False,
     colour: ColorInfo | None = None,
 ) -> Engine:
-    """Open an engine for frames of one size. It takes other sizes too; each costs a compilation.
+    """Open an engine for frames of one size. Other sizes work too, but each needs another compilation.
 
-    `full` shows the generator the frame at the style's working height, `fast` at half of it, `lite` at half
-    of it in the style's lite form. In a style that is a look, `fast` is the small network at the working
-    height, and `lite` the small network at three quarters of it. `auto` is the first of these that keeps up
-    with `rate`, measured in about a second; the best that is nearly as quick as the quickest where none keeps
-    up; `full` without a rate and on a GPU.
+    `full` renders at the style's working height, `fast` at half of it, and `lite` at half of it with the
+    style's lite form. For a style that is a look, `fast` is the small network at the working height, and
+    `lite` is the small network at three quarters of it. `auto` is the first of these that keeps up with
+    `rate`, measured in about a second. If none does, it is the best that is almost as fast as the fastest.
+    Without a rate, and on a GPU, it is `full`.
 
-    Where memory is short, the engine renders one frame at a time, and then `fast` in place of `full` and
-    `auto`.
+    If memory is short, the engine renders one frame at a time, and then `fast` instead of `full` and `auto`.
 
     Args:
         settings: The style and how it is rendered.
-        width: Of the frames, pixels.
-        height: Of the frames, pixels.
-        rate: Frames per second that `auto` has to keep up with; None for no hurry.
-        throughput: Whether frames per second count more than the time of one frame. The engine then renders
-            several frames concurrently where that is faster.
-        colour: Of the frames, where it is known. A GPU is then prepared for it (see `Engine.prepare`), and
-            where `auto` took TensorRT and that cannot render such frames, torch does.
+        width: Width of the frames, pixels.
+        height: Height of the frames, pixels.
+        rate: Frames per second that `auto` must keep up with; None if there is no hurry.
+        throughput: Whether frames per second matter more than the time of one frame. The engine then renders
+            several frames concurrently if that is faster.
+        colour: Colour of the frames, if it is known. A GPU is then prepared for it (see `Engine.prepare`). If
+            `auto` chose TensorRT and TensorRT cannot render such frames, torch does.
 
     Raises:
         StyleError: The style cannot be rendered as it is.
@@ -62,13 +61,13 @@ def open_engine(
     """
     style = settings.style
     if width < 1 or height < 1:
-        raise EngineError(f"frames of {width}x{height} cannot be drawn: both sizes must be at least 1")
+        raise EngineError(f"cannot render frames of {width}x{height}: both sizes must be at least 1")
     if style.gives_fields and style.look is None:
-        raise StyleError(f"{style.folder} is a network without a look: name a style that draws with it")
+        raise StyleError(f"{style.folder} is a network without a look; choose a style that uses it")
     if settings.quality == "lite" and style.lite is None:
         raise EngineError(_no_lite(style))
     open_as = partial(_open, width=width, height=height, rate=rate, colour=colour)
-    # Each try in a block of its own: an error keeps alive what it failed with, and its memory.
+    # One block for each attempt, because an exception keeps the failed engine and its memory alive.
     for several in (True, False) if throughput else (False,):
         with suppress(OutOfMemoryError):
             return open_as(settings, throughput=several)
@@ -76,10 +75,8 @@ def open_engine(
         raise OutOfMemoryError(_no_memory(width, height))
     with suppress(OutOfMemoryError):
         engine = open_as(settings.replace(quality="fast"), throughput=False)
-        said = (
-            f"There is not enough memory to draw {width}x{height} in {settings.quality}: it is drawn in fast."
-        )
-        engine.facts = dataclasses.replace(engine.facts, given_up=f"{said} {engine.facts.given_up}".rstrip())
+        said = f"Not enough memory to render {width}x{height} in {settings.quality}; using fast instead."
+        engine.facts = dataclasses.replace(engine.facts, fallback=f"{said} {engine.facts.fallback}".rstrip())
         return engine
     raise OutOfMemoryError(_no_memory(width, height))
 
@@ -125,7 +122,7 @@ def _open(
 
     quality = cast(AskedQuality, settings.quality)
     asked: Quality | Literal["auto"] = "custom" if detail is not None else quality
-    # A form without an int8 graph is no alternative where int8 was asked for.
+    # A form without an int8 graph is no alternative if int8 was requested.
     has_lite = "lite" in forms and (settings.precision != "int8" or forms["lite"].int8_graph is not None)
     choice = choose_quality(asked, rate, size_at, open_kind, has_lite=has_lite)
     size, form = size_at(choice.quality), forms[choice.quality]
@@ -164,20 +161,20 @@ def _open(
             raise
         by_torch = settings.replace(backend="torch")
         engine = _open(by_torch, width=width, height=height, rate=rate, throughput=throughput, colour=colour)
-        said = f"TensorRT cannot draw this: {str(error).rstrip('.')}. PyTorch does."
-        engine.facts = dataclasses.replace(engine.facts, given_up=said)
-    except BaseException:  # Ctrl-C, in the minutes that TensorRT may take
+        said = f"TensorRT cannot render this video: {str(error).rstrip('.')}. Using PyTorch instead."
+        engine.facts = dataclasses.replace(engine.facts, fallback=said)
+    except BaseException:  # Ctrl-C while TensorRT builds an engine, which takes minutes
         engine.close()
         raise
     return engine
 
 
 def _no_memory(width: int, height: int) -> str:
-    return f"there is not enough memory to draw {width}x{height}: close other programs first"
+    return f"not enough memory to render {width}x{height}; close other programs first"
 
 
 def _no_lite(style: Style) -> str:
-    """Return why `lite` is not possible, and what is."""
+    """Return why `lite` is not available, and what is."""
     names = ", ".join(names_with_lite())
-    others = f"take a style that has one ({names}) or quality fast" if names else "take quality fast"
-    return f"style {style.name} has no lite network: {others}"
+    others = f"use a style that has one ({names}) or quality fast" if names else "use quality fast"
+    return f"style {style.name} has no lite network; {others}"

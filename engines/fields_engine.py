@@ -1,9 +1,9 @@
-"""The engine of generators of fields: planes in, planes out, and a look that may change between two pictures.
+"""The engine for generators of fields: planes in, planes out, and a look that may change between frames.
 
-A picture's planes, in limited range, are extended to whole blocks, brought to working size where the picture
-is larger than the style was made for, and given to the network as blocks. Its fields are enlarged to the
-picture's size before the look, so that lines and edges of patches, which are thresholds, are crisp at any
-size. There is no RGB on the way, and any matrix is the network's: the look knows the output's colour.
+A frame's planes, in limited range, are extended to whole blocks, scaled down if the frame is larger than the
+style was made for, and passed to the network as blocks. The fields are enlarged to the frame's size before
+the look, so that lines and edges of patches, which are thresholds, are sharp at any size. Nothing is
+converted to RGB. The network does not depend on the matrix; the look knows the colour of the output.
 """
 
 from __future__ import annotations
@@ -30,44 +30,44 @@ from engines.looks.renderer import LookRenderer
 from engines.registry.style import Style
 
 MAX_RENDERERS = 3
-"""Of looks, sizes and colours: what is drawn now, what was before, and a photograph between."""
+"""Renderers that are kept, by look, size and colour: the current, the previous, and that of a still image."""
 RendererKey = tuple[Look, ColorInfo, int, int]
 
 
 class FieldsEngine(Engine):
-    """Steadiness is the fields', before the look."""
+    """Renders with a generator of fields; the temporal filter works on fields, before the look."""
 
     look: Look
-    """May be set at any time, and counts from the next start on."""
+    """May be set at any time; applies to frames submitted afterwards."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        assert setup.style.look is not None, "a network alone is not opened"
+        assert setup.style.look is not None, "open_engine rejects networks without a look"
         self.look = setup.style.look
         self._renderers: dict[RendererKey, LookRenderer] = {}
         self._making = threading.Lock()
 
     def fields(self, picture: Frame) -> FieldPlanes:
-        """Paint and ink of a picture as its look gets them, extended to whole blocks."""
+        """Return the paint and ink of a frame before the look, extended to whole blocks."""
         return self._fields(_planes(picture), picture.colour)
 
     @property
     def own_look(self) -> Look:
-        """The style's, which `look` begins with."""
-        assert self._style.look is not None, "a network alone is not opened"
+        """The style's look, which is the initial `look`."""
+        assert self._style.look is not None, "open_engine rejects networks without a look"
         return self._style.look
 
     def looks(self, picture: Frame, looks: Iterable[Look]) -> Iterator[Frame]:
-        """A picture in each of several looks, at full strength, by one run of the network."""
+        """Yield a frame in each of several looks, at full strength, with a single run of the network."""
         fields = self.fields(picture)
         for look in looks:
             y, u, v = self._finished(_planes(picture), picture.colour, fields, look)
             yield dataclasses.replace(picture, y=y, u=u, v=v)
 
     def _finish(self, drawn: Drawn) -> Frame:
-        """As in Engine."""
+        """Filter fields and apply their look; see `Engine._finish`."""
         if drawn.fields is not None:
-            assert drawn.look is not None, "fields come with their look"
+            assert drawn.look is not None, "fields have a look"
             fields, source = drawn.fields, drawn.source
             steady = self.stabilizer.hold(source.y, fields, source.colour)
             finished = self._finished(_planes(source), source.colour, steady, drawn.look)
@@ -75,13 +75,13 @@ class FieldsEngine(Engine):
         return super()._finish(drawn)
 
     def prepare(self, width: int, height: int, colour: ColorInfo) -> None:
-        """As in Engine: makes the look's tables and patterns too."""
+        """Prepare the device and the look's tables and patterns; see `Engine.prepare`."""
         if self._device is not None:
             self._device.open(fields_task(self._working_size(height, width)))
         self._renderer((self.look, colour, height + height % 2, width + width % 2))
 
     def switch(self, style: Style) -> bool:
-        """As in Engine."""
+        """Render another look with the same network; see `Engine.switch`."""
         forms = [form for form in (style, style.lite) if form is not None]
         mine = self._style
         same = [f for f in forms if (f.network_folder, f.sha256) == (mine.network_folder, mine.sha256)]
@@ -92,11 +92,11 @@ class FieldsEngine(Engine):
         return True
 
     def _asked(self, strength: float) -> tuple[object, ...]:
-        """Fields are the same for every look and strength."""
+        """Return what a drawing depends on; fields are the same for every look and strength."""
         return () if self.stabilizer.amount else (strength, self.look)
 
     def _job(self, picture: Frame, strength: float) -> Callable[[], Planes | FieldPlanes]:
-        """A device begins at once; what the host does before it is done here, and the look is in the job."""
+        """Return the job of a frame. A device starts now; the CPU's part before it is also done now."""
         planes, colour = _planes(picture), picture.colour
         fields = partial(self._fields, planes, colour)
         if self._device is not None:
@@ -132,16 +132,16 @@ class FieldsEngine(Engine):
         return finished[0], fit(finished[1], height, width), fit(finished[2], height, width)
 
     def _fields(self, planes: Planes, colour: ColorInfo) -> FieldPlanes:
-        """Of 4:2:0 planes of any size, extended to whole blocks."""
+        """Return the fields of 4:2:0 planes of any size, extended to whole blocks."""
         size = self._working_size(*planes[0].shape)
         small = _small(planes, colour, size)
-        with translate_oom(f"a picture of {size.width}x{size.height} in style {self._style.name}"):
+        with translate_oom(f"rendering {size.width}x{size.height} in style {self._style.name}"):
             return _enlarged(self._runner(size)(pack(small)), small, size)
 
     def _finished(self, planes: Planes, colour: ColorInfo, fields: FieldPlanes, look: Look) -> Planes:
-        """The look of fields, in the sizes of the source's planes, at full strength."""
+        """Apply a look to fields at full strength. Return planes of the source's sizes."""
         height, width = planes[0].shape
-        rows, columns = planes[1].shape  # half of the size that is even
+        rows, columns = planes[1].shape  # half of the even size
         ends = slice(2 * rows), slice(2 * columns)
         cropped = FieldPlanes(
             fields.y[ends], fields.u[:rows, :columns], fields.v[:rows, :columns], fields.ink[ends]
@@ -150,7 +150,7 @@ class FieldsEngine(Engine):
         return y[:height, :width], u, v
 
     def _renderer(self, key: RendererKey) -> LookRenderer:
-        """Made when first needed; the ones used last are kept."""
+        """Return the renderer for a key; the most recently used ones are kept."""
         with self._making:
             renderer = self._renderers.pop(key, None)
             if renderer is None:
@@ -169,7 +169,7 @@ class FieldsEngine(Engine):
 
 
 def _small(planes: Planes, colour: ColorInfo, size: BlockSize) -> Planes:
-    """4:2:0 planes of any size in limited range, at working size."""
+    """Return 4:2:0 planes of any size in limited range, scaled to working size."""
     y, u, v = _limited(planes) if colour.full_range else planes
     half = size.height // 2, size.width // 2
     y, u, v = extend(y, size.height, size.width), extend(u, *half), extend(v, *half)
@@ -178,7 +178,7 @@ def _small(planes: Planes, colour: ColorInfo, size: BlockSize) -> Planes:
 
 
 def _enlarged(blocks: Blocks, small: Planes, size: BlockSize) -> FieldPlanes:
-    """Fields of a picture at working size, `small`, at the picture's own."""
+    """Return fields, computed from `small`, scaled to the frame's size."""
     fields = unpack(blocks, small)
     half = size.height // 2, size.width // 2
     return FieldPlanes(
@@ -190,7 +190,7 @@ def _enlarged(blocks: Blocks, small: Planes, size: BlockSize) -> FieldPlanes:
 
 
 def _fetched(drawn: Callable[[], Samples], small: Planes, size: BlockSize) -> FieldPlanes:
-    """As `_enlarged`, of what a device draws."""
+    """Wait for a device and return its fields, scaled to the frame's size."""
     (blocks,) = drawn()
     return _enlarged(blocks, small, size)
 
@@ -215,7 +215,7 @@ def _mixed(source: Planes, cartoon: Planes, strength: float) -> Planes:
 
 @lru_cache(maxsize=1)
 def _limited_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Luma and chroma of full range in limited range: 16 + 219 y / 255 and 128 + 224 c / 255, rounded."""
+    """Return tables from full to limited range: 16 + 219 y / 255 for luma, 128 + 224 c / 255 for chroma."""
     codes = np.arange(256)
     luma, chroma = 16 + codes * (219 / 255), 128 + (codes - 128) * (224 / 255)
     return np.rint(luma).astype(np.uint8), np.rint(chroma).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The one object that travels through the whole tool: a picture that carries its time and colour."""
+"""A video frame with its time and colour, which all parts of streamtoon pass around."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ LUMA_WEIGHTS: dict[Matrix, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class ColorInfo:
-    """How a picture's code values are to be read."""
+    """The meaning of a frame's code values."""
 
     matrix: Matrix = "bt709"
     full_range: bool = False
-    """True: luma and chroma use 0..255; False: luma 16..235, chroma 16..240."""
+    """Luma and chroma use 0..255 if True; luma 16..235 and chroma 16..240 if False."""
     primaries: int = 2
-    """ITU-T H.273 code (1 BT.709, 9 BT.2020, 2 unspecified): carried, never interpreted by an engine."""
+    """ITU-T H.273 code (1 BT.709, 9 BT.2020, 2 unspecified). Engines pass it on without using it."""
     transfer: int = 2
-    """ITU-T H.273 code (1 BT.709, 2 unspecified): carried, never interpreted by an engine."""
+    """ITU-T H.273 code (1 BT.709, 2 unspecified). Engines pass it on without using it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """Three 8-bit planes of YUV 4:2:0 with their time and colour.
 
-    Chroma planes are ceil(H/2) x ceil(W/2). Raises ValueError when the planes do not fit together.
+    Chroma planes are ceil(H/2) x ceil(W/2). Raises ValueError if the planes' types or sizes do not match.
     """
 
     y: Plane
@@ -54,10 +54,10 @@ class Frame:
     time_base: Fraction
     """Seconds per unit of `pts`."""
     duration: int = 0
-    """In units of `time_base`; 0 where the source does not say."""
+    """In units of `time_base`; 0 if unknown."""
     colour: ColorInfo = ColorInfo()
     is_key: bool = False
-    """Whether the source codes it by itself: reading can begin there."""
+    """Whether it is coded independently of other frames, so that reading can start there."""
 
     def __post_init__(self) -> None:
         chroma = ((self.height + 1) // 2, (self.width + 1) // 2)
@@ -76,13 +76,11 @@ class Frame:
         return int(self.y.shape[0])
 
     def check(self) -> int:
-        """CRC-32 of the samples, plane after plane."""
+        """Return the CRC-32 of the samples, plane after plane."""
         check = 0
         for plane in (self.y, self.u, self.v):
             check = zlib.crc32(plane.tobytes(), check)
         return check
 
     def __repr__(self) -> str:
-        return (
-            f"Picture({self.width}x{self.height}, pts={self.pts}, time_base={self.time_base}, {self.colour})"
-        )
+        return f"Frame({self.width}x{self.height}, pts={self.pts}, time_base={self.time_base}, {self.colour})"

@@ -1,4 +1,4 @@
-"""A picture that is the last one again: slides, static cameras and doubled frames are drawn once."""
+"""Reusing the drawing of the previous frame if a frame equals it: slides, static cameras, repeated frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from engines.frame import Frame
 
 COMPARED_ROWS = 16
-"""Rows of luma that are compared first: video that moves differs in them, and pays microseconds."""
+"""Rows of luma that are compared first. Moving video differs in them, which takes microseconds."""
 
 
 Drawn = TypeVar("Drawn")
@@ -19,7 +19,7 @@ Drawn = TypeVar("Drawn")
 
 
 class PendingDrawing(Generic[Drawn]):
-    """What is drawn of one picture: when first asked for, and by whichever thread asks first."""
+    """The drawing of a frame, computed by the first thread that needs it."""
 
     def __init__(self, draw: Callable[[], Drawn]) -> None:
         self._draw: Callable[[], Drawn] | None = draw
@@ -27,28 +27,31 @@ class PendingDrawing(Generic[Drawn]):
         self._lock = threading.Lock()
 
     def planes(self) -> Drawn:
-        """Read-only, for several pictures may share them. Raises what drawing raised, every time anew."""
+        """Return the read-only result, which several frames may share.
+
+        Exceptions are raised in every call.
+        """
         with self._lock:
             if self._drawn is None:
-                assert self._draw is not None, "what is not drawn can be drawn"
+                assert self._draw is not None, "kept until it has succeeded"
                 drawn = self._draw()
                 if isinstance(drawn, tuple):
                     for plane in drawn:
                         plane.flags.writeable = False
                 self._drawn = drawn
-                self._draw = None  # and with it, the source's planes
+                self._draw = None  # which also frees the source's planes
             return self._drawn
 
 
 class LastFrameCache(Generic[Drawn]):
-    """The last picture and its drawing, by content: time is not part of it, colour is."""
+    """The last frame and its drawing. Frames are compared by samples and colour, not by time."""
 
     def __init__(self) -> None:
         self._picture: Frame | None = None
         self._drawing: PendingDrawing[Drawn] | None = None
 
     def drawing_of(self, picture: Frame) -> PendingDrawing[Drawn] | None:
-        """The last one's where `picture` is the last one, sample by sample; else None."""
+        """Return the last drawing if `picture` equals the last frame, sample by sample; else None."""
         last = self._picture
         if last is None or picture.colour != last.colour or picture.y.shape != last.y.shape:
             return None
@@ -59,10 +62,9 @@ class LastFrameCache(Generic[Drawn]):
         return self._drawing if same else None
 
     def remember(self, picture: Frame, drawing: PendingDrawing[Drawn]) -> None:
-        """Keeps both.
+        """Store a frame and its drawing.
 
-        A source whose planes are read-only stays as it is, as a Picture's do by its nature, and one in
-        arrays that somebody still fills is copied.
+        Read-only planes are kept, because they do not change; writable ones are copied.
         """
         kept = [getattr(picture, plane) for plane in "yuv"]
         y, u, v = (plane.copy() if plane.flags.writeable else plane for plane in kept)
@@ -70,5 +72,5 @@ class LastFrameCache(Generic[Drawn]):
         self._drawing = drawing
 
     def forget(self) -> None:
-        """Frees both."""
+        """Drop the frame and its drawing."""
         self._picture = self._drawing = None

@@ -1,12 +1,11 @@
-"""The engine of generators of finished pictures: RGB in, RGB out, at working size.
+"""The engine for generators of RGB images, which run at working size.
 
-Around the generator are colour conversion, margins that are drawn and cut off, the guided filter that brings
-the drawing to the picture's own size, and the strength of the effect.
+Around the generator there are colour conversion, margins that are drawn and cut off, the guided filter that
+scales the drawing to the frame's size, and the strength of the effect.
 
-The generator draws a picture at working size. Of its drawing, luma is taken over through a guided filter:
-lines fitted at working size between the source's luma (the guide) and the drawn luma, applied to the
-source's full-size luma (He and Sun's fast guided filter). Chroma is taken as it is, resized to where 4:2:0
-keeps it. RGB exists at working size only.
+The luma of the drawing goes through a guided filter: coefficients are fitted at working size with the
+source's luma as guide, and applied to the source's luma at full size (He and Sun's fast guided filter).
+Chroma is only resized to its size in 4:2:0. RGB exists at working size only.
 """
 
 from __future__ import annotations
@@ -31,25 +30,25 @@ from engines.imaging.working_size import WorkingSize, extend, fit, working_scale
 
 
 class RgbEngine(Engine):
-    """Steadiness is the finished cartoon's."""
+    """Renders with a generator of RGB images; the temporal filter works on finished cartoons."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         self._local = threading.local()
 
     def _finish(self, drawn: Drawn) -> Frame:
-        """As in Engine."""
+        """Filter the finished cartoon; see `Engine._finish`."""
         return self.stabilizer(drawn.source, super()._finish(drawn))
 
     def prepare(self, width: int, height: int, colour: ColorInfo) -> None:
-        """As in Engine."""
+        """Prepare the device; see `Engine.prepare`."""
         if self._device is not None:
             chroma = ((height + 1) // 2, (width + 1) // 2)
             y, u, v = (np.empty(shape, np.uint8) for shape in ((height, width), chroma, chroma))
             self._device.open(self._task(Frame(y, u, v, 0, Fraction(1), colour=colour)))
 
     def _job(self, picture: Frame, strength: float) -> Callable[[], Planes]:
-        """A device begins at once; the host's work is the job itself."""
+        """Return the job of a frame. A device starts now; on the CPU, all work is in the job."""
         if self._device is None:
             return partial(self._draw, picture, strength)
         return partial(_planes, self._device.start(_of(picture), self._task(picture), strength))
@@ -70,7 +69,7 @@ class RgbEngine(Engine):
         return self._cartoon(planes, RGB_COLOUR)
 
     def _cartoon(self, planes: Planes, colour: ColorInfo) -> Planes:
-        """Three planes of even luma size and any chroma size to the same, at full strength."""
+        """Render three planes, with even luma size and any chroma size, at full strength."""
         y, u, v = planes
         size, guide, (drawn_y, drawn_u, drawn_v) = self.drawing(planes, colour)
         settings = filter_settings(self._style, size, colour)
@@ -78,14 +77,15 @@ class RgbEngine(Engine):
         return drawn_y, fit(drawn_u, *u.shape), fit(drawn_v, *v.shape)
 
     def drawing(self, planes: Planes, colour: ColorInfo) -> tuple[WorkingSize, Bytes, Planes]:
-        """What the generator itself draws, before the guided filter: the working size, and at that size the
-        source's luma and the drawing. Arguments as `_cartoon`.
+        """Return the generator's drawing before the guided filter: working size, the source's luma, drawing.
+
+        Arguments are those of `_cartoon`; luma and drawing have working size.
         """
         y, u, v = planes
         size = self._working_size(*y.shape)
         guide = size.shrink(y)
         image = yuv_to_rgb(guide, size.shrink(u), size.shrink(v), colour)
-        with translate_oom(f"a picture of {size.width}x{size.height} in style {self._style.name}"):
+        with translate_oom(f"rendering {size.width}x{size.height} in style {self._style.name}"):
             drawn = size.crop(self._runner(size)(size.pad(image)))
         return size, guide, rgb_to_yuv(drawn, colour)
 
@@ -96,7 +96,7 @@ class RgbEngine(Engine):
         )
 
     def _scratch(self) -> Scratch:
-        """The calling thread's own."""
+        """Return the calling thread's scratch."""
         scratch: Scratch | None = getattr(self._local, "scratch", None)
         if scratch is None:
             scratch = self._local.scratch = Scratch()

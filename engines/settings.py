@@ -1,4 +1,4 @@
-"""What an engine is asked to be, as one value."""
+"""The settings of an engine as one value."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class SettingError(EngineError, ValueError):
 class EngineSettings:
     """A style and how it is rendered.
 
-    The command line, the Python API, live runs, pages and scores build one and hand it on. It has no size and
-    no frame rate: those belong to the video.
+    The command line, the Python API, live commands, web pages and scores build one and pass it on. Size and
+    frame rate are not included, because they belong to the video.
 
-    Raises SettingError, one sentence, for a value that is not allowed.
+    Raises SettingError for a value that is not allowed.
     """
 
     style: Style
     backend: str = "auto"
-    """A name of `engines.backends.registry.BACKENDS`, or "auto"."""
+    """A key of `engines.backends.registry.BACKENDS`, or "auto"."""
     device: str = "auto"
-    """In the backend's own words, such as "cpu" or "cuda:0"."""
+    """A device of the backend, for example "cpu" or "cuda:0", or "auto"."""
     precision: str = "auto"
     """One of `engines.spec.PRECISIONS`, or "auto"."""
     quality: str = "auto"
@@ -53,22 +53,22 @@ class EngineSettings:
         _check_name("precision", self.precision, ("auto", *PRECISIONS))
         _check_name("quality", self.quality, QUALITIES)
         if self.detail is not None and not 0 < self.detail <= 1:
-            raise SettingError(f"detail is {self.detail}: allowed is above 0 and at most 1")
+            raise SettingError(f"detail must be above 0 and at most 1, not {self.detail}")
         for name in ("strength", "stabilize"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
-                raise SettingError(f"{name} is {value}: allowed is 0 to 1")
+                raise SettingError(f"{name} must be 0 to 1, not {value}")
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with other values, checked likewise."""
+        """Return a copy with other values, which are checked."""
         return dataclasses.replace(self, **changes)
 
     def facts(self) -> Mapping[str, Any]:
-        """All values but the style, as JSON takes them."""
+        """Return all values except the style, for JSON."""
         names = (field.name for field in dataclasses.fields(self) if field.name != "style")
         return {name: getattr(self, name) for name in names}
 
 
 def _check_name(setting: str, name: str, known: tuple[str, ...]) -> None:
     if name not in known:
-        raise SettingError(f"unknown {setting} {name!r}: known are {', '.join(known)}")
+        raise SettingError(f"unknown {setting} {name!r}; choose one of: {', '.join(known)}")

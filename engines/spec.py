@@ -1,17 +1,17 @@
-"""The words that settings are made of: precisions and qualities."""
+"""The names of precisions and qualities."""
 
 from __future__ import annotations
 
 from typing import Literal, get_args
 
 Precision = Literal["fp32", "bf16", "fp16", "int8", "fp8"]
-"""Arithmetic of a network."""
+"""Number format of a network's arithmetic."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Quality = Literal["full", "fast", "lite", "custom"]
-"""What an engine renders in; `custom` where the working size was given as `detail`."""
+"""Quality of an open engine; `custom` if the working size was given as `detail`."""
 NamedQuality = Literal["full", "fast", "lite"]
 NAMED_QUALITIES: tuple[NamedQuality, ...] = get_args(NamedQuality)
-"""The best first."""
+"""From the best to the fastest."""
 AskedPrecision = Literal["auto", "fp32", "bf16", "fp16", "int8", "fp8"]
 AskedQuality = Literal["auto", "full", "fast", "lite"]
 QUALITIES: tuple[AskedQuality, ...] = get_args(AskedQuality)

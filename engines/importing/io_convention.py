@@ -133,8 +133,8 @@ def check_likeness(drawn: TestImage, picture: TestImage) -> None:
         raise StyleError("cannot be used: its output for the test image contains NaN or infinity")
     if likeness < MIN_CORRELATION or high - low < MIN_SPAN:
         raise StyleError(
-            f"cannot be used: its output does not resemble the test image (correlation {likeness:.2f}, at least "
-            f"{MIN_CORRELATION:g} is required; range {high - low:.2f}, at least {MIN_SPAN:g})"
+            f"cannot be used: its output does not resemble the test image (correlation {likeness:.2f}, at "
+            f"least {MIN_CORRELATION:g} is required; range {high - low:.2f}, at least {MIN_SPAN:g})"
         )
 
 

@@ -1,1 +1,1 @@
-"""Networks that others trained, and where their weights come from."""
+"""Pretrained networks from torchvision and others, and downloading their weights."""

@@ -1,4 +1,4 @@
-"""Where the weights of the networks that others trained come from: a named file, or one download."""
+"""The weights of pretrained networks: a given file, or a download that is cached and verified."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """A file of weights that somebody publishes."""
+    """A published file of weights."""
 
     name: str
-    """Whose weights they are, as people write it."""
+    """Name of the network, for display."""
     address: str
-    """https; its last part is the file's name in the cache."""
+    """https URL. Its last part is the file's name in the cache."""
     sha256: str
-    """What the SHA-256 of the content begins with, in hexadecimal digits."""
+    """The first digits of the content's SHA-256, hexadecimal."""
     megabytes: int
     option: str
-    """The command's option that names a file instead."""
+    """The command-line option that names a local file."""
 
 
 FILES = {
@@ -51,31 +51,31 @@ FILES = {
         "--inception",
     ),
 }
-"""Torchvision's VGG (IMAGENET1K_V1), and the Inception of FID as pytorch-fid's authors ported it."""
+"""Torchvision's VGG (IMAGENET1K_V1), and FID's Inception as ported by the authors of pytorch-fid."""
 
 DOWNLOAD_TIMEOUT_S = 30.0
-"""Seconds for a connection to be made, and for each next piece of the file to come."""
+"""Timeout for connecting, and for each further piece of the file."""
 
 UNREADABLE = (
     OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError,
     pickle.UnpicklingError,
 )  # fmt: skip
-"""What `torch.load` raises for files that are none of its own, truncated ones included."""
+"""Exceptions of `torch.load` for files that it did not write, or that are truncated."""
 
 
 def find_weights(file: WeightFile, path: Path | None) -> Path:
-    """`path` where one is given, else the published file from the user's cache.
+    """Return `path` if it is given, otherwise the published file in the user's cache.
 
-    What the cache lacks is downloaded, once, checked by its hash, and under its name only when it is whole.
-    Raises StreamtoonError, one sentence that names the address and the way around it.
+    A file that is not cached is downloaded once. It gets its name when it is complete and its hash is
+    verified. Raises StreamtoonError, which names the URL and the option for a local file.
     """
     if path is not None:
         return path
     folder = cache_folder("weights")
     if folder is None:
         raise StreamtoonError(
-            f"no folder to keep {file.name}'s weights in; download {file.address} "
-            f"and name it with {file.option}"
+            f"no cache folder for {file.name}'s weights; download {file.address} "
+            f"and name the file with {file.option}"
         )
     kept = folder / file.address.rpartition("/")[2]
     if not kept.is_file():
@@ -85,20 +85,20 @@ def find_weights(file: WeightFile, path: Path | None) -> Path:
         except (OSError, http.client.HTTPException, ValueError) as error:  # URLError is an OSError
             reason: object = error
             if isinstance(error, urllib.error.HTTPError):
-                error.close()  # it is the answer as well, with its connection
+                error.close()  # it is also the response, with an open connection
             elif isinstance(error, urllib.error.URLError):
                 reason = error.reason
             raise StreamtoonError(
                 f"{file.address} cannot be downloaded ({reason}); "
-                f"fetch it elsewhere and name it with {file.option}"
+                f"download it elsewhere and name the file with {file.option}"
             ) from error
     return kept
 
 
 def require_weights(wanted: Mapping[str, Path | None]) -> None:
-    """Has all of several files at hand: name in `FILES` -> the file that was named, if one was.
+    """Check that several files are available: key of `FILES` -> path, or None to use the cache.
 
-    Raises StreamtoonError with what `find_weights` says of every one that cannot be had.
+    Raises StreamtoonError with the problems of all missing files.
     """
     problems = []
     for name, path in wanted.items():
@@ -111,12 +111,12 @@ def require_weights(wanted: Mapping[str, Path | None]) -> None:
 
 
 def _download(file: WeightFile, target: Path) -> None:
-    """Raises ValueError when the content's SHA-256 does not begin as it should."""
+    """Download a file. Raises ValueError if the content's SHA-256 is wrong."""
     digest = hashlib.sha256()
     handle, name = tempfile.mkstemp(prefix=target.stem, suffix=".part", dir=target.parent)
     partial = Path(name)
     try:
-        # The address is one of the constants above, never a user's.
+        # The URL is one of the constants above, never a user's.
         with (
             os.fdopen(handle, "wb") as copy,
             urllib.request.urlopen(file.address, timeout=DOWNLOAD_TIMEOUT_S) as answer,  # noqa: S310
@@ -126,7 +126,7 @@ def _download(file: WeightFile, target: Path) -> None:
                 copy.write(piece)
         if not digest.hexdigest().startswith(file.sha256):
             raise ValueError(
-                f"what came is damaged: SHA-256 {digest.hexdigest()[:8]}..., not {file.sha256}..."
+                f"the download is damaged: SHA-256 {digest.hexdigest()[:8]}..., expected {file.sha256}..."
             )
         partial.replace(target)
     finally:

@@ -1,4 +1,4 @@
-"""VGG-16's and VGG-19's convolutions (Simonyan and Zisserman, 2015) as a frozen source of features."""
+"""The convolutions of VGG-16 and VGG-19 (Simonyan and Zisserman, 2015) as a frozen feature extractor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEVIATION = (0.229, 0.224, 0.225)
 
 
 def convolutions(name: VGGName) -> dict[str, int]:
-    """Layer -> its index in torchvision's `features`, whose key names the weight files keep.
+    """Return layer -> index in torchvision's `features`, as in the keys of the weight files.
 
     Layers are conv1_1 to conv5_3 (VGG-16) or conv5_4 (VGG-19).
     """
@@ -39,12 +39,12 @@ def convolutions(name: VGGName) -> dict[str, int]:
 
 
 class VGG(nn.Module):
-    """Features of a picture, layer by layer, up to the deepest one that is asked for; no deeper one is held.
+    """Features of images at chosen layers, up to the deepest one that is needed.
 
-    `weights` is a file with torchvision's key names (`features.N.weight`, `features.N.bias`): safetensors,
-    or with any other ending what `torch.save` wrote, read without running code. What else is in it, such as
-    the classifier, is left there.
-    Raises StreamtoonError when the file is missing or is not that, ValueError when there is no such layer.
+    `weights` is a file with torchvision's keys (`features.N.weight`, `features.N.bias`): safetensors, or with
+    any other suffix a file of `torch.save`, which is read without running code. Other keys, such as the
+    classifier's, are ignored. Raises StreamtoonError if the file is missing or invalid, ValueError for an
+    unknown layer.
     """
 
     mean: Tensor
@@ -54,7 +54,7 @@ class VGG(nn.Module):
         super().__init__()
         names = list(convolutions(name))
         if deepest not in names:
-            raise ValueError(f"{name} has no layer {deepest!r}: it has {', '.join(names)}")
+            raise ValueError(f"{name} has no layer {deepest!r}; choose one of: {', '.join(names)}")
         self.convolutions = nn.ModuleDict()
         width = 3
         for layer in names[: names.index(deepest) + 1]:
@@ -67,14 +67,14 @@ class VGG(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, picture: Tensor, layers: tuple[str, ...], activated: bool = True) -> list[Tensor]:
-        """Features of N x 3 x H x W RGB in [-1, 1] at the named layers, in the network's order.
+        """Return the features of N x 3 x H x W RGB in [-1, 1] at the named layers, in the network's order.
 
-        `activated`: after the layer's ReLU (relu1_2 for "conv1_2"), else before it.
-        Raises ValueError for a layer that is not there or lies deeper than what is held.
+        `activated`: after the layer's ReLU (relu1_2 for "conv1_2") instead of before it. Raises ValueError
+        for a layer that does not exist or is deeper than `deepest`.
         """
         missing = [layer for layer in layers if layer not in self.convolutions]
         if missing:
-            raise ValueError(f"no layer {missing[0]!r} among {', '.join(self.convolutions)}")
+            raise ValueError(f"no layer {missing[0]!r}; choose from: {', '.join(self.convolutions)}")
         x = ((picture + 1) / 2 - self.mean) / self.deviation
         features: list[Tensor] = []
         block = "1"
@@ -100,33 +100,33 @@ def _fill(convs: nn.ModuleDict, name: VGGName, weights: Path) -> None:
         for part, value in conv.state_dict().items()
     }
     if not weights.is_file():
-        raise StreamtoonError(f"{weights}: there is no such file; --{name} takes one with {title}'s weights")
+        raise StreamtoonError(f"{weights}: there is no such file; --{name} needs {title}'s weights")
     try:
         state = _read(weights, set(wanted))
     except (*UNREADABLE, SafetensorError) as error:
         raise StreamtoonError(
-            f"{weights}: not a file of weights that can be read; "
-            f"--{name} takes {title}'s as safetensors or as torchvision's .pth"
+            f"{weights} cannot be read as weights; "
+            f"--{name} needs {title}'s as safetensors or torchvision's .pth"
         ) from error
     allowed = {f"features.{index}.weight" for index in indices.values()}
     strange = sorted(key for key in state if key.startswith("features.") and key.endswith(".weight"))
-    problems = [f"{key} is none of its convolutions" for key in strange if key not in allowed]
+    problems = [f"{key} is not one of its convolutions" for key in strange if key not in allowed]
     for key, value in wanted.items():
         found = state.get(key)
         if found is None:
             problems.append(f"{key} is missing")
         elif found.shape != value.shape:
-            problems.append(f"{key} is {tuple(found.shape)}, not {tuple(value.shape)}")
+            problems.append(f"{key} has shape {tuple(found.shape)}, expected {tuple(value.shape)}")
         else:
             value.copy_(found)
     if problems:
         raise StreamtoonError(
-            f"{weights}: not {title}'s weights under torchvision's key names ({problems[0]})"
+            f"{weights} does not contain {title}'s weights with torchvision's keys ({problems[0]})"
         )
 
 
 def _read(weights: Path, wanted: set[str]) -> dict[str, Tensor]:
-    """Tensors by key; of safetensors those that are not wanted come without their values."""
+    """Return tensors by key; those of a safetensors file that are not needed are empty."""
     if weights.suffix != ".safetensors":
         state = torch.load(weights, map_location="cpu", weights_only=True)
         return {key: value for key, value in state.items() if isinstance(value, Tensor)}

@@ -1,9 +1,9 @@
-"""Channels of like range, so that one step of quantization suits all of a layer's.
+"""Cross-layer equalization: channels of similar range, so that one quantization step suits all of a layer.
 
-M. Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019: where
-all between two convolutions keeps to f(s x) = s f(x) for s > 0 (leaky ReLU, sums, bilinear resizing), a
-channel may leave the first one s times as large if the second takes it 1/s times. Here the ranges are those
-of the activations on photographs, not of the weights.
+M. Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019: if
+everything between two convolutions satisfies f(s x) = s f(x) for s > 0 (leaky ReLU, sums, bilinear resizing),
+a channel of the first one may be scaled by s if the second one scales it by 1/s. The ranges used here are
+those of the activations on photographs, not those of the weights.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ import torch
 from torch import Tensor, nn
 
 MIN_RANGE_SHARE = 1e-3
-"""Of the largest range in the layer: what is smaller is taken for that, not blown up without bound."""
+"""Least range of a channel, as a share of the layer's largest, that is used to scale it."""
 
 
 class Scalable(Protocol):
-    """A generator that says which of its convolutions can be scaled against each other."""
+    """A generator that declares which of its convolutions can be scaled against each other."""
 
     def equalization_groups(self) -> list[tuple[list[nn.Conv2d], list[nn.Conv2d]]]:
-        """(Those that write the same channels or such as are added to them, all that read these)."""
+        """Return pairs: the convolutions that write the same (or added) channels, and all that read them."""
 
 
 @torch.inference_mode()
 def equalized(generator: nn.Module, pictures: Iterable[Tensor]) -> nn.Module:
-    """A twin that computes the same, each channel's largest value on `pictures` that of its whole layer.
+    """Return a copy that computes the same, with every channel scaled to the largest value of its layer.
 
-    `pictures` are N x channels x H x W in [-1, 1]. A generator without `equalization_groups` comes back as it
-    is.
+    `pictures` are N x channels x H x W in [-1, 1]. A generator without
+    `equalization_groups` is returned as it is.
     """
     if not hasattr(generator, "equalization_groups"):
         return generator
@@ -46,7 +46,7 @@ def equalized(generator: nn.Module, pictures: Iterable[Tensor]) -> nn.Module:
         return look
 
     hooks = [
-        reader.register_forward_pre_hook(watch(at))  # type: ignore[arg-type]  # what it asks of a hook is Any
+        reader.register_forward_pre_hook(watch(at))  # type: ignore[arg-type]  # torch's type of a hook is Any
         for at, (_, readers) in enumerate(groups)
         for reader in readers
     ]

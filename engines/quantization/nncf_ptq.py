@@ -1,11 +1,11 @@
-"""The int8 form of a style's graph: QDQ nodes that OpenVINO and ONNX Runtime both compute in integers.
+"""Post-training quantization with NNCF: an int8 graph with QDQ nodes for OpenVINO and ONNX Runtime.
 
-The generator's channels are brought to like ranges (`engines.quantization.equalization`) and it is written in
-the form that suits integers (`quantization_form`, where it has one). NNCF places the quantizers, symmetric:
-with AMX, OpenVINO has no integer kernel for activations with a zero point, and then computes in float or not
-at all. Activations' ranges are the largest values on photographs, for a range that cuts some off darkens what
-is bright. Weights are quantized for every output channel by itself and rounded so that their errors cancel
-(`engines.quantization.weight_rounding`), which also does what a correction of biases is for.
+Channels are equalized (`engines.quantization.equalization`), and the generator is exported in the form that
+is fastest in integers (`quantization_form`, if it has one). NNCF places symmetric quantizers: with AMX,
+OpenVINO has no integer kernel for activations with a zero point. The ranges of activations are the largest
+values on photographs, because a range that clips them would darken bright areas. Weights are quantized per
+output channel and rounded so that their errors cancel (`engines.quantization.weight_rounding`), which makes a
+bias correction unnecessary.
 
 Needs the packages nncf, onnx, onnxruntime and torch.
 """
@@ -48,28 +48,30 @@ with without_telemetry():
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
 FIELD_HEIGHT_PIXELS, FIELD_CROP_PIXELS = 720, (512, 768)
-"""Pixels of the short side that photographs are brought to for fields, and of the part that is looked at."""
+"""Short side that photographs are scaled to for fields, and the part that is used, pixels."""
 CROP_PIXELS = 256
-"""Pixels a side of the pictures that the ranges are taken from."""
+"""Side of the images that the ranges are measured on."""
 MAX_PHOTOGRAPHS = 128
-"""Photographs that are looked at, at most."""
+"""Most photographs that are used."""
 
 
 def quantize_style(style: Style, photographs: Iterable[NDArray[np.uint8]]) -> Style:
-    """Writes the style's int8 graph, enters it in the card and returns the style as it now is.
+    """Write the style's int8 graph and add it to the card. Return the style as it is read now.
 
-    `photographs` are H x W x 3 RGB of any size, best of many kinds; the middle of each is used. Raises
-    StyleError where there is none.
+    `photographs` are H x W x 3 RGB of any size, preferably of many kinds; the centre of each is used. Raises
+    StyleError if there are none, or if the style uses a shared network.
     """
     if style.network_folder != style.folder:
-        raise StyleError(f"style {style.name} draws with a network that it shares: {style.network_folder}")
+        raise StyleError(
+            f"style {style.name} uses the shared network {style.network_folder}; quantize the network instead"
+        )
     prepare = _blocks if style.gives_fields else _middle
     pictures = [prepare(photo) for photo, _ in zip(photographs, range(MAX_PHOTOGRAPHS), strict=False)]
     if not pictures:
-        raise StyleError("quantization needs photographs to take the ranges from: none was given")
+        raise StyleError("quantization needs at least one photograph")
     nncf.set_log_level(logging.WARNING)
     model = _graph(load_network(style), pictures)
-    # It draws progress bars on standard output, which is the caller's.
+    # NNCF prints progress bars to standard output, which belongs to the caller.
     with redirect_stdout(io.StringIO()):
         quantized = nncf.quantize(
             model,
@@ -90,7 +92,7 @@ def quantize_style(style: Style, photographs: Iterable[NDArray[np.uint8]]) -> St
 
 
 def _graph(network: nn.Module, pictures: list[NDArray[np.float32]]) -> onnx.ModelProto:
-    """What is quantized: the network's function in the form that suits integers."""
+    """Return the graph to quantize: the equalized network in the form that is fastest in integers."""
     even = equalized(network, map(torch.from_numpy, pictures))
     with tempfile.TemporaryDirectory(prefix="streamtoon-") as folder:
         file = Path(folder) / "generator.onnx"
@@ -100,7 +102,7 @@ def _graph(network: nn.Module, pictures: list[NDArray[np.float32]]) -> onnx.Mode
 
 
 def _middle(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The middle of a photograph as the generator takes it, 1 x 3 x SIZE x SIZE in [-1, 1]."""
+    """Return the centre of a photograph as a generator's input, 1 x 3 x side x side in [-1, 1]."""
     height, width = photo.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -111,9 +113,11 @@ def _middle(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _blocks(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The middle of a photograph as a generator of fields takes it: limited range, 1 x 24 x rows x columns.
+    """Return the centre of a photograph as blocks for a generator of fields, 1 x 24 x rows x columns.
 
-    Uncut photographs are brought to the height that styles work at, so that edges are as sharp as in video.
+    The values have limited range.
+
+    Large photographs are scaled to the working height of styles, so that edges are as sharp as in video.
     """
     shrink = min(1.0, FIELD_HEIGHT_PIXELS / min(photo.shape[:2]))
     size = (max(1, round(photo.shape[1] * shrink)), max(1, round(photo.shape[0] * shrink)))
@@ -127,7 +131,7 @@ def _blocks(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _enter(style: Style) -> Style:
-    """Adds the int8 graph's checksum to the card."""
+    """Add the int8 graph's checksum to the card."""
     facts: dict[str, Any] = tomllib.loads((style.folder / CARD).read_text(encoding="utf-8"))
     facts["sha256"][INT8_GRAPH] = file_sha256(style.folder / INT8_GRAPH)
     return write_card(style.folder, facts)

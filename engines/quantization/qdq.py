@@ -1,9 +1,9 @@
-"""A typed graph with its convolutions in int8 or fp8: quantize/dequantize pairs that stand in the graph.
+"""Quantizing the convolutions of a typed graph to int8 or fp8 with quantize/dequantize pairs.
 
-TensorRT from 10.12 on takes no calibration of its own: what is quantized, and by what scale, the graph says.
-Before every convolution of the generator but the last, and in fp8 the first, its input is rounded to 8 bits
-(one scale for a tensor) and its weights are kept in 8 bits (int8: one scale for every channel they give; fp8:
-one for all). Scales are symmetric, for TensorRT knows no other.
+Since 10.12, TensorRT does no calibration: the graph says what is quantized, and with which scale. The input
+of every convolution except the last, and in fp8 the first, is rounded to 8 bits with one scale per tensor.
+The weights are stored in 8 bits, in int8 with one scale per output channel, in fp8 with one scale. Scales are
+symmetric, because TensorRT supports no others.
 
 Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference", arXiv 1806.08342, sections
 2.1 and 3; Micikevicius et al., "FP8 formats for deep learning", arXiv 2209.05433 (E4M3).
@@ -27,19 +27,19 @@ from engines.errors import EngineError
 
 Kind = Literal["int8", "fp8"]
 MAX_CODE: dict[Kind, float] = {"int8": 127.0, "fp8": 448.0}
-"""Of the values that 8 bits hold."""
+"""Largest value that 8 bits represent."""
 OPSET = 19
-"""From which on the pairs take half precision and fp8."""
+"""First operator set in which the pairs support half precision and fp8."""
 FP8_CHANNELS, FP8_WINDOW = 16, 32
-"""Input channels, at least, and weights of a window, at most, for which TensorRT has kernels in fp8."""
+"""Least number of input channels, and largest kernel area, for which TensorRT has fp8 kernels."""
 CLIPPED_SHARE = 1e-5
-"""Share of a tensor's values that may lie beyond its range: a few far out would make all others coarse."""
+"""Share of a tensor's values that may exceed its range, so that a few outliers do not coarsen all others."""
 
 
 def measure_ranges(graph: bytes, inputs: Iterable[Mapping[str, NDArray[np.generic]]]) -> dict[str, float]:
-    """The range of every convolution's input, by the name of its weights; `graph` is run on each of `inputs`.
+    """Run `graph` on all `inputs`. Return the range of every convolution's input by the name of its weights.
 
-    Raises EngineError where there is no convolution, or no input.
+    Raises EngineError if there is no convolution or no input.
     """
     model = onnx.load_from_string(graph)
     convolutions = [model.graph.node[at] for at in _convolutions(model)]
@@ -62,27 +62,27 @@ def measure_ranges(graph: bytes, inputs: Iterable[Mapping[str, NDArray[np.generi
             ranges[weights] = max(ranges.get(weights, 0.0), float(np.partition(sizes, at)[at]))
     if not ranges:
         raise EngineError(
-            "there is nothing to quantize: the graph has no convolutions, or no picture was shown"
+            "nothing to quantize: the graph has no convolutions, or there are no calibration images"
         )
     return ranges
 
 
 def quantize(graph: bytes, kind: Kind, ranges: Mapping[str, float]) -> bytes:
-    """The graph with its convolutions in 8 bits, their ranges as `measure_ranges` gives them.
+    """Return the graph with its convolutions in 8 bits; `ranges` is the result of `measure_ranges`.
 
-    The ranges may be those of the same network at another size. Raises EngineError where one is missing.
+    The ranges may be from the same network at another size. Raises EngineError if one is missing.
     """
     model = onnx.load_from_string(graph)
     kept = {each.name: each for each in model.graph.initializer}
     nodes: list[onnx.NodeProto] = []
     quantized: dict[str, str] = {}
-    # The picture itself has more codes than fp8 has: 3 bits after the leading one.
+    # Input images have more levels than fp8 can represent with its 3 bits of mantissa.
     chosen = set(_convolutions(model)[kind == "fp8" : -1])
     for at, node in enumerate(list(model.graph.node)):
         if at in chosen:
             source, weights = node.input[0], node.input[1]
             if weights not in ranges:
-                raise EngineError(f"the graph's {weights} was not measured: it is another network's")
+                raise EngineError(f"the ranges belong to another network: {weights} was not measured")
             values = numpy_helper.to_array(kept[weights])
             if kind == "fp8" and (values.shape[1] < FP8_CHANNELS or values[0, 0].size > FP8_WINDOW):
                 nodes.append(node)
@@ -100,14 +100,14 @@ def quantize(graph: bytes, kind: Kind, ranges: Mapping[str, float]) -> bytes:
     for domain in model.opset_import:
         if domain.domain in ("", "ai.onnx"):
             domain.version = max(OPSET, domain.version)
-    model.ir_version = max(model.ir_version, 9)  # the first that has fp8
+    model.ir_version = max(model.ir_version, 9)  # the first version with fp8
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString()
     return data
 
 
 def _convolutions(model: onnx.ModelProto) -> list[int]:
-    """The numbers of the nodes that are convolutions by weights of the graph's own, in their order."""
+    """Return the indices of the convolutions whose weights are part of the graph, in order."""
     own = {each.name for each in model.graph.initializer}
     nodes = enumerate(model.graph.node)
     return [at for at, node in nodes if node.op_type == "Conv" and node.input[1] in own]
@@ -121,7 +121,16 @@ def _pair(
     kind: Kind,
     dtype: np.dtype[np.generic],
 ) -> str:
-    """A tensor rounded to 8 bits and back; the name of the result."""
+    """Add nodes that round a tensor to 8 bits and back. Return the name of the result.
+
+    Args:
+        model: receives the constants.
+        nodes: receives the nodes.
+        source: name of the tensor.
+        largest: its range.
+        kind: int8 or fp8.
+        dtype: float type of the graph.
+    """
     scale, zero, narrow, out = (f"{source}_{part}" for part in ("scale", "zero", kind, "rounded"))
     step = max(largest, 1e-4) / MAX_CODE[kind]
     _keep(model, scale, np.array(step, dtype))
@@ -138,11 +147,11 @@ def _weights(
     values: NDArray[np.generic],
     kind: Kind,
 ) -> str:
-    """Weights kept in 8 bits, out x in x height x width; the name of what the convolution takes."""
+    """Store weights, out x in x height x width, in 8 bits. Return the name of the convolution's input."""
     scale, zero, narrow, out = (f"{name}_{part}" for part in ("scale", "zero", kind, "rounded"))
     wide = np.asarray(values, np.float64)
     each = np.abs(wide).max(axis=(1, 2, 3)) if kind == "int8" else np.abs(wide).max()
-    # The smallest step that half precision holds whole: a channel of zeros stays one.
+    # At least the smallest normal number of half precision, so that a channel of zeros has a valid scale.
     steps = np.maximum(each / MAX_CODE[kind], 6.2e-5).astype(values.dtype)
     divided = wide / np.asarray(steps, np.float64).reshape(-1, 1, 1, 1)
     _keep(model, scale, steps)
@@ -156,7 +165,7 @@ def _weights(
 
 
 def _narrow(values: NDArray[np.float64], kind: Kind) -> NDArray[np.generic]:
-    """Rounded to the nearest that 8 bits hold, halves to even."""
+    """Round to the nearest representable value, halves to even."""
     clipped = np.clip(values, -MAX_CODE[kind], MAX_CODE[kind])
     if kind == "int8":
         return np.rint(clipped).astype(np.int8)

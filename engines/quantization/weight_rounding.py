@@ -1,10 +1,10 @@
-"""Eight-bit weights that err in no direction.
+"""Rounding weights to 8 bits so that their errors cancel.
 
-Rounded one by one, a convolution's weights are off by a random amount each, and by the sum of all where its
-input is flat: a network that carries a picture through some of its layers then gives it back too bright or
-too dark, by several code values. Here every weight's error is handed on to the next (error diffusion, as
-Floyd and Steinberg's of 1976 for pictures), weighed by the mean of what the weights are multiplied with, so
-that each sum ends within half a step of what it should be.
+If each of a convolution's weights is rounded to the nearest step, their errors add up where the input is
+constant: a network that passes an image through some of its layers returns it several code values too bright
+or too dark. Here, each weight's error is passed on to the next (error diffusion, as in Floyd and Steinberg's
+dithering of 1976), weighted by the mean of the corresponding input, so that each sum is within half a step of
+its exact value.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ Pictures = list[NDArray[np.float32]]
 
 MAX_CODE = 127
 MAX_CODE_FIRST_LAYER = 63
-"""Steps of a channel's largest weight, and the same of the first convolution: its input is whole pictures,
-where neighbours are alike and bright, and AVX2 adds products in pairs of 16 bits, which overflow.
+"""Number of steps up to a channel's largest weight. The first convolution has fewer: its input is an image,
+where neighbours are alike and bright, and AVX2 adds pairs of products in 16 bits, which would overflow.
 """
 MAX_STEP_REDUCTION = 15
-"""The largest weight may have as many steps fewer, where that fits the others better."""
+"""The number of steps may be lower by this, if that fits the other weights better."""
 MIN_ERROR_GAIN = 0.98
-"""A smaller number is taken where it brings the squared error below that share."""
+"""A lower number is used if it reduces the squared error below this share."""
 SHUFFLES = ("Reshape", "Transpose", "SpaceToDepth")
-"""Nodes that bring pixels into another order."""
+"""Operators that only reorder pixels."""
 MIN_MEAN = 1e-6
-"""Channels whose mean is nearer to 0 take no error over."""
+"""Channels with a smaller absolute mean receive no error."""
 
 
 def round_weights(quantized: onnx.ModelProto, model: onnx.ModelProto, pictures: Pictures) -> None:
-    """Rewrites, in place, the int8 weights and scales of the convolutions of `quantized`.
+    """Replace, in place, the int8 weights and scales of the convolutions of `quantized`.
 
-    `model` is what it was made of, with one input `picture`: its convolutions have the same names.
-    `pictures` are 1 x channels x H x W each.
+    `model` is the original, with one input `picture`; its convolutions have the same names. `pictures` are 1
+    x channels x H x W each.
     """
     exact = {value.name: value for value in model.graph.initializer}
     stored = {value.name: value for value in quantized.graph.initializer}
@@ -57,10 +57,10 @@ def round_weights(quantized: onnx.ModelProto, model: onnx.ModelProto, pictures: 
 
 
 def diffused(weight: Doubles, scale: Doubles, means: Doubles) -> NDArray[np.int8]:
-    """Codes of `weight`, out x in x h x w, in steps of `scale` (out): each the one above or below it.
+    """Return the codes of `weight`, out x in x h x w, in steps of `scale` (out), each rounded up or down.
 
-    `means` are those of the input's channels (in). Channels of large mean come last, and settle the sum.
-    Weights of 0 stay 0.
+    `means` are the means of the input's channels (in). Channels with a large mean come last and settle the
+    sum. Weights of 0 stay 0.
     """
     codes = np.zeros(weight.shape, np.int8)
     owed = np.zeros(len(weight))
@@ -78,7 +78,7 @@ def diffused(weight: Doubles, scale: Doubles, means: Doubles) -> NDArray[np.int8
 
 
 def _is_picture(model: onnx.ModelProto, value: str) -> bool:
-    """Whether a value is the graph's input, its pixels in whatever order."""
+    """Return whether a value is the graph's input, apart from the order of its pixels."""
     maker = {name: node for node in model.graph.node for name in node.output}
     while value in maker and maker[value].op_type in SHUFFLES:
         value = maker[value].input[0]
@@ -86,7 +86,7 @@ def _is_picture(model: onnx.ModelProto, value: str) -> bool:
 
 
 def _scales(weight: Doubles, most: int) -> Doubles:
-    """The step of each output channel, whose largest weight takes up to `most`."""
+    """Return the step of each output channel, with at most `most` steps up to its largest weight."""
     largest = np.abs(weight).reshape(len(weight), -1).max(1)
     largest[largest == 0] = 1
     best = least = np.zeros(0)
@@ -102,7 +102,7 @@ def _scales(weight: Doubles, most: int) -> Doubles:
 
 
 def _input_means(model: onnx.ModelProto, pictures: Pictures) -> dict[str, Doubles]:
-    """The mean of every channel of what convolutions take, by the name of the value."""
+    """Return the mean of each channel of the convolutions' inputs, by the name of the input."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     names = dict.fromkeys(node.input[0] for node in model.graph.node if node.op_type == "Conv")

@@ -193,8 +193,8 @@ def _drawings(
         quality=variant.quality,
     )
     with open_engine(settings, width=width, height=height) as engine:
-        if engine.facts.given_up:
-            raise EngineError(engine.facts.given_up)
+        if engine.facts.fallback:
+            raise EngineError(engine.facts.fallback)
         for name, photo in ordered:
             yield name, engine.rgb(photo)
 

@@ -29,8 +29,8 @@ def announce(beginning: str, facts: EngineFacts, *, quiet: bool) -> None:
     """Announce a run; warnings are printed even with `quiet`."""
     if not quiet:
         say(beginning)
-    if facts.given_up:
-        say_warnings((facts.given_up,))
+    if facts.fallback:
+        say_warnings((facts.fallback,))
     if facts.too_slow:
         said = f"no quality of style {facts.style} is fast enough on this machine; frames will be dropped"
         say_warnings((f"{said}. {facts.quality} comes closest ({facts.reason})",))

@@ -46,7 +46,7 @@ def estimate_alternative(holder: EngineHolder, seconds: float, done: Converted) 
     if engine is None or request is None or done.kept:
         return None
     facts, outcome = engine.facts, done.outcome
-    if facts.device != "cpu" or facts.given_up or facts.quality == "custom" or not engine.strength:
+    if facts.device != "cpu" or facts.fallback or facts.quality == "custom" or not engine.strength:
         return None
     if seconds < MIN_CONVERSION_S or holder.opening_s > MAX_OPENING_SHARE * seconds:
         return None

@@ -32,7 +32,7 @@ class OpenRenderer:
     @property
     def warnings(self) -> list[str]:
         """Sentences for the user."""
-        return [self.engine.facts.given_up] if self.engine.facts.given_up else []
+        return [self.engine.facts.fallback] if self.engine.facts.fallback else []
 
     @property
     def reused(self) -> int:

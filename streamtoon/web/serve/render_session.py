@@ -116,8 +116,8 @@ class RenderSession:
             colour=first.colour,
         ) as performer:
             self._performer = performer
-            if performer.facts.given_up:
-                log.warning(performer.facts.given_up)
+            if performer.facts.fallback:
+                log.warning(performer.facts.fallback)
             if choice.strength != strength:  # it changed while the engine opened
                 performer.strength = choice.strength
             if choice.style != style:

@@ -38,7 +38,7 @@ def drawn(megabytes):
     limit(megabytes)
     with open_engine(sys.argv[1], quality="full", width=1280, height=720, throughput=True) as engine:
         engine.rgb(picture(720, 1280))
-        print(engine.facts.quality, engine.concurrency, engine.facts.given_up, flush=True)
+        print(engine.facts.quality, engine.concurrency, engine.facts.fallback, flush=True)
 
 def drawn_larger(megabytes):
     with open_engine(sys.argv[1], quality="full", width=320, height=180) as engine:

@@ -57,7 +57,7 @@ def test_auto_draws_with_torch_where_tensorrt_cannot_and_says_so(
     colour = ColorInfo("bt709", full_range=True)
     with open_engine(style_folder, colour=colour, **SIZE) as engine:
         assert engine.facts.backend == "torch"
-        assert engine.facts.given_up == (
+        assert engine.facts.fallback == (
             "TensorRT cannot draw this: TensorRT cannot build the engine: no kernel. PyTorch does."
         )
         assert engine.rgb(np.zeros((48, 64, 3), np.uint8)).shape == (48, 64, 3)
