@@ -65,7 +65,7 @@ class EngineFacts:
     too_slow: bool = False
     """Whether `auto` found that no quality keeps up with the rate."""
     fallback: str = ""
-    """What was requested but is not possible with the available memory, as sentences; otherwise empty."""
+    """What was requested and could not be done, as sentences; otherwise empty."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
