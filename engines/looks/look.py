@@ -100,7 +100,7 @@ class Look:
         for key in look_keys():
             value = getattr(self, key.name)
             if not key.allows(value):
-                raise StyleError(f"look key {key.name} is {shown(value)}; expected {key.allowed}")
+                raise StyleError(f"look key {key.name} is {shown(value)}; allowed is {key.allowed}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +194,6 @@ def apply_changes(look: Look, changes: Mapping[str, str]) -> Look:
             raise StyleError(f"unknown look key {shown(name, plain=True)}; {hint}")
         value = keys[name].parsed(text)
         if value is None:
-            raise StyleError(f"look key {name} is {shown(text)}; expected {keys[name].allowed}")
+            raise StyleError(f"look key {name} is {shown(text)}; allowed is {keys[name].allowed}")
         values[name] = value
     return dataclasses.replace(look, **values)  # type: ignore[arg-type]  # each value was checked by its kind

@@ -79,7 +79,7 @@ class CardTable:
     def _fail(self, key: str, allowed: str) -> NoReturn:
         said = f"is {shown(self._values[key])}" if key in self._values else "is missing"
         name = shown(f"{self._prefix}{key}", plain=True)
-        raise StyleError(f"{self._file}: {name} {said}; expected {allowed}")
+        raise StyleError(f"{self._file}: {name} {said}; allowed is {allowed}")
 
     def text(
         self, key: str, *, pattern: str = "", allowed: str = "a text", default: str | None = None
@@ -150,7 +150,7 @@ class CardTable:
         for key in self._values:
             if key not in self._known:
                 name = shown(f"{self._prefix}{key}", plain=True)
-                raise StyleError(f"{self._file}: unknown key {name}; allowed: {', '.join(self._known)}")
+                raise StyleError(f"{self._file}: unknown key {name}; allowed are {', '.join(self._known)}")
 
 
 def read_card(file: Path) -> CardTable:

@@ -79,7 +79,7 @@ def test_a_start_that_fails_takes_nothing_away(
 ) -> None:
     target = tmp_path / "out.mp4"
     stop(uneven_clip, target)
-    with pytest.raises(EngineError, match="nothing installed here offers nowhere"):
+    with pytest.raises(EngineError, match="no installed engine offers nowhere"):
         convert(uneven_clip, target, device="nowhere", resume=False)
     with PacketStore(target):
         pass

@@ -98,10 +98,10 @@ def test_less_and_less_is_done_with(said: Callable[[str, int], str]) -> None:
     while not seen or "Error" not in seen[-1]:
         assert len(seen) < 12
         seen.append(said("drawn", 720 - 60 * len(seen)))
-    less = "fast 1 There is not enough memory to draw 1280x720 in full: it is drawn in fast."
+    less = "fast 1 Not enough memory to render 1280x720 in full; using fast instead."
     assert set(seen[:-1]) <= {f"full {min(4, cores())}", "full 1", less, ""}
     assert {"full 1", less} & set(seen)
-    assert seen[-1].startswith("OutOfMemoryError there is not enough memory to draw 1280x720: close other")
+    assert seen[-1].startswith("OutOfMemoryError not enough memory to render 1280x720; close other")
 
 
 def test_too_little_for_a_larger_picture_on_the_way(said: Callable[[str, int], str]) -> None:

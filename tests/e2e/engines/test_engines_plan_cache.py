@@ -163,11 +163,11 @@ def test_a_whole_plan_that_does_not_load_is_built_anew(tmp_path: Path) -> None:
     cache.write(KEY, b"of a library that is gone", {})
     plan, built, said = _obtain(cache)
     assert (plan, built) == (PLAN, 1)
-    assert said == ["the kept engine does not load any more: it is built anew"]
+    assert said == ["the cached engine no longer loads: building it again"]
 
 
 def test_a_new_plan_that_does_not_load_is_an_error_and_is_not_kept(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="does not load the engine"):
+    with pytest.raises(EngineError, match="cannot load the engine"):
         _obtain(_cache(tmp_path), plan=b"nonsense")
     assert not list(tmp_path.glob("*.plan"))
 
@@ -260,7 +260,7 @@ def test_of_processes_that_want_one_engine_one_builds_and_the_others_wait(tmp_pa
         assert process.returncode == 0, error
         said.append(out.strip())
     assert (tmp_path / "built.txt").read_text() == "first\n"
-    assert said == ["[]", *["['another streamtoon is building this engine: waiting for it']"] * 2]
+    assert said == ["[]", *["['waiting for another process that is building this engine']"] * 2]
 
 
 def test_whoever_waits_takes_over_from_a_builder_that_was_killed(tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ def test_a_disk_that_takes_no_more_is_one_sentence_and_the_work_goes_on(tmp_path
     )
     assert done.returncode == 0, done.stderr
     (sentence,) = done.stdout.splitlines()
-    assert sentence.startswith(f"the engine cannot be kept in {tmp_path} (File too large)")
+    assert sentence.startswith(f"cannot cache the engine in {tmp_path} (File too large)")
     assert [file.suffix for file in tmp_path.iterdir()] == [".lock"], "nothing half-written stays"
 
 
@@ -325,4 +325,4 @@ def test_a_folder_that_vanished_is_one_sentence_and_the_work_goes_on(tmp_path: P
     plan, built, said = _obtain(PlanCache(tmp_path / "gone"))
     assert (plan, built) == (PLAN, 1)
     assert said
-    assert all("is used now and built again next time" in sentence for sentence in said)
+    assert all("will be built again next time" in sentence for sentence in said)

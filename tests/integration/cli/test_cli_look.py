@@ -97,18 +97,18 @@ COMMANDS = [
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_a_wrong_change_is_one_sentence_before_anything_is_read(command: list[str]) -> None:
     code, out, err = _run(*command, "--look", "levls=8")
-    assert (code, out, err) == (1, "", "error: a look has no key levls; did you mean levels?")
+    assert (code, out, err) == (1, "", "error: unknown look key levls; did you mean levels?")
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("xyzzy=1", "a look has no key xyzzy; there are smooth, lift"),
+        ("xyzzy=1", "unknown look key xyzzy; the keys are smooth, lift"),
         ("levels=99", "look key levels is '99'; allowed is a whole number from 0 to 16."),
         ("levels=2.5", "look key levels is '2.5'; allowed is a whole number from 0 to 16."),
         ("lift=nan", "look key lift is 'nan'; allowed is a number from 0.3 to 2."),
         ("line_color=red", "look key line_color is 'red'; allowed is a colour such as #1a2b3c."),
-        ("levels", "look 'levels' has no value; write KEY=VALUE, such as levels=8."),
+        ("levels", "look 'levels' has no value; write KEY=VALUE, for example levels=8."),
     ],
 )
 def test_a_wrong_change_is_refused_by_what_is_allowed(change: str, said: str) -> None:
@@ -122,7 +122,7 @@ def test_a_style_that_is_not_a_look_says_so(command: str, style_folder: Path) ->
     ends = {"webcam": ["--camera", "missing.mp4"], "serve": []}.get(command, ["missing", "out.png"])
     code, _, err = _run(command, *ends, "--style", style_folder, "--look", "levels=8")
     assert code == 1
-    assert err.startswith("error: style shaken is not a look, so levels cannot be changed")
+    assert err.startswith("error: style shaken has no look, so levels cannot be changed")
     assert "streamtoon styles list" in err
 
 
@@ -130,7 +130,7 @@ def test_python_refuses_what_the_command_refuses(style: Style, style_folder: Pat
     for look, said in (
         ({"levels": True}, "levels is 'True'"),
         ({"lift": float("inf")}, "allowed is a number from 0.3 to 2"),
-        ({"line": 1}, "a look has no key line"),
+        ({"line": 1}, "unknown look key line"),
     ):
         with pytest.raises(StyleError, match=said):
             Cartoonizer(style.folder, look=look)

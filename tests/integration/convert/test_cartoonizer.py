@@ -42,7 +42,7 @@ def _luma(path: Path) -> np.ndarray:
     ("settings", "said"),
     [
         ({"engine": "abacus"}, "unknown engine 'abacus': known are auto, openvino"),
-        ({"precision": "fp4"}, "unknown precision 'fp4': known are auto, fp32"),
+        ({"precision": "fp4"}, "unknown precision 'fp4'; choose one of: auto, fp32"),
         ({"quality": "best"}, "unknown quality 'best': known are auto, full, fast"),
         ({"detail": 0.1}, r"detail is 0.1, expected 0.25 to 1"),
         ({"detail": float("nan")}, "detail is nan"),
@@ -198,7 +198,7 @@ def _slides(target: Path, pictures: int, times: int) -> Path:
 def test_a_style_without_a_lite_network_is_told(style_folder: Path, clip: Path, tmp_path: Path) -> None:
     with (
         Cartoonizer(style_folder, quality="lite") as cartoonizer,
-        pytest.raises(EngineError, match="style shaken has no lite network: take "),
+        pytest.raises(EngineError, match="style shaken has no lite network; use "),
     ):
         cartoonizer.video(clip, tmp_path / "out.mp4")
     assert list(tmp_path.iterdir()) == []

@@ -167,14 +167,14 @@ def test_auto_takes_the_first_that_can(style: Style) -> None:
 @pytest.mark.parametrize(
     "choice, sentence",
     [
-        ({"backend": "abacus"}, "unknown backend 'abacus': known are auto, openvino, onnxruntime, torch"),
-        ({"precision": "fp4"}, "unknown precision 'fp4': known are auto, fp32"),
+        ({"backend": "abacus"}, "unknown engine 'abacus'; choose one of: auto, openvino, onnxruntime, torch"),
+        ({"precision": "fp4"}, "unknown precision 'fp4'; choose one of: auto, fp32"),
         (
             {"backend": "onnxruntime", "precision": "bf16"},
-            "does not offer bf16 on cpu here: available are fp32",
+            "does not offer bf16 on cpu here; available: fp32",
         ),
-        ({"backend": "openvino", "device": "tpu"}, "openvino has no device 'tpu' here: available are cpu"),
-        ({"device": "tpu"}, "nothing installed here offers tpu: available are openvino"),
+        ({"backend": "openvino", "device": "tpu"}, "openvino has no device 'tpu' here; available: cpu"),
+        ({"device": "tpu"}, "no installed engine offers tpu; available: openvino"),
         ({"backend": "openvino", "precision": "int8"}, "this style has no int8 graph"),
     ],
 )
@@ -213,7 +213,7 @@ def test_devices_and_precisions_are_picked_by_name() -> None:
     quick = Device("cpu", ("int8", "fp32"))
     assert pick_precision("x", quick, "auto", has_int8=True) == "int8"
     assert pick_precision("x", quick, "auto", has_int8=False) == "fp32"
-    with pytest.raises(EngineError, match="x does not offer int8 on cpu here: available are fp32"):
+    with pytest.raises(EngineError, match="x does not offer int8 on cpu here; available: fp32"):
         pick_precision("x", devices["cpu"], "int8", has_int8=True)
 
 

@@ -306,7 +306,7 @@ def test_a_4k_picture_is_worked_on_at_the_size_of_a_720p_one() -> None:
     "wrong, sentence",
     [
         ({"quality": "best"}, "unknown quality 'best': known are auto, full, fast, lite"),
-        ({"detail": 0.0}, "detail is 0.0: allowed is above 0 and at most 1"),
+        ({"detail": 0.0}, "detail must be above 0 and at most 1, not 0.0"),
         ({"detail": 1.5}, "detail is 1.5: allowed"),
         ({"strength": -0.1}, "strength is -0.1: allowed is 0 to 1"),
         ({"strength": float("nan")}, "strength is nan: allowed is 0 to 1"),

@@ -125,16 +125,16 @@ def test_a_style_without_is_one_sentence(
     with pytest.raises(EngineError) as caught:
         open_engine(plain, quality="lite", width=64, height=64)
     assert str(caught.value) == (
-        "style shaken has no lite network: take a style that has one (mine) or quality fast"
+        "style shaken has no lite network; use a style that has one (mine) or quality fast"
     )
     monkeypatch.setattr(style_module, "SHIPPED", style_folder.parent)
-    with pytest.raises(EngineError, match=r"^style shaken has no lite network: take quality fast$"):
+    with pytest.raises(EngineError, match=r"^style shaken has no lite network; use quality fast$"):
         open_engine(plain, quality="lite", detail=0.5, width=64, height=64)
 
 
 def test_shipped_styles_that_have_one_are_named(style_folder: Path) -> None:
     assert {style.name for style in style_module.available_styles()} >= {"comic", "ink"}
-    with pytest.raises(EngineError, match=r"take a style that has one \(.*comic, .*ink.*\) or quality fast$"):
+    with pytest.raises(EngineError, match=r"use a style that has one \(.*comic, .*ink.*\) or quality fast$"):
         open_engine(load_style(style_folder), quality="lite", width=64, height=64)
 
 
@@ -155,8 +155,8 @@ def test_shipped_styles_that_have_one_are_named(style_folder: Path) -> None:
             ["unet", "lite"],
             "lite takes 5 ms a frame, which keeps up with 50",
         ),
-        (200, "lite", ["unet", "lite"], "lite takes 5 ms a frame, too slow even so for 200 a second"),
-        (1000, "lite", ["unet", "lite"], "and at 1000 a second everything around it leaves no time for it"),
+        (200, "lite", ["unet", "lite"], "lite takes 5 ms per frame, still too slow for 200 fps"),
+        (1000, "lite", ["unet", "lite"], "but at 1000 fps the work around it leaves no time for it"),
     ],
 )
 def test_auto_takes_it_last(

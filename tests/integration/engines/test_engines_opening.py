@@ -58,7 +58,8 @@ def test_auto_draws_with_torch_where_tensorrt_cannot_and_says_so(
     with open_engine(style_folder, colour=colour, **SIZE) as engine:
         assert engine.facts.backend == "torch"
         assert engine.facts.fallback == (
-            "TensorRT cannot draw this: TensorRT cannot build the engine: no kernel. PyTorch does."
+            "TensorRT cannot render this video: TensorRT cannot build the engine: no kernel. "
+            "Using PyTorch instead."
         )
         assert engine.rgb(np.zeros((48, 64, 3), np.uint8)).shape == (48, 64, 3)
     (task,) = refusing.asked
@@ -78,7 +79,7 @@ def test_too_little_memory_on_the_device_is_done_with_less_and_told(
     refusing: Refusing, style_folder: Path
 ) -> None:
     refusing.error = OutOfMemoryError("cuda has too little memory")
-    with pytest.raises(OutOfMemoryError, match="not enough memory to draw 64x48"):
+    with pytest.raises(OutOfMemoryError, match="not enough memory to render 64x48"):
         open_engine(style_folder, colour=ColorInfo(), throughput=True, **SIZE)
     assert len(refusing.asked) == 3, "several at a time, one at a time, one in fast"
 

@@ -69,7 +69,7 @@ def test_a_gpu_that_is_not_here_is_one_sentence(device: str, backend: str) -> No
 
 @pytest.mark.parametrize("device", ["cpu,cpu"])
 def test_several_devices_are_gpus(device: str) -> None:
-    with pytest.raises(EngineError, match="name one device, or GPUs alone"):
+    with pytest.raises(EngineError, match="name one device, or several GPUs"):
         open_engine("comic", backend="torch", device=device, width=64, height=48)
 
 
@@ -79,7 +79,7 @@ def test_memory_that_cannot_be_pinned_is_told_once(caplog: pytest.LogCaptureFixt
     blocks = [torch_cuda._pinned(6) for _ in range(3)]
     assert all(block.shape == (6,) and block.flags.writeable for block in blocks)
     assert [record.getMessage() for record in caplog.records] == [
-        "the system pins no more memory: pictures get to the GPU and back more slowly"
+        "the system cannot pin more memory: copies to and from the GPU will be slower"
     ]
 
 
@@ -201,7 +201,7 @@ def test_want_of_memory_is_a_smaller_batch_and_then_one_sentence() -> None:
     free, total = torch.cuda.mem_get_info()
     torch.cuda.set_per_process_memory_fraction(0.004)  # of 80 GB: 320 MB
     try:
-        with pytest.raises(EngineError, match="there is not enough memory for"):
+        with pytest.raises(EngineError, match="not enough memory for"):
             open_batches("unet", 4320, 7680)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

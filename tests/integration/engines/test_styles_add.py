@@ -138,11 +138,11 @@ def test_a_size_that_is_built_in_is_told(tmp_path: Path) -> None:
     graph.add("Reshape", np.array([1, 3, 64 * 64]))
     graph.add("Reshape", np.array([1, 3, 64, 64]))
     file = save(graph.model("float32", [1, 3, 64, 64]), tmp_path / "fixed.onnx")
-    with pytest.raises(StyleError, match=r"is made for pictures of 64x64 alone and cannot be freed"):
+    with pytest.raises(StyleError, match=r"only works at 64x64 and its size cannot be made variable"):
         convert_graph(file, tmp_path / "kept.onnx", bgr=False)
 
 
-@pytest.mark.parametrize("kind, said", [("Neg", "does not show"), ("Shape", "not a picture of the")])
+@pytest.mark.parametrize("kind, said", [("Neg", "does not resemble"), ("Shape", "not an image of the")])
 def test_what_draws_nothing_is_refused(kind: str, said: str, tmp_path: Path) -> None:
     graph = Graph("float32", [1, 3, "h", "w"])
     graph.add(kind)
@@ -221,11 +221,11 @@ def test_an_added_graph_is_a_style_by_name_until_it_is_removed(home: Path, tmp_p
         app, [*arguments[:3], "--overwrite", "--style", "my-toon-2", "--engine", "torch"]
     )
     assert refused.exit_code == 1
-    assert "style my-toon-2 has only a graph, no weights for torch" in refused.stderr
+    assert "style my-toon-2 has no weights for torch" in refused.stderr
 
     again = run("add", file)
     assert again.exit_code == 1
-    assert "you have a style my-toon-2" in again.stderr
+    assert "you already have a style my-toon-2" in again.stderr
     assert run("remove", "my-toon-2").exit_code == 0
     assert list(home.iterdir()) == []
     assert "unknown style 'my-toon-2'" in run("show", "my-toon-2").stderr
@@ -247,7 +247,8 @@ def test_a_folder_is_copied_with_its_lite_network_and_nothing_else(home: Path, t
 
 
 @pytest.mark.parametrize(
-    "name, said", [("comic", "a shipped style has"), ("../x", "is no name"), ("X", "is no")]
+    "name, said",
+    [("comic", "belongs to a shipped style"), ("../x", "is not a valid"), ("X", "is not a valid")],
 )
 def test_a_name_that_cannot_be_is_refused(name: str, said: str, home: Path, tmp_path: Path) -> None:
     file = save(cartoonizer(), tmp_path / "g.onnx")
@@ -267,7 +268,7 @@ def test_a_graph_too_long_to_become_a_style_is_refused_before_it_is_tried(
     file = save(graph.model("float32", [1, 3, "h", "w"]), tmp_path / "long.onnx")
     assert (
         run("add", file).stderr.split()
-        == (f"error: {file} has 4,999 nodes; a graph that is to become a style has 4,985 at most.").split()
+        == (f"error: {file} has 4,999 nodes; the limit for a style is 4,985.").split()
     )
     assert not list(home.iterdir())
 
@@ -292,7 +293,7 @@ def test_a_graph_that_wants_too_much_memory_is_said_to(home: Path, tmp_path: Pat
     graph.add("Add", "in")
     file = save(graph.model("float32", [1, 3, "h", "w"]), tmp_path / "bomb.onnx")
     said = " ".join(run("add", file).stderr.split())
-    assert said == f"error: {file} asks for more memory than a style may have, 8 GB."
+    assert said == f"error: {file} needs more memory than a style may use, 8 GB."
     assert not list(home.iterdir())
 
 

@@ -95,16 +95,16 @@ def test_weights_of_fields_become_a_style_in_the_default_look(
 
 def test_weights_of_something_else_are_told(lite: dict[str, torch.Tensor], tmp_path: Path) -> None:
     save_file({"a.weight": torch.zeros(3)}, tmp_path / "w.safetensors")
-    with pytest.raises(StyleError, match=r"any generator known here \(animegan.*export the network"):
+    with pytest.raises(StyleError, match=r"a known generator \(animegan.*export the network"):
         load_generator(tmp_path / "w.safetensors")
     shorter = dict(lite)
     shorter[next(iter(shorter))] = torch.zeros(2, 2)
     save_file(shorter, tmp_path / "w.safetensors")
-    with pytest.raises(StyleError, match="does not hold the weights"):
+    with pytest.raises(StyleError, match="does not contain the weights"):
         load_generator(tmp_path / "w.safetensors")
     broken = {key: value * float("nan") for key, value in lite.items()}
     save_file(broken, tmp_path / "w.safetensors")
-    with pytest.raises(StyleError, match="holds numbers that are none"):
+    with pytest.raises(StyleError, match="contains NaN or infinity"):
         load_generator(tmp_path / "w.safetensors")
 
 
@@ -146,14 +146,14 @@ def test_a_compressed_archive_is_refused(lite: dict[str, torch.Tensor], tmp_path
 def test_a_view_larger_than_its_values_is_refused(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(1).expand(1 << 40)}, tmp_path / "w.pt")
     assert (tmp_path / "w.pt").stat().st_size < 10_000
-    with pytest.raises(StyleError, match="'a' is larger than its values"):
+    with pytest.raises(StyleError, match="'a' is larger than its storage"):
         load_generator(tmp_path / "w.pt")
 
 
 @pytest.mark.parametrize("data", [b"", b"text", b"PK\x03\x04", b"\x80\x04\x95."])
 def test_what_is_no_archive_is_refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "w.pt").write_bytes(data)
-    with pytest.raises(StyleError, match="not of torch's present format"):
+    with pytest.raises(StyleError, match="not in torch's current format"):
         load_generator(tmp_path / "w.pt")
 
 

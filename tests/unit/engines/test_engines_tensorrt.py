@@ -56,11 +56,11 @@ def test_versions_that_do_not(found: str, said: str) -> None:
 @pytest.mark.parametrize(
     "driver, needed, count, index, said",
     [
-        (None, "12.8", 0, 0, "there is no NVIDIA driver here: install"),
+        (None, "12.8", 0, 0, "no NVIDIA driver found: install"),
         (12080, None, 1, 0, "without CUDA"),
-        (11040, "12.8", 1, 0, "too old, serving CUDA 11.4 where 12.8 is needed: update it"),
-        (12080, "12.8", 0, 0, "has no GPU that can be used: see what nvidia-smi says"),
-        (12080, "12.8", 2, 2, "no GPU cuda:2 here: available are cuda:0, cuda:1"),
+        (11040, "12.8", 1, 0, "too old: it supports CUDA 11.4, torch needs 12.8; update"),
+        (12080, "12.8", 0, 0, "no usable GPU: run nvidia-smi"),
+        (12080, "12.8", 2, 2, "no GPU cuda:2; available: cuda:0, cuda:1"),
         (12040, "12.8", 1, 0, ""),
         (13000, "12.8", 2, 1, ""),
     ],
@@ -109,7 +109,7 @@ def test_the_list_of_backends_has_it_and_its_problem() -> None:
     "found, installed, precision, said",
     [
         ("11.0.0", True, "fp16", "needs TensorRT 10, .* TensorRT 11.0.0 no longer has: use --via onnx"),
-        ("10.13.0", False, "fp16", "not installed here: install it from https://.*, or use --via onnx"),
+        ("10.13.0", False, "fp16", "not installed; install it from https://.*, or use --via onnx"),
         ("10.13.0", True, "int8", "in fp16 and fp32, not in int8: use --via onnx"),
     ],
 )
@@ -121,9 +121,9 @@ def test_why_torch2trt_cannot_be_used(found: str, installed: bool, precision: st
 
 def test_settings_out_of_range_are_one_sentence() -> None:
     assert str(BuilderSettings(5, 1024)) == "level 5, workspace 1024 MiB"
-    with pytest.raises(EngineError, match="level is 6: allowed is 0 to 5"):
+    with pytest.raises(EngineError, match="level must be 0 to 5, not 6"):
         BuilderSettings(6)
-    with pytest.raises(EngineError, match="workspace is 1 MiB"):
+    with pytest.raises(EngineError, match="workspace must be 16 to 1048576 MiB, not 1"):
         BuilderSettings(3, 1)
 
 
@@ -174,7 +174,7 @@ def test_layers_tell_their_precision_in_both_versions_words(make: object) -> Non
     "information", ["", "{}", "[]", '{"Layers": ["conv1", "conv2"]}', '{"Layers": [{}]}']
 )
 def test_an_engine_that_tells_nothing_is_not_used(information: str) -> None:
-    with pytest.raises(EngineError, match="does not tell in what precision"):
+    with pytest.raises(EngineError, match="does not report the precision"):
         checks.layer_types(information)
 
 
@@ -182,11 +182,11 @@ def test_an_engine_of_another_precision_is_not_used() -> None:
     counts = {"fp16": 0, "fp32": 9, "int8": 0, "fp8": 0}
     checks.check_precision(counts, "fp32")
     checks.check_precision(counts | {"fp16": 5}, "fp16")
-    with pytest.raises(EngineError, match="in fp16 was asked for and its layers are 9 fp32"):
+    with pytest.raises(EngineError, match="should be fp16 but its layers are 9 fp32"):
         checks.check_precision(counts, "fp16")
-    with pytest.raises(EngineError, match="in fp32 was asked for and its layers are 1 fp16, 9 fp32"):
+    with pytest.raises(EngineError, match="should be fp32 but its layers are 1 fp16, 9 fp32"):
         checks.check_precision(counts | {"fp16": 1}, "fp32")
-    with pytest.raises(EngineError, match="in int8 was asked for"):
+    with pytest.raises(EngineError, match="should be int8"):
         checks.check_precision(counts | {"fp16": 5}, "int8")
 
 
@@ -211,5 +211,5 @@ def test_a_plan_of_another_machine_says_what_differs() -> None:
     told = checks.machine_difference(same | {"GPU": ("GTX 1060", "NVIDIA H200"), "driver": ("575.51", "")})
     assert (
         told
-        == "it was built for GPU GTX 1060 (here NVIDIA H200), driver 575.51 (here none): it is not used here"
+        == "it was built for GPU GTX 1060 (here NVIDIA H200), driver 575.51 (here none); it is not used here"
     )

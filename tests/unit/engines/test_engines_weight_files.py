@@ -82,7 +82,7 @@ def test_the_download_is_kept_and_not_repeated(
 @pytest.mark.parametrize(
     ("mood", "reason"),
     [
-        ("damaged", "what came is damaged: SHA-256 "),
+        ("damaged", "the download is damaged: SHA-256 "),
         ("short", ""),
         ("refusing", "403"),
         ("silent", "timed out"),
@@ -98,7 +98,7 @@ def test_a_failed_download_is_one_sentence_and_leaves_nothing(
         find_weights(promise(f"{server}{mood}/"), None)
     sentence = str(caught.value)
     assert reason in sentence and "\n" not in sentence
-    assert f"{server}{mood}/net.pth" in sentence and sentence.endswith("name it with --net")
+    assert f"{server}{mood}/net.pth" in sentence and sentence.endswith("--net")
     assert not list(cache.iterdir())
 
 
@@ -120,7 +120,7 @@ def test_without_a_cache_the_way_out_is_named(tmp_path: Path, monkeypatch: pytes
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
-    with pytest.raises(StreamtoonError, match=r"no folder to keep VGG-19's .*vgg19-dcbb9e9d.pth .*--vgg19"):
+    with pytest.raises(StreamtoonError, match=r"no cache folder for VGG-19's .*vgg19-dcbb9e9d.pth .*--vgg19"):
         find_weights(FILES["vgg19"], None)
 
 

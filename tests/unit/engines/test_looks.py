@@ -91,7 +91,7 @@ def test_an_unknown_key_is_refused() -> None:
 @pytest.mark.parametrize(
     ("key", "text", "said"),
     [
-        ("levls", "5", "a look has no key levls; did you mean levels?"),
+        ("levls", "5", "unknown look key levls; did you mean levels?"),
         ("levels", "many", "look key levels is 'many'; allowed is a whole number from 0 to 16"),
         ("levels", "5.5", "look key levels is '5.5'; allowed is a whole number from 0 to 16"),
         ("lift", "nan", "look key lift is 'nan'; allowed is a number from 0.3 to 2"),
@@ -107,7 +107,7 @@ def test_a_wrong_change_is_refused_in_one_sentence(key: str, text: str, said: st
 
 
 def test_a_key_like_no_other_is_refused_with_all_that_there_are() -> None:
-    with pytest.raises(StyleError, match="a look has no key qqqq; there are smooth, lift, "):
+    with pytest.raises(StyleError, match="unknown look key qqqq; the keys are smooth, lift, "):
         apply_changes(Look(), {"qqqq": "1"})
 
 

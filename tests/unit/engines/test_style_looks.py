@@ -95,7 +95,7 @@ def test_a_style_may_have_a_network_of_its_own_and_a_look(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "old, new, sentence",
     [
-        ('network = "shared"', 'network = "other"', "there is no network other; known are shared"),
+        ('network = "shared"', 'network = "other"', "unknown network other; choose one of: shared"),
         ('network = "shared"', 'network = "../shared"', "allowed is the name of a shared network"),
         ("levels = 5", "levels = 500", r"look\.levels is 500; allowed is a whole number from 0 to 16"),
         ("levels = 5", "lewels = 5", r"unknown key look\.lewels"),
@@ -118,7 +118,7 @@ def test_a_network_that_gives_pictures_is_not_shared(
     monkeypatch.setattr("engines.registry.style.NETWORKS", style_folder.parent)
     card = styles / "bold" / CARD
     write(card, card.read_text(encoding="utf-8").replace('"shared"', f'"{style_folder.name}"'))
-    with pytest.raises(StyleError, match="its generator unet gives no fields"):
+    with pytest.raises(StyleError, match="its generator unet does not give fields"):
         load_style("bold")
 
 
@@ -131,7 +131,7 @@ def test_a_damaged_network_is_told(styles: Path, tmp_path: Path, monkeypatch: py
 
 
 def test_a_shared_network_is_quantized_by_itself(styles: Path) -> None:
-    with pytest.raises(StyleError, match="draws with a network that it shares"):
+    with pytest.raises(StyleError, match="uses the shared network"):
         quantize_style(load_style("bold"), [])
 
 
@@ -156,7 +156,7 @@ def test_a_look_file_changes_some_keys_of_another_style(styles: Path, tmp_path: 
         ("mine", 'base = "bold"\n[look]\nlevels = 99\n', r"mine\.toml: look\.levels is 99; allowed is"),
         ("mine", 'base = "bold"\n[look]\nbold = 1\n', r"mine\.toml: unknown key look\.bold"),
         ("mine", 'base = "bold"\nlicence = "x"\n[look]\n', "unknown key licence"),
-        ("My look", 'base = "bold"\n[look]\n', "names no style: allowed before .toml are lower-case"),
+        ("My look", 'base = "bold"\n[look]\n', "must consist of lower-case"),
         ("mine", "base = ", "is not valid TOML"),
     ],
 )
@@ -175,7 +175,7 @@ def test_a_look_file_that_is_not_there_is_told(styles: Path, tmp_path: Path) -> 
 
 def test_a_picture_style_is_no_base(styles: Path, style_folder: Path, tmp_path: Path) -> None:
     (styles / "shaken").symlink_to(style_folder)
-    with pytest.raises(StyleError, match="base is 'shaken', which is no look"):
+    with pytest.raises(StyleError, match="base is 'shaken', which has no look"):
         load_style(write(tmp_path / "mine.toml", 'base = "shaken"\n[look]\n'))
 
 

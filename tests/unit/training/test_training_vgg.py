@@ -141,25 +141,25 @@ def test_files_that_are_not_vgg_are_one_sentence(tmp_path: Path) -> None:
             VGG(name, path, "conv2_1")
         assert "\n" not in str(caught.value) and str(caught.value).startswith(str(path))
 
-    refused(tmp_path / "none.safetensors", "vgg16", "there is no such file; --vgg16 takes one with VGG-16's")
+    refused(tmp_path / "none.safetensors", "vgg16", "there is no such file; --vgg16 needs VGG-16's")
     refused(tmp_path, "vgg19", "there is no such file")
     for suffix in (".safetensors", ".pth"):
         text = tmp_path / f"text{suffix}"
         text.write_bytes(b"hello, these are no weights")
-        refused(text, "vgg19", "not a file of weights that can be read; --vgg19 takes VGG-19's as")
+        refused(text, "vgg19", "cannot be read as weights; --vgg19 needs VGG-19's as")
         empty = tmp_path / f"empty{suffix}"
         empty.write_bytes(b"")
-        refused(empty, "vgg16", "not a file of weights that can be read")
+        refused(empty, "vgg16", "cannot be read as weights")
     good = tmp_path / "good.pth"
     torch.save(state_of(plain("vgg16"), below=10), good)
     cut = tmp_path / "cut.pth"
     cut.write_bytes(good.read_bytes()[:100_000])
-    refused(cut, "vgg16", "not a file of weights that can be read")
+    refused(cut, "vgg16", "cannot be read as weights")
     torch.save({"features.0.weight": Harm(tmp_path / "harmed")}, tmp_path / "harm.pth")
-    refused(tmp_path / "harm.pth", "vgg16", "not a file of weights that can be read")
+    refused(tmp_path / "harm.pth", "vgg16", "cannot be read as weights")
     assert not (tmp_path / "harmed").exists()
     torch.save([1, 2], tmp_path / "list.pth")
-    refused(tmp_path / "list.pth", "vgg16", "not a file of weights that can be read")
+    refused(tmp_path / "list.pth", "vgg16", "cannot be read as weights")
 
 
 def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
         with pytest.raises(StreamtoonError, match=match):
             VGG(name, path, "conv3_1")
 
-    refused(sixteen, "vgg19", r"not VGG-19's weights .*\(features.17.weight is none of its convolutions\)")
+    refused(sixteen, "vgg19", r"VGG-19's weights .*\(features.17.weight is not one of its convolutions\)")
     refused({"conv1_1.weight": torch.zeros(1)}, "vgg16", r"\(features.0.weight is missing\)")
     wrong = {**sixteen, "features.2.weight": torch.zeros(64, 3, 1, 1)}
     refused(wrong, "vgg16", r"\(features.2.weight is \(64, 3, 1, 1\), not \(64, 64, 3, 3\)\)")
