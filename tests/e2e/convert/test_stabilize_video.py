@@ -94,5 +94,5 @@ def test_the_source_beside_it_stays_as_it_is(tmp_path: Path, clip: Path, style_f
 
 
 def test_an_amount_out_of_range_is_refused(clip: Path, tmp_path: Path, style_folder: Path) -> None:
-    with Cartoonizer(style_folder) as cartoonizer, pytest.raises(ValueError, match="allowed is 0 to 1"):
+    with Cartoonizer(style_folder) as cartoonizer, pytest.raises(ValueError, match="must be 0 to 1"):
         cartoonizer.video(clip, tmp_path / "out.mp4", stabilize=1.5)

@@ -105,7 +105,7 @@ def test_less_and_less_is_done_with(said: Callable[[str, int], str]) -> None:
 
 
 def test_too_little_for_a_larger_picture_on_the_way(said: Callable[[str, int], str]) -> None:
-    expected = r"OutOfMemoryError not enough memory for a picture of \d+x\d+ in style shaken"
+    expected = r"OutOfMemoryError not enough memory for rendering \d+x\d+ in style shaken"
     assert re.fullmatch(expected, said("drawn_larger", 50))
 
 

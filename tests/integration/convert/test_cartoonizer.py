@@ -41,12 +41,12 @@ def _luma(path: Path) -> np.ndarray:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"engine": "abacus"}, "unknown engine 'abacus': known are auto, openvino"),
+        ({"engine": "abacus"}, "unknown engine 'abacus'; choose one of: auto, openvino"),
         ({"precision": "fp4"}, "unknown precision 'fp4'; choose one of: auto, fp32"),
-        ({"quality": "best"}, "unknown quality 'best': known are auto, full, fast"),
+        ({"quality": "best"}, "unknown quality 'best'; choose one of: auto, full, fast"),
         ({"detail": 0.1}, r"detail is 0.1, expected 0.25 to 1"),
         ({"detail": float("nan")}, "detail is nan"),
-        ({"strength": 1.5}, "strength is 1.5: allowed is 0 to 1"),
+        ({"strength": 1.5}, "strength must be 0 to 1, not 1.5"),
     ],
 )
 def test_a_wrong_setting_is_one_clear_error(

@@ -170,7 +170,7 @@ def test_a_device_that_fails_is_told_by_every_job_of_its_batch_and_by_no_other(
     jobs = [batches.start(source, 1.0) for source in sources]
     for n in (2, 3, 2):
         with pytest.raises(
-            EngineError, match=r"^cuda:1 failed while drawing \(CUDA error: device lost\): run"
+            EngineError, match=r"^cuda:1 failed while rendering \(CUDA error: device lost\): run"
         ):
             jobs[n]()
     for n in (0, 1, 4, 5):

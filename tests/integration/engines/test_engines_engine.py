@@ -275,7 +275,7 @@ def test_an_engine_says_what_it_is(style: Style) -> None:
     assert (facts.backend, facts.device, facts.precision) == ("openvino", "cpu", "fp32")
     assert (facts.generator, facts.style, facts.quality) == ("unet", "shaken", "fast")
     assert (facts.scale, facts.working_width, facts.working_height) == (0.25, 320, 128)
-    assert facts.reason == "fast was asked for"
+    assert facts.reason == "fast was requested"
 
 
 @pytest.mark.parametrize(
@@ -305,12 +305,12 @@ def test_a_4k_picture_is_worked_on_at_the_size_of_a_720p_one() -> None:
 @pytest.mark.parametrize(
     "wrong, sentence",
     [
-        ({"quality": "best"}, "unknown quality 'best': known are auto, full, fast, lite"),
+        ({"quality": "best"}, "unknown quality 'best'; choose one of: auto, full, fast, lite"),
         ({"detail": 0.0}, "detail must be above 0 and at most 1, not 0.0"),
         ({"detail": 1.5}, "detail is 1.5: allowed"),
-        ({"strength": -0.1}, "strength is -0.1: allowed is 0 to 1"),
-        ({"strength": float("nan")}, "strength is nan: allowed is 0 to 1"),
-        ({"width": 0}, "0x8 cannot be drawn"),
+        ({"strength": -0.1}, "strength must be 0 to 1, not -0.1"),
+        ({"strength": float("nan")}, "strength must be 0 to 1, not nan"),
+        ({"width": 0}, "cannot render frames of 0x8"),
     ],
 )
 def test_what_is_out_of_range_is_refused(style: Style, wrong: dict[str, Any], sentence: str) -> None:

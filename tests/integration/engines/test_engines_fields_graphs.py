@@ -188,7 +188,7 @@ def test_a_plan_that_draws_otherwise_is_found_out(style: Style) -> None:
     assert check_parity(right, style, task, 4, "fp16") == float("inf")
     with pytest.raises(EngineError, match="does not match style"):
         check_parity(swapped, style, task, 4, "fp16")
-    with pytest.raises(EngineError, match="of other sizes"):
+    with pytest.raises(EngineError, match="wrong size"):
         check_parity(cropped, style, task, 1, "fp16")
 
 

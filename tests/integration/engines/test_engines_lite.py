@@ -86,7 +86,7 @@ def test_lite_is_its_own_network_at_half_size(style: Style) -> None:
         cartoon = engine.rgb(photo)
     assert (facts.quality, facts.generator, facts.style, facts.scale) == ("lite", "lite", "shaken", 0.5)
     assert (facts.working_width, facts.working_height) == (128, 128)
-    assert facts.reason == "lite was asked for"
+    assert facts.reason == "lite was requested"
     network = create("lite")
     network.load_state_dict(load_file(style.lite.weights))
     with torch.inference_mode():
@@ -146,14 +146,14 @@ def test_shipped_styles_that_have_one_are_named(style_folder: Path) -> None:
             9,
             "full",
             ["unet", "unet"],
-            "full: 100 ms a frame, which keeps up with 9 a second (at most 102 ms a frame)",
+            "full: 100 ms per frame, which keeps up with 9 fps (at most 102 ms per frame)",
         ),
-        (30, "fast", ["unet"], "fast takes 25 ms a frame, which keeps up with 30 a second (at most 30 ms"),
+        (30, "fast", ["unet"], "fast takes 25 ms per frame, which keeps up with 30 fps (at most 30 ms"),
         (
             50,
             "lite",
             ["unet", "lite"],
-            "lite takes 5 ms a frame, which keeps up with 50",
+            "lite takes 5 ms per frame, which keeps up with 50",
         ),
         (200, "lite", ["unet", "lite"], "lite takes 5 ms per frame, still too slow for 200 fps"),
         (1000, "lite", ["unet", "lite"], "but at 1000 fps the work around it leaves no time for it"),
@@ -194,7 +194,7 @@ def test_where_nothing_keeps_up_the_best_that_comes_near(
     monkeypatch.setattr(auto_quality, "_seconds_per_frame", measured)
     with open_engine(style, width=512, height=256, rate=Fraction(200)) as engine:
         assert (engine.facts.quality, engine.facts.too_slow) == (taken, True)
-        assert engine.facts.reason.startswith(f"{taken}: full would take 100 ms a frame, ")
+        assert engine.facts.reason.startswith(f"{taken}: full would take 100 ms per frame, ")
         assert [each.closed for each in opened] == [True] * (len(models) - 1) + [False]
     assert [each.generator for each in opened] == models
     with open_engine(style, width=512, height=256, rate=Fraction(1)) as engine:

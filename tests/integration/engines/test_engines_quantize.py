@@ -69,5 +69,5 @@ def test_new_weights_drop_the_old_graph(style: Style, tmp_path: Path) -> None:
 
 
 def test_without_photographs_there_are_no_ranges(style: Style) -> None:
-    with pytest.raises(StyleError, match="quantization needs photographs"):
+    with pytest.raises(StyleError, match="quantization needs at least one photograph"):
         quantize_style(style, [])

@@ -303,7 +303,7 @@ def test_only_ones_own_styles_are_removed(name: str, home: Path) -> None:
     (home / "kept" / "card.toml").touch()
     done = run("remove", name)
     assert done.exit_code == 1
-    assert "styles of your own are kept" in done.stderr
+    assert "your own styles: kept" in done.stderr
     assert (home / "kept" / "card.toml").is_file()
 
 

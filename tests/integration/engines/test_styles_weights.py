@@ -127,7 +127,7 @@ def test_a_pickle_cannot_run_anything(lite: dict[str, torch.Tensor], tmp_path: P
     for file, old in (("w.pt", False), ("old.pt", True)):
         bad = {"generator": lite, "x": Evil(tmp_path / "ran")}
         torch.save(bad, tmp_path / file, _use_new_zipfile_serialization=not old)
-        with pytest.raises(StyleError, match=r"cannot be read as weights|torch's present format"):
+        with pytest.raises(StyleError, match=r"cannot be read as weights|torch's current format"):
             load_generator(tmp_path / file)
     assert not (tmp_path / "ran").exists()
     torch.load(tmp_path / "w.pt", weights_only=False)

@@ -171,7 +171,7 @@ def test_what_does_not_fit_is_refused(
 
 
 def test_torch_refuses_a_guide_in_colour() -> None:
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(ValueError, match="do not match"):
         guided_filter_torch.guided_filter(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4), 1, 1e-3)
 
 
