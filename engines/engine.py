@@ -149,13 +149,13 @@ class Engine(ABC):
         self._last_asked: tuple[object, ...] = ()
         self._closed = False
 
-    def __call__(self, picture: Frame) -> Frame:
+    def __call__(self, frame: Frame) -> Frame:
         """Return the cartoon of a frame, with the same size, time and colour; at strength 0 the frame itself.
 
         The planes of the cartoon are read-only, because the next cartoon may share them. Read-only planes of
         the source must not change later; writable ones may change after this returns.
         """
-        pending = self.submit(picture)
+        pending = self.submit(frame)
         pending.compute()
         return pending.result()
 
@@ -167,20 +167,20 @@ class Engine(ABC):
         """
         return PendingFrame(self._start(frame), self._finish)
 
-    def _start(self, picture: Frame) -> Callable[[], Drawn]:
+    def _start(self, frame: Frame) -> Callable[[], Drawn]:
         """Return the job that renders a frame."""
         strength = self.strength
         if strength == 0:
-            return lambda: Drawn(picture)
+            return lambda: Drawn(frame)
         asked = self._asked(strength)
-        drawing = self._last.drawing_of(picture) if asked == self._last_asked else None
+        drawing = self._last.drawing_of(frame) if asked == self._last_asked else None
         if drawing is None:
-            drawing = PendingDrawing(self._job(picture, strength))
-            self._last.remember(picture, drawing)
+            drawing = PendingDrawing(self._job(frame, strength))
+            self._last.remember(frame, drawing)
             self._last_asked = asked
         else:
             self.reused += 1
-        return self._giving(picture, strength, drawing)
+        return self._giving(frame, strength, drawing)
 
     def _finish(self, drawn: Drawn) -> Frame:
         """Return the cartoon. Called once for every job, in the order of the frames."""
@@ -245,11 +245,11 @@ class Engine(ABC):
         return (strength,)
 
     @abstractmethod
-    def _job(self, picture: Frame, strength: float) -> Callable[[], Any]:
+    def _job(self, frame: Frame, strength: float) -> Callable[[], Any]:
         """Return a function that renders a frame in any thread; `_giving` turns its result into a `Drawn`."""
 
-    def _giving(self, picture: Frame, strength: float, drawing: PendingDrawing[Any]) -> Callable[[], Drawn]:
-        return partial(_with_planes, picture, strength, drawing)
+    def _giving(self, frame: Frame, strength: float, drawing: PendingDrawing[Any]) -> Callable[[], Drawn]:
+        return partial(_with_planes, frame, strength, drawing)
 
     @abstractmethod
     def _still(self, planes: Planes) -> Planes:
@@ -284,5 +284,5 @@ def mixed(source: Bytes, cartoon: Bytes, strength: float) -> Bytes:
     return np.asarray(cv2.addWeighted(cartoon, strength, source, 1 - strength, 0), np.uint8)
 
 
-def _with_planes(picture: Frame, strength: float, drawing: PendingDrawing[Planes]) -> Drawn:
-    return Drawn(picture, strength, drawing.planes())
+def _with_planes(frame: Frame, strength: float, drawing: PendingDrawing[Planes]) -> Drawn:
+    return Drawn(frame, strength, drawing.planes())

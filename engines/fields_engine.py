@@ -47,9 +47,9 @@ class FieldsEngine(Engine):
         self._renderers: dict[RendererKey, LookRenderer] = {}
         self._making = threading.Lock()
 
-    def fields(self, picture: Frame) -> FieldPlanes:
+    def fields(self, frame: Frame) -> FieldPlanes:
         """Return the paint and ink of a frame before the look, extended to whole blocks."""
-        return self._fields(_planes(picture), picture.colour)
+        return self._fields(_planes(frame), frame.colour)
 
     @property
     def own_look(self) -> Look:
@@ -57,12 +57,12 @@ class FieldsEngine(Engine):
         assert self._style.look is not None, "open_engine rejects networks without a look"
         return self._style.look
 
-    def looks(self, picture: Frame, looks: Iterable[Look]) -> Iterator[Frame]:
+    def looks(self, frame: Frame, looks: Iterable[Look]) -> Iterator[Frame]:
         """Yield a frame in each of several looks, at full strength, with a single run of the network."""
-        fields = self.fields(picture)
+        fields = self.fields(frame)
         for look in looks:
-            y, u, v = self._finished(_planes(picture), picture.colour, fields, look)
-            yield dataclasses.replace(picture, y=y, u=u, v=v)
+            y, u, v = self._finished(_planes(frame), frame.colour, fields, look)
+            yield dataclasses.replace(frame, y=y, u=u, v=v)
 
     def _finish(self, drawn: Drawn) -> Frame:
         """Filter fields and apply their look; see `Engine._finish`."""
@@ -95,12 +95,12 @@ class FieldsEngine(Engine):
         """Return what a drawing depends on; fields are the same for every look and strength."""
         return () if self.stabilizer.amount else (strength, self.look)
 
-    def _job(self, picture: Frame, strength: float) -> Callable[[], Planes | FieldPlanes]:
+    def _job(self, frame: Frame, strength: float) -> Callable[[], Planes | FieldPlanes]:
         """Return the job of a frame. A device starts now; the CPU's part before it is also done now."""
-        planes, colour = _planes(picture), picture.colour
+        planes, colour = _planes(frame), frame.colour
         fields = partial(self._fields, planes, colour)
         if self._device is not None:
-            size = self._working_size(picture.height, picture.width)
+            size = self._working_size(frame.height, frame.width)
             small = _small(planes, colour, size)
             drawn = self._device.start((pack(small),), fields_task(size))
             fields = partial(_fetched, drawn, small, size)
@@ -109,9 +109,9 @@ class FieldsEngine(Engine):
         return partial(self._draw, planes, colour, fields, self.look, strength)
 
     def _giving(
-        self, picture: Frame, strength: float, drawing: PendingDrawing[Planes | FieldPlanes]
+        self, frame: Frame, strength: float, drawing: PendingDrawing[Planes | FieldPlanes]
     ) -> Callable[[], Drawn]:
-        return partial(_drawn, picture, strength, drawing, self.look)
+        return partial(_drawn, frame, strength, drawing, self.look)
 
     def _draw(
         self,
@@ -195,17 +195,15 @@ def _fetched(drawn: Callable[[], Samples], small: Planes, size: BlockSize) -> Fi
     return _enlarged(blocks, small, size)
 
 
-def _planes(picture: Frame) -> Planes:
-    return picture.y, picture.u, picture.v
+def _planes(frame: Frame) -> Planes:
+    return frame.y, frame.u, frame.v
 
 
-def _drawn(
-    picture: Frame, strength: float, drawing: PendingDrawing[Planes | FieldPlanes], look: Look
-) -> Drawn:
+def _drawn(frame: Frame, strength: float, drawing: PendingDrawing[Planes | FieldPlanes], look: Look) -> Drawn:
     drawn = drawing.planes()
     if isinstance(drawn, FieldPlanes):
-        return Drawn(picture, strength, None, drawn, look)
-    return Drawn(picture, strength, drawn)
+        return Drawn(frame, strength, None, drawn, look)
+    return Drawn(frame, strength, drawn)
 
 
 def _mixed(source: Planes, cartoon: Planes, strength: float) -> Planes:

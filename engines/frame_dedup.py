@@ -47,30 +47,30 @@ class LastFrameCache(Generic[Drawn]):
     """The last frame and its drawing. Frames are compared by samples and colour, not by time."""
 
     def __init__(self) -> None:
-        self._picture: Frame | None = None
+        self._frame: Frame | None = None
         self._drawing: PendingDrawing[Drawn] | None = None
 
-    def drawing_of(self, picture: Frame) -> PendingDrawing[Drawn] | None:
-        """Return the last drawing if `picture` equals the last frame, sample by sample; else None."""
-        last = self._picture
-        if last is None or picture.colour != last.colour or picture.y.shape != last.y.shape:
+    def drawing_of(self, frame: Frame) -> PendingDrawing[Drawn] | None:
+        """Return the last drawing if `frame` equals the last frame, sample by sample; else None."""
+        last = self._frame
+        if last is None or frame.colour != last.colour or frame.y.shape != last.y.shape:
             return None
-        step = max(1, picture.height // COMPARED_ROWS)
-        if not np.array_equal(picture.y[::step], last.y[::step]):
+        step = max(1, frame.height // COMPARED_ROWS)
+        if not np.array_equal(frame.y[::step], last.y[::step]):
             return None
-        same = all(np.array_equal(getattr(picture, plane), getattr(last, plane)) for plane in "yuv")
+        same = all(np.array_equal(getattr(frame, plane), getattr(last, plane)) for plane in "yuv")
         return self._drawing if same else None
 
-    def remember(self, picture: Frame, drawing: PendingDrawing[Drawn]) -> None:
+    def remember(self, frame: Frame, drawing: PendingDrawing[Drawn]) -> None:
         """Store a frame and its drawing.
 
         Read-only planes are kept, because they do not change; writable ones are copied.
         """
-        kept = [getattr(picture, plane) for plane in "yuv"]
+        kept = [getattr(frame, plane) for plane in "yuv"]
         y, u, v = (plane.copy() if plane.flags.writeable else plane for plane in kept)
-        self._picture = Frame(y, u, v, picture.pts, picture.time_base, colour=picture.colour)
+        self._frame = Frame(y, u, v, frame.pts, frame.time_base, colour=frame.colour)
         self._drawing = drawing
 
     def forget(self) -> None:
         """Drop the frame and its drawing."""
-        self._picture = self._drawing = None
+        self._frame = self._drawing = None

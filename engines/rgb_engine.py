@@ -47,21 +47,21 @@ class RgbEngine(Engine):
             y, u, v = (np.empty(shape, np.uint8) for shape in ((height, width), chroma, chroma))
             self._device.open(self._task(Frame(y, u, v, 0, Fraction(1), colour=colour)))
 
-    def _job(self, picture: Frame, strength: float) -> Callable[[], Planes]:
+    def _job(self, frame: Frame, strength: float) -> Callable[[], Planes]:
         """Return the job of a frame. A device starts now; on the CPU, all work is in the job."""
         if self._device is None:
-            return partial(self._draw, picture, strength)
-        return partial(_planes, self._device.start(_of(picture), self._task(picture), strength))
+            return partial(self._draw, frame, strength)
+        return partial(_planes, self._device.start(_of(frame), self._task(frame), strength))
 
-    def _task(self, picture: Frame) -> FrameTask:
-        return frame_task(self._style, picture, self._working_size(picture.height, picture.width))
+    def _task(self, frame: Frame) -> FrameTask:
+        return frame_task(self._style, frame, self._working_size(frame.height, frame.width))
 
-    def _draw(self, picture: Frame, strength: float) -> Planes:
-        height, width = picture.height, picture.width
-        y = extend(picture.y, height + height % 2, width + width % 2)
-        drawn_y, u, v = self._cartoon((y, picture.u, picture.v), picture.colour)
+    def _draw(self, frame: Frame, strength: float) -> Planes:
+        height, width = frame.height, frame.width
+        y = extend(frame.y, height + height % 2, width + width % 2)
+        drawn_y, u, v = self._cartoon((y, frame.u, frame.v), frame.colour)
         y = drawn_y[:height, :width]
-        pairs = ((picture.y, y), (picture.u, u), (picture.v, v))
+        pairs = ((frame.y, y), (frame.u, u), (frame.v, v))
         mixed_y, mixed_u, mixed_v = (mixed(source, cartoon, strength) for source, cartoon in pairs)
         return mixed_y, mixed_u, mixed_v
 
@@ -103,8 +103,8 @@ class RgbEngine(Engine):
         return scratch
 
 
-def _of(picture: Frame) -> Planes:
-    return picture.y, picture.u, picture.v
+def _of(frame: Frame) -> Planes:
+    return frame.y, frame.u, frame.v
 
 
 def _planes(job: Callable[[], Samples]) -> Planes:

@@ -205,11 +205,16 @@ class Cartoonizer:
     def open(
         self, width: int, height: int, rate: Fraction | None = None, *, throughput: bool = False
     ) -> Engine:
-        """The engine for pictures of this size, opened now if it is not yet: the first picture is then fast.
+        """Return the engine for frames of this size, opened in advance, so that the first frame is fast.
 
-        `throughput` opens one for which pictures a second count, and not how long one picture takes.
+        Args:
+            width: Width of the frames, pixels.
+            height: Height of the frames, pixels.
+            rate: Frames per second that quality `auto` must keep up with; None if there is no hurry.
+            throughput: Whether frames per second matter more than the time of one frame.
 
-        Raises EngineError when no engine can do what the settings ask for, or the style has no lite form.
+        Raises:
+            EngineError: No engine supports the settings, or the style has no lite form.
         """
         return self._holder.open(EngineRequest(self.settings, width, height, rate, throughput))
 

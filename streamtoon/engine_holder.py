@@ -49,9 +49,9 @@ class EngineHolder:
         """Seconds that opening it took."""
 
     def open(self, request: EngineRequest, colour: ColorInfo | None = None) -> Engine:
-        """The engine for a request: the open one, or a new one in its place.
+        """Return the open engine if it fits the request; otherwise replace it by a new one.
 
-        `colour`, where it is known, is what a GPU is prepared for. Raises StyleError and EngineError.
+        A GPU is prepared for `colour`, if it is known. Raises StyleError and EngineError.
         """
         if self.engine is None or self.request != request:
             self.close()

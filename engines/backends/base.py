@@ -93,30 +93,30 @@ class SupportsBatches(Protocol):
         ...
 
 
-def pick_device(backend: str, devices: Mapping[str, Device], wanted: str) -> Device:
+def pick_device(backend: str, devices: Mapping[str, Device], requested: str) -> Device:
     """Return the named device, or the backend's first for "auto".
 
     Raises EngineError with the list of available devices.
     """
-    if wanted == "auto":
+    if requested == "auto":
         return next(iter(devices.values()))
-    if wanted not in devices:
-        raise EngineError(f"{backend} has no device {wanted!r} here; available: {', '.join(devices)}")
-    return devices[wanted]
+    if requested not in devices:
+        raise EngineError(f"{backend} has no device {requested!r} here; available: {', '.join(devices)}")
+    return devices[requested]
 
 
-def pick_precision(backend: str, device: Device, wanted: str, has_int8: bool) -> Precision:
+def pick_precision(backend: str, device: Device, requested: str, has_int8: bool) -> Precision:
     """Return the named precision, or for "auto" the device's first that the style supports.
 
     Raises EngineError if the device does not offer it or the style has no int8 graph.
     """
     offered = [p for p in device.precisions if p != "int8" or has_int8]
-    if wanted == "auto":
+    if requested == "auto":
         return offered[0]
     for precision in offered:
-        if precision == wanted:
+        if precision == requested:
             return precision
-    if wanted == "int8" and "int8" in device.precisions:
+    if requested == "int8" and "int8" in device.precisions:
         raise EngineError(f"this style has no int8 graph; choose one of: {', '.join(offered)}")
     known = ", ".join(offered)
-    raise EngineError(f"{backend} does not offer {wanted} on {device.name} here; available: {known}")
+    raise EngineError(f"{backend} does not offer {requested} on {device.name} here; available: {known}")

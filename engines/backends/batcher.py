@@ -102,12 +102,12 @@ class Batcher:
     """Collects frames into batches and hands out jobs: the part of a batch runner that all devices share."""
 
     def __init__(
-        self, lanes: Sequence[Slot], task: Task, batch: int, patience: float = BATCH_TIMEOUT_S
+        self, lanes: Sequence[Slot], task: Task, batch: int, timeout_s: float = BATCH_TIMEOUT_S
     ) -> None:
         """`lanes` are used in turn (those of several devices alternate); each has room for `batch` frames."""
         self._lanes = list(lanes)
         self._takes, self._gives = tuple(task.takes.values()), tuple(task.gives.values())
-        self._batch, self._patience = batch, patience
+        self._batch, self._timeout_s = batch, timeout_s
         self._lock = threading.Lock()
         self._on_lane: list[_Batch | None] = [None] * len(self._lanes)
         self._next = 0
@@ -158,7 +158,7 @@ class Batcher:
         batch.launch()
 
     def _fetch(self, batch: _Batch, at: int) -> Samples:
-        if not batch.launched.wait(self._patience):
+        if not batch.launched.wait(self._timeout_s):
             with self._lock:
                 if batch is self._filling:
                     self._launch(batch)
@@ -191,9 +191,9 @@ class BufferPool:
                 self._to_make -= 1
             else:
                 return np.empty(self._size, np.uint8)
-        lent = _PooledBuffer(memory)
-        weakref.finalize(lent, self._free.append, memory).atexit = False
-        return np.asarray(lent)
+        pooled = _PooledBuffer(memory)
+        weakref.finalize(pooled, self._free.append, memory).atexit = False
+        return np.asarray(pooled)
 
 
 def device_error(device: str, error: RuntimeError) -> EngineError:

@@ -15,18 +15,18 @@ MAX_RUNNERS = 2
 """Number of batch runners that are kept: enough for a portrait and a landscape size to alternate."""
 
 
-def frame_task(style: Style, picture: Frame, size: WorkingSize) -> FrameTask:
+def frame_task(style: Style, frame: Frame, size: WorkingSize) -> FrameTask:
     """Return the task of a graph that renders frames like this one."""
-    settings = filter_settings(style, size, picture.colour)
-    chroma_height, chroma_width = picture.u.shape
+    settings = filter_settings(style, size, frame.colour)
+    chroma_height, chroma_width = frame.u.shape
     return FrameTask(
         size=size,
-        height=picture.height,
-        width=picture.width,
+        height=frame.height,
+        width=frame.width,
         chroma_height=chroma_height,
         chroma_width=chroma_width,
-        matrix=picture.colour.matrix,
-        full_range=picture.colour.full_range,
+        matrix=frame.colour.matrix,
+        full_range=frame.colour.full_range,
         radius=settings.radius,
         eps=settings.eps,
         lines=settings.lines,

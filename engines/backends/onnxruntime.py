@@ -32,7 +32,7 @@ def devices() -> dict[str, Device]:
 class OnnxRuntimeRunner:
     """An inference session for one fixed size."""
 
-    concurrency = 1  # one picture keeps every core busy
+    concurrency = 1  # one call keeps every core busy
 
     def __init__(
         self, style: Style, device: str, precision: str, height: int, width: int, throughput: bool = False

@@ -129,11 +129,11 @@ class OpenVinoRunner:
 
         The result is the request's own buffer.
         """
-        lent: _PooledRequest | None = getattr(self._local, "lent", None)
-        if lent is None:
+        pooled: _PooledRequest | None = getattr(self._local, "pooled", None)
+        if pooled is None:
             request = self._free.pop() if self._free else self._compiled.create_infer_request()
-            lent = self._local.lent = _PooledRequest(request, self._free)
-        results = lent.request.infer([image[None]], share_inputs=True, share_outputs=True)
+            pooled = self._local.pooled = _PooledRequest(request, self._free)
+        results = pooled.request.infer([image[None]], share_inputs=True, share_outputs=True)
         cartoon: Bytes = results[0][0]
         return cartoon
 

@@ -53,7 +53,19 @@ def _is_served(index: int) -> bool:
 def open_torch(
     style: Style, device: str, precision: str, height: int, width: int, throughput: bool = False
 ) -> TorchRunner:
-    """Open the runner on a device, or on several GPUs: `device` may be "cuda:0,cuda:1"."""
+    """Open the runner of a style on a device or on several GPUs.
+
+    Args:
+        style: The style whose generator is run.
+        device: A device of `devices`, several GPUs such as "cuda:0,cuda:1", or "auto".
+        precision: A precision of the device, or "auto".
+        height: Height of single images, pixels or blocks.
+        width: Width of single images, pixels or blocks.
+        throughput: Whether frames per second matter more than the time of one frame.
+
+    Raises:
+        EngineError: The device or precision is not available, or several devices are not all GPUs.
+    """
     chosen = [pick_device("torch", devices(), name).name for name in device.split(",")]
     if all(name.startswith("cuda") for name in chosen):
         from engines.backends.torch_cuda import open_cuda  # which is made of this module

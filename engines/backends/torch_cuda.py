@@ -249,7 +249,10 @@ class CudaSlot:
 def open_cuda(
     style: Style, devices: list[str], precision: str, height: int, width: int, throughput: bool
 ) -> CudaRunner:
-    """Open a runner on the named GPUs. Raises EngineError if one is named twice."""
+    """Open the runner of a style on the named GPUs; arguments as `engines.backends.torch_cpu.open_torch`.
+
+    Raises EngineError if a GPU is named twice.
+    """
     if len(devices) > 1 and ("cuda" in devices or len(set(devices)) < len(devices)):
         raise EngineError(f"{','.join(devices)} must name each GPU once, for example cuda:0,cuda:1")
     return CudaRunner(style, devices, precision, height, width, throughput)

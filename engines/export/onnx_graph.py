@@ -103,10 +103,10 @@ def _check_against_torch(generator: nn.Module, data: bytes, multiple: int) -> No
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for height, width in ((16, 24), (7, 5), (12, 33)):
         shape = (1, _taken(generator), height * multiple, width * multiple)
-        picture = dice.uniform(-1, 1, shape).astype(np.float32)
+        picture = rng.uniform(-1, 1, shape).astype(np.float32)
         with torch.inference_mode():
             expected = generator(torch.from_numpy(picture)).numpy()
         (got,) = session.run(None, {"picture": picture})

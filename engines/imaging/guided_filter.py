@@ -131,8 +131,14 @@ def fast_coefficients(
     """Return `coefficients`, fitted at half size with half the radius if the radius is even, then enlarged.
 
     That is the fast guided filter with a subsampling of 2 and a quarter of the arithmetic. On photographs at
-    720p with radius 2 the results differ by 0.15 code values on average (SSIM 0.999). Arguments are those of
-    `coefficients`.
+    720p with radius 2 the results differ by 0.15 code values on average (SSIM 0.999).
+
+    Args:
+        guide: H x W code values.
+        source: H x W code values.
+        radius: Radius of the windows, pixels, at least 0.
+        eps: A fraction of the squared range, above 0.
+        scratch: Arrays to reuse.
     """
     height, width = guide.shape
     if radius < 2 or radius % 2 or min(height, width) < 2:

@@ -64,7 +64,15 @@ class WorkingSize:
 
     @staticmethod
     def of(height: int, width: int, scale: float, multiple: int, margin: int = 0) -> WorkingSize:
-        """Return the sizes for a frame of at least 1 x 1 pixel."""
+        """Return the sizes for a frame.
+
+        Args:
+            height: Height of the frame, at least 1 pixel.
+            width: Width of the frame, at least 1 pixel.
+            scale: Working size / frame size, as returned by `working_scale`.
+            multiple: The generator's `size_multiple`.
+            margin: Mirrored pixels on every side of the generator's input.
+        """
         height, width = height + height % 2, width + width % 2
         small_height, small_width = max(1, round(height * scale)), max(1, round(width * scale))
         return WorkingSize(
@@ -121,9 +129,14 @@ class BlockSize(WorkingSize):
 
     @staticmethod
     def of(height: int, width: int, scale: float, multiple: int, margin: int = 0) -> BlockSize:
-        """Return the sizes for a frame of any size; `multiple` counts blocks. Scaling may stretch slightly.
+        """Return the sizes for a frame, whose working size may be stretched slightly to whole blocks.
 
-        `margin` must be 0.
+        Args:
+            height: Height of the frame, at least 1 pixel.
+            width: Width of the frame, at least 1 pixel.
+            scale: Working size / frame size, as returned by `working_scale`.
+            multiple: The generator's `size_multiple`, in blocks.
+            margin: Must be 0.
         """
         assert not margin, "generators of fields have no margin"
         step = BLOCK * multiple

@@ -1,1 +1,1 @@
-"""Looks: what makes a finished drawing of a picture's fields, from a handful of numbers."""
+"""Looks, which turn the fields of a frame into a drawing according to a few numbers."""

@@ -79,7 +79,7 @@ class FileRenderer:
         return side_by_side_size(info.width, info.height, Orientation.of(info.display_matrix).right)
 
     def facts(self) -> dict[str, object]:
-        """The settings that the frames depend on."""
+        """Return the settings that the frames depend on."""
         facts = dict(self.settings.facts()) | {"side_by_side": self._side_by_side}
         if facts["quality"] == "auto":
             facts["quality"] = "full"

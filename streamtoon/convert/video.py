@@ -215,7 +215,7 @@ class Conversion:
         return self.writing.open(self.target, source, self.renderer.size(source.info), alone=alone, plan=plan)
 
     def _room(self, source: VideoReader, work: PacketStore) -> list[str]:
-        """A warning where the disk has hardly room for the parts and the output, as far as one can tell."""
+        """Return a warning if the disk may be too small for the segments and the output, by an estimate."""
         pictures = source.expected_frames
         if pictures is None:
             return []

@@ -46,8 +46,8 @@ def check_precision(counts: dict[str, int], precision: Precision) -> None:
     """
     less = sum(count for name, count in counts.items() if name != "fp32")
     if not counts.get(precision) or (precision == "fp32" and less):
-        told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-        raise EngineError(f"the engine should be {precision} but its layers are {told}; it is not used")
+        text = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        raise EngineError(f"the engine should be {precision} but its layers are {text}; it is not used")
 
 
 def layer_types(information: str) -> dict[str, int]:
@@ -63,13 +63,13 @@ def layer_types(information: str) -> dict[str, int]:
     counts = dict.fromkeys(_TYPES, 0)
     for layer in layers:
         for tensor in layer.get("Outputs", []) if isinstance(layer, dict) else []:
-            told = " ".join(
+            text = " ".join(
                 str(value)
                 for name, value in tensor.items()
                 if name.lower() in ("format/datatype", "datatype", "format")
             )
             for precision, pattern in _TYPES.items():
-                counts[precision] += re.search(pattern, told, re.IGNORECASE) is not None
+                counts[precision] += re.search(pattern, text, re.IGNORECASE) is not None
     if not any(counts.values()):
         raise EngineError(
             "TensorRT does not report the precision of the engine's layers; the engine is not used"
@@ -82,5 +82,7 @@ def machine_difference(facts: dict[str, tuple[str, str]]) -> str:
 
     `facts` maps a name to the engine's value and this machine's.
     """
-    told = [f"{name} {its} (here {ours or 'none'})" for name, (its, ours) in facts.items() if its != ours]
-    return f"it was built for {', '.join(told)}; it is not used here" if told else ""
+    differences = [
+        f"{name} {its} (here {ours or 'none'})" for name, (its, ours) in facts.items() if its != ours
+    ]
+    return f"it was built for {', '.join(differences)}; it is not used here" if differences else ""

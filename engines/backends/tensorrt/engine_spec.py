@@ -58,14 +58,14 @@ class EngineSpec:
         return f"style {_network_name(self.style)} at {size}, {self.batch} at a time, {self.precision}"
 
 
-def graph_digest(wanted: EngineSpec) -> str:
+def graph_digest(spec: EngineSpec) -> str:
     """Return the SHA-256 of everything that the graph is made of: weights, task, precision, and code.
 
     Making the graph itself takes half a minute; equal digests mean equal graphs.
     """
-    _ = wanted.style.weights  # raises StyleError for a style without weights
+    _ = spec.style.weights  # raises StyleError for a style without weights
     parts = hashlib.sha256()
-    for text in (wanted.style.sha256[WEIGHTS], repr(wanted.task), str(wanted.batch), torch.__version__):
+    for text in (spec.style.sha256[WEIGHTS], repr(spec.task), str(spec.batch), torch.__version__):
         parts.update(f"{text}\n".encode())
     for file in sorted(file for folder in GRAPH_CODE for file in folder.rglob("*.py")):
         parts.update(f"{file.parent.name}/{file.name}\n".encode() + file.read_bytes())
@@ -118,8 +118,8 @@ def spec_for(
     size = WorkingSize.of(height, width, scale, form.size_multiple, margin_of(form.generator))
     luma = np.zeros((height, width), np.uint8)
     chroma = np.zeros((-(-height // 2), -(-width // 2)), np.uint8)
-    picture = Frame(luma, chroma, chroma, 0, Fraction(1), colour=colour)
-    task = frame_task(form, picture, size)
+    frame = Frame(luma, chroma, chroma, 0, Fraction(1), colour=colour)
+    task = frame_task(form, frame, size)
     batch = batch_size(task, throughput=not live)
     return EngineSpec(form, task, batch, precision, gpu, via, settings)
 
@@ -131,15 +131,15 @@ def batch_size(task: Task, throughput: bool) -> int:
     return max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // (task.height * task.width)))
 
 
-def spec_facts(wanted: EngineSpec) -> Facts:
+def spec_facts(spec: EngineSpec) -> Facts:
     """Return what an engine computes, to be stored in its sidecar and read by `spec_from_entry`."""
     return {
-        "style": _network_name(wanted.style),
-        "folder": str(wanted.style.network_folder.resolve()),
-        "width": wanted.task.width,
-        "height": wanted.task.height,
-        "batch": wanted.batch,
-        "task": json.dumps(asdict(wanted.task)),
+        "style": _network_name(spec.style),
+        "folder": str(spec.style.network_folder.resolve()),
+        "width": spec.task.width,
+        "height": spec.task.height,
+        "batch": spec.batch,
+        "task": json.dumps(asdict(spec.task)),
     }
 
 
@@ -176,18 +176,17 @@ def _task(values: dict[str, Any]) -> Task:
     return FrameTask(**{**values, "size": WorkingSize(**values["size"])})
 
 
-def typed_graph(wanted: EngineSpec) -> bytes:
+def typed_graph(spec: EngineSpec) -> bytes:
     """Return the strongly typed ONNX graph of an engine. Needs no GPU."""
-    task = wanted.task
-    graph = export_task(task_network(wanted.style, task, half=wanted.precision != "fp32"), wanted.batch)
-    if wanted.precision not in ("int8", "fp8"):
+    task = spec.task
+    graph = export_task(task_network(spec.style, task, half=spec.precision != "fp32"), spec.batch)
+    if spec.precision not in ("int8", "fp8"):
         return graph
     # Every second photograph calibrates; the others validate the engine.
     shown = [to_samples(image, task) for image in calibration_images()[1::2]]
     numbers = {name: np.ones(1, np.float32) for name in task.numbers}
     feeds = [
-        {name: np.stack([part] * wanted.batch) for name, part in zip(task.takes, parts, strict=True)}
-        | numbers
+        {name: np.stack([part] * spec.batch) for name, part in zip(task.takes, parts, strict=True)} | numbers
         for parts in shown
     ]
-    return quantize(graph, wanted.precision, measure_ranges(graph, feeds))
+    return quantize(graph, spec.precision, measure_ranges(graph, feeds))

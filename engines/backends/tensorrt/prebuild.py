@@ -13,14 +13,14 @@ from engines.backends.torch_cuda import translate_device_errors
 from engines.errors import EngineError
 
 
-def prebuild(wanted: EngineSpec, cache: PlanCache) -> PlanEntry | None:
+def prebuild(spec: EngineSpec, cache: PlanCache) -> PlanEntry | None:
     """Build an engine unless it is cached. Return its entry; None if it could not be cached.
 
     Raises EngineError.
     """
-    with translate_device_errors(str(wanted.device)):
-        open_plan(wanted, cache)
-    key = plan_key(wanted)
+    with translate_device_errors(str(spec.device)):
+        open_plan(spec, cache)
+    key = plan_key(spec)
     return next((entry for entry in cache.entries() if entry.key == key), None)
 
 
@@ -40,11 +40,11 @@ def verify(entry: PlanEntry, cache: PlanCache, gpu: int = 0) -> float:
     }
     if problem := machine_difference(here):
         raise EngineError(problem)
-    wanted = spec_from_entry(entry, gpu)
-    if plan_key(wanted) != entry.key:
+    spec = spec_from_entry(entry, gpu)
+    if plan_key(spec) != entry.key:
         raise EngineError("its style or streamtoon has changed since it was built; it is no longer used")
     plan = cache.read(entry.key)
     if plan is None:
         raise EngineError("its file is damaged; it will be built again when it is needed")
-    with translate_device_errors(str(wanted.device)):
-        return validate_engine(LoadedPlan(plan, wanted.device, wanted.task, wanted.batch), wanted)
+    with translate_device_errors(str(spec.device)):
+        return validate_engine(LoadedPlan(plan, spec.device, spec.task, spec.batch), spec)

@@ -164,8 +164,8 @@ def test_read_only_planes_are_not_copied() -> None:
     for plane in "yuv":
         getattr(source, plane).flags.writeable = False
     last.remember(source, PendingDrawing(lambda: (source.y, source.u, source.v)))
-    assert last._picture is not None
-    assert last._picture.y is source.y
+    assert last._frame is not None
+    assert last._frame.y is source.y
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.5])
