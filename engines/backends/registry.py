@@ -15,7 +15,7 @@ class Backend:
     module: str
     """Module with `version()`, `devices()` and the runner."""
     runner: str
-    """Name of the runner's class or factory in `module`, called by `engines.backends.selection.open_runner`."""
+    """The runner's class or factory in `module`; see `engines.backends.selection.open_runner`."""
     requires: tuple[str, ...]
     """Import names of the required packages."""
     extra: str = ""
