@@ -73,11 +73,11 @@ def choose_quality(
     one afterwards.
 
     Args:
-        asked: the requested quality.
-        rate: frames per second to keep up with; None if nothing waits for the frames.
-        size_at: returns the working size of a quality.
-        open_kind: opens the runner of a quality.
-        has_lite: whether `auto` may use `lite`.
+        asked: The requested quality.
+        rate: Frames per second to keep up with; None if nothing waits for the frames.
+        size_at: Returns the working size of a quality.
+        open_kind: Opens the runner of a quality.
+        has_lite: Whether `auto` may use `lite`.
     """
     if asked != "auto":
         return QualityChoice(asked, open_kind(asked), f"{asked} was requested")

@@ -64,21 +64,20 @@ def open_runner(
     A GPU that torch can use comes first, then the backends in the order of `BACKENDS`.
 
     Args:
-        style: the style whose generator is run.
-        backend: a key of `BACKENDS`, or "auto".
-        device: a device of the backend, several GPUs separated by commas, or "auto".
-        precision: one of `PRECISIONS`, or "auto".
-        height: rows of the generator's input, a multiple of `style.size_multiple`.
-        width: columns of the generator's input, a multiple of `style.size_multiple`.
-        throughput: optimise for frames per second and not for the latency of one frame.
+        style: The style whose generator is run.
+        backend: A key of `BACKENDS`, or "auto".
+        device: A device of the backend, several GPUs separated by commas, or "auto".
+        precision: One of `PRECISIONS`, or "auto".
+        height: Rows of the generator's input, a multiple of `style.size_multiple`.
+        width: Columns of the generator's input, a multiple of `style.size_multiple`.
+        throughput: Optimise for frames per second and not for the latency of one frame.
 
     Returns:
         The name of the backend and the runner.
 
     Raises:
-        EngineError: the backend is unknown or not installed (the message has the command that installs it),
-        or
-            the device or precision is not available (the message lists those that are).
+        EngineError: The backend is unknown or not installed (the message has the command that installs it),
+            or the device or precision is not available (the message lists those that are).
     """
     if precision not in ("auto", *PRECISIONS):
         raise EngineError(f"unknown precision {precision!r}; choose one of: auto, {', '.join(PRECISIONS)}")

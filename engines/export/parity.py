@@ -53,15 +53,15 @@ def check_parity(
     """Compare an engine's output with its style's. Return the PSNR of the worst photograph, dB.
 
     Args:
-        draw: maps a batch of inputs to the batch of the engine's outputs.
-        style: the style whose network is the reference.
-        task: what the engine computes.
-        batch: its batch size. Every place of a batch is tested, with a different image in each.
-        precision: the engine's precision, which decides the minimum.
-        images: photographs, H x W x 3 RGB; None for `calibration_images`.
+        draw: Maps a batch of inputs to the batch of the engine's outputs.
+        style: The style whose network is the reference.
+        task: What the engine computes.
+        batch: Its batch size. Every place of a batch is tested, with a different image in each.
+        precision: The engine's precision, which decides the minimum.
+        images: Photographs, H x W x 3 RGB; None for `calibration_images`.
 
     Raises:
-        EngineError: the PSNR is below `MIN_PSNR_DB`, or the outputs have other shapes.
+        EngineError: The PSNR is below `MIN_PSNR_DB`, or the outputs have other shapes.
     """
     chosen = list(images if images is not None else calibration_images()[::IMAGE_STEP])
     # Flipped copies double the number of images, so that mixed-up places of a batch are detected.

@@ -88,13 +88,13 @@ def coefficients(
 
     Args:
         guide: H x W; uint8 with the range 0..255, or float32 with the range 0..1.
-        source: as `guide`, of the same shape and type.
-        radius: of the windows, pixels, at least 0.
-        eps: a fraction of the squared range, above 0.
-        scratch: arrays to reuse.
+        source: As `guide`, of the same shape and type.
+        radius: Radius of the windows, pixels, at least 0.
+        eps: A fraction of the squared range, above 0.
+        scratch: Arrays to reuse.
 
     Raises:
-        ValueError: an argument does not meet these conditions.
+        ValueError: An argument does not meet these conditions.
     """
     if guide.ndim != 2 or guide.shape != source.shape or guide.dtype != source.dtype:
         raise ValueError(
@@ -164,12 +164,12 @@ def restore_detail(
     Lines in a drawing where the frame has no edge are not linear in the guide, so the filter weakens them.
 
     Args:
-        a: coefficients, H x W.
-        b: coefficients, H x W.
+        a: Coefficients, H x W.
+        b: Coefficients, H x W.
         guide: H x W code values at the size of the fit.
         source: H x W code values, the drawing.
         share: 0 to 1; 1 restores the source completely.
-        scratch: arrays to reuse.
+        scratch: Arrays to reuse.
 
     Lines in a drawing where the frame has no edge are not linear in the guide, so the filter weakens them.
     """
@@ -188,11 +188,11 @@ def at_full_size(
     """Return a drawing's luma at the size of the frame's luma, H x W, by the fast guided filter.
 
     Args:
-        luma: the frame's luma, H x W code values.
-        guide: the same at the size of the drawing, h x w.
-        drawn: the drawing's luma, h x w.
-        settings: radius, eps and share of the detail.
-        scratch: arrays to reuse.
+        luma: The frame's luma, H x W code values.
+        guide: The same at the size of the drawing, h x w.
+        drawn: The drawing's luma, h x w.
+        settings: Radius, eps and share of the detail.
+        scratch: Arrays to reuse.
     """
     a, b = fast_coefficients(guide, drawn, settings.radius, settings.eps, scratch)
     if settings.lines:

@@ -30,13 +30,12 @@ def working_scale(
 
     Args:
         quality: `full` scales the short side down to `working_height` and never up; `fast` and `lite` are
-        shares of
-            that; `custom` uses `detail`.
-        detail: the scale for `custom`; None otherwise.
-        working_height: short side that the style was made for, pixels.
-        height: of the frame, pixels.
-        width: of the frame, pixels.
-        shares: quality -> share of the `full` size.
+            shares of that; `custom` uses `detail`.
+        detail: The scale for `custom`; None otherwise.
+        working_height: Short side that the style was made for, pixels.
+        height: Height of the frame, pixels.
+        width: Width of the frame, pixels.
+        shares: Quality -> share of the `full` size.
     """
     if quality == "custom":
         assert detail is not None

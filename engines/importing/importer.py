@@ -79,8 +79,8 @@ def add_style(source: Path, options: ImportOptions) -> ImportedStyle:
     It is tried in a separate process before it is stored, and stored completely or not at all.
 
     Raises:
-        StyleError: the source is of another kind, unsafe, or does not draw, or the name is taken.
-        EngineError: a required package is not installed.
+        StyleError: The source is of another kind, unsafe, or does not draw, or the name is taken.
+        EngineError: A required package is not installed.
     """
     if not source.exists():
         raise StyleError(f"{source}: there is no such file or folder")

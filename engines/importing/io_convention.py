@@ -85,18 +85,18 @@ def detect(
     """Return the convention that draws the image best, and other values that fit nearly as well.
 
     Args:
-        network: the network to try.
-        picture: the test image.
+        network: The network to try.
+        picture: The test image.
         kind: NumPy's name of the input's type.
-        layouts: the values of `last_in` to try.
-        bgr: whether the network was trained on BGR, which cannot be detected.
-        values: the one of `RANGES` to use, as a string; empty to detect it.
+        layouts: The values of `last_in` to try.
+        bgr: Whether the network was trained on BGR, which cannot be detected.
+        values: The one of `RANGES` to use, as a string; empty to detect it.
 
     Returns:
         The convention, and the values of black and white that fit nearly as well.
 
     Raises:
-        StyleError: no convention gives an output that resembles the test image.
+        StyleError: No convention gives an output that resembles the test image.
     """
     found: list[tuple[float, IoConvention]] = []
     problem = "cannot be used: its output is not an image of the input's size"

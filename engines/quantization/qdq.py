@@ -124,12 +124,12 @@ def _pair(
     """Add nodes that round a tensor to 8 bits and back. Return the name of the result.
 
     Args:
-        model: receives the constants.
-        nodes: receives the nodes.
-        source: name of the tensor.
-        largest: its range.
+        model: Receives the constants.
+        nodes: Receives the nodes.
+        source: Name of the tensor.
+        largest: Its range.
         kind: int8 or fp8.
-        dtype: float type of the graph.
+        dtype: Float type of the graph.
     """
     scale, zero, narrow, out = (f"{source}_{part}" for part in ("scale", "zero", kind, "rounded"))
     step = max(largest, 1e-4) / MAX_CODE[kind]

@@ -1,44 +1,44 @@
 """Reading and writing a style's `card.toml`. Errors name the file, the key, the value and what is allowed.
 
-        format = 1                       # version of this format
+    format = 1                       # version of this format
     name = "comic"                   # lower-case letters, digits, - and _
-        title = "Comic"                  # for display
+    title = "Comic"                  # for display
     description = "Inked outlines and flat paint."
-        generator = "unet"               # a key of engines.generators, or "onnx" for a graph without weights
-        parameters = 1467075             # number of the generator's weights
-        size_multiple = 4                # the generator's heights and widths are multiples of this, 1 to 64
-        working_height = 720             # short side that the style was made for, pixels, 16 to 4320
-        licence = "CC-BY-4.0"            # licence of the weights
-        attribution = "..."              # credit to give when the style is passed on; may be empty
-        recipe = "comic.toml"            # recipe of its training
-        preview = "preview.webp"         # optional: a before/after image in the same folder
+    generator = "unet"               # a key of engines.generators, or "onnx" for a graph without weights
+    parameters = 1467075             # number of the generator's weights
+    size_multiple = 4                # the generator's heights and widths are multiples of this, 1 to 64
+    working_height = 720             # short side that the style was made for, pixels, 16 to 4320
+    licence = "CC-BY-4.0"            # licence of the weights
+    attribution = "..."              # credit to give when the style is passed on; may be empty
+    recipe = "comic.toml"            # recipe of its training
+    preview = "preview.webp"         # optional: a before/after image in the same folder
 
-        [guided_filter]                  # not allowed if the generator gives fields ("fields", "fields-lite")
-        radius = 2                       # pixels at the working height, 0 to 64 eps = 3e-4
-        # fraction of the squared range, 1e-7 to 1 lines = 0.0                      # optional, 0 to 1: share
-        of the detail that is put back after the filter
+    [guided_filter]                  # not allowed if the generator gives fields ("fields", "fields-lite")
+    radius = 2                       # pixels at the working height, 0 to 64
+    eps = 3e-4                       # fraction of the squared range, 1e-7 to 1
+    lines = 0.0                      # optional, 0 to 1: share of the detail that is put back afterwards
 
-        [look]                           # only if the generator gives fields: how they become a drawing;
-        levels = 7                       # `engines.looks.look` documents its keys, all of which are optional
+    [look]                           # only if the generator gives fields: how they become a drawing;
+    levels = 7                       # `engines.looks.look` documents its keys, all of which are optional
 
-        [training]                       # optional: how the weights were trained
-        steps = 6300                     # optimizer steps
-        seed = 0                         # random seed
-        versions = "torch 2.13.0, ..."   # versions of the packages
+    [training]                       # optional: how the weights were trained
+    steps = 6300                     # optimizer steps
+    seed = 0                         # random seed
+    versions = "torch 2.13.0, ..."   # versions of the packages
 
-        [scores]                         # optional: results of `streamtoon score`
-        pictures = "..."                 # which photographs and drawings, and how many
-        kid = 0.2                        # the value of any metric by its name
+    [scores]                         # optional: results of `streamtoon score`
+    pictures = "..."                 # which photographs and drawings, and how many
+    kid = 0.2                        # the value of any metric by its name
 
-        [[data]]                         # optional, repeatable: training data
+    [[data]]                         # optional, repeatable: training data
     name = "..."
     licence = "..."
-        source = "..."                   # a URL or a place; may be empty
+    source = "..."                   # a URL or a place; may be empty
 
-        [sha256]                         # checksums of the folder's other files, 64 hexadecimal digits each
-        "weights.safetensors" = "..."    # not for generator "onnx"
+    [sha256]                         # checksums of the folder's other files, 64 hexadecimal digits each
+    "weights.safetensors" = "..."    # not for generator "onnx"
     "generator.onnx" = "..."
-        "generator.int8.onnx" = "..."    # only if the style has that file
+    "generator.int8.onnx" = "..."    # only if the style has that file
 
 All keys are required unless marked optional; no others are allowed. The lite network of a style has a card of
 its own in the same format, in the folder `lite`.
@@ -169,11 +169,11 @@ def read_card(file: Path) -> CardTable:
 def read_look_file(file: Path) -> CardTable:
     """Read a user's look file and return its root table. Raises StyleError if it is unreadable.
 
-        base = "comic"                   # a style with a look, which provides every key that is left out
-        title = "My look"                # optional, as is the description
+    base = "comic"                   # a style with a look, which provides every key that is left out
+    title = "My look"                # optional, as is the description
     description = "..."
 
-        [look]                           # only what differs; `streamtoon styles show comic` lists all keys
+    [look]                           # only what differs; `streamtoon styles show comic` lists all keys
     levels = 4
 
     The name of the style is the file's name without .toml.

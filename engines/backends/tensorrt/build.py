@@ -23,20 +23,19 @@ def build_plan(
 ) -> tuple[bytes, bytes]:
     """Build the engine of an ONNX graph on a GPU. Ctrl-C stops the build.
 
-
     Args:
-        graph: a serialised, strongly typed ONNX model with fixed sizes.
-        settings: optimisation level and workspace.
-        timings: the timing cache of an earlier build on the same machine; None without one.
-        show: called with the share that is done, 0 to 1, and the name of the current phase.
-        gpu: index of the GPU.
+        graph: A serialised, strongly typed ONNX model with fixed sizes.
+        settings: Optimisation level and workspace.
+        timings: The timing cache of an earlier build on the same machine; None without one.
+        show: Called with the share that is done, 0 to 1, and the name of the current phase.
+        gpu: Index of the GPU.
 
     Returns:
         The serialised engine, and the timing cache for the next build.
 
     Raises:
         EngineError: TensorRT cannot build the graph.
-        OutOfMemoryError: the GPU has too little memory for the build.
+        OutOfMemoryError: The GPU has too little memory for the build.
     """
     stopped = threading.Event()
     # One call to TensorRT builds for minutes. It runs in a thread, so that this one can handle Ctrl-C.

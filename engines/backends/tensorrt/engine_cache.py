@@ -5,8 +5,9 @@ the graph with its weights, the shapes, the precision, the GPU, and the versions
 driver. Loading an engine runs code from it. Therefore engines are kept in the user's own folder (mode 0700),
 and one is read only if the file belongs to the user and its SHA-256 is the one in the sidecar.
 
-        FOLDER/KEY.plan    the engine FOLDER/KEY.json    the sidecar, written after the engine; its
-        modification time is that of the last use FOLDER/KEY.lock    locked while the engine is being built
+    FOLDER/KEY.plan    the engine
+    FOLDER/KEY.json    the sidecar, written after the engine; its modification time is that of the last use
+    FOLDER/KEY.lock    locked while the engine is being built
 """
 
 from __future__ import annotations
@@ -238,17 +239,17 @@ def load_or_build(
     Without a usable cache folder, the engine is built and used without being cached.
 
     Args:
-        cache: where to look and to store.
-        key: the key of the engine.
-        load: returns the loaded engine, or None if the library rejects it.
-        build: returns an engine and facts about it.
-        say: called with messages for the user.
+        cache: Where to look and to store.
+        key: The key of the engine.
+        load: Returns the loaded engine, or None if the library rejects it.
+        build: Returns an engine and facts about it.
+        say: Called with messages for the user.
 
     Returns:
         The result of `load`.
 
     Raises:
-        EngineError: an engine that was just built does not load. Exceptions of `build` are passed on.
+        EngineError: An engine that was just built does not load. Exceptions of `build` are passed on.
     """
     with _locked_or_not(cache, key, say):
         plan = cache.read(key)

@@ -90,16 +90,16 @@ def spec_for(
     An engine of fields serves every colour, and every look that shares the network.
 
     Args:
-        style: the style to render.
-        width: columns of the video, pixels.
-        height: rows of the video, pixels.
-        quality: chooses the working size and the network.
-        colour: matrix and range of the video; the default is that of HD video.
-        precision: of the layers.
-        gpu: index of the GPU.
-        live: one frame at a time, instead of batches.
+        style: The style to render.
+        width: Columns of the video, pixels.
+        height: Rows of the video, pixels.
+        quality: Chooses the working size and the network.
+        colour: Matrix and range of the video; the default is that of HD video.
+        precision: Number format of the layers.
+        gpu: Index of the GPU.
+        live: One frame at a time, instead of batches.
         via: `onnx` or `torch2trt`.
-        settings: of the builder; None for the defaults.
+        settings: The builder's settings; None for the defaults.
 
     Raises:
         EngineError: `quality` is `lite` and the style has no lite network.

@@ -49,8 +49,8 @@ def unavailable_reason(driver: int | None, needed: str | None, count: int, index
     Args:
         driver: CUDA version of the driver as 1000 * major + 10 * minor; None without a driver.
         needed: CUDA version of torch; None if torch was built without CUDA.
-        count: number of GPUs.
-        index: of the GPU.
+        count: Number of GPUs.
+        index: Index of the GPU.
 
     """
     if driver is None:

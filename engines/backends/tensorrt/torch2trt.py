@@ -45,17 +45,17 @@ def build_by_torch2trt(
     """Build the engine of an fp32 network.
 
     Args:
-        network: a task's network, which is moved to `device`.
-        batch: frames in a batch.
-        device: the GPU to build on.
+        network: A task's network, which is moved to `device`.
+        batch: Frames in a batch.
+        device: The GPU to build on.
         precision: fp16 or fp32.
-        settings: optimisation level and workspace.
+        settings: Optimisation level and workspace.
 
     Returns:
         The serialised engine.
 
     Raises:
-        EngineError: torch2trt fails.
+        EngineError: The conversion fails.
     """
     from torch2trt import torch2trt
 
