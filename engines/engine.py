@@ -267,9 +267,7 @@ class Engine(ABC):
             runner = self._runners.pop(key, None)
             while runner is None and len(self._runners) >= MAX_RUNNERS:
                 oldest = self._runners.pop(next(iter(self._runners)))
-                if (
-                    self.concurrency == 1
-                ):  # otherwise another thread may be using it, and its last user frees it
+                if self.concurrency == 1:  # otherwise another thread may use it; its last user frees it
                     oldest.close()
             if runner is None:
                 runner = self._open_at(*key)
