@@ -141,8 +141,8 @@ class Cartoonizer:
         from streamtoon.convert.alternative import estimate_alternative
         from streamtoon.convert.renderer import FileRenderer
         from streamtoon.convert.video import Conversion
-        from streamtoon.media.frame_size import FrameSize
         from streamtoon.media.reader.frame_rate import parse_rate
+        from streamtoon.media.reader.frame_size import FrameSize
         from streamtoon.media.reader.options import ReaderOptions
         from streamtoon.media.writer.options import WriterOptions
 

@@ -45,7 +45,7 @@ BACKENDS: dict[str, Backend] = {
         ),
         Backend(
             "torch",
-            "engines.backends.torch_cpu",
+            "engines.backends.torch",
             "open_torch",
             ("torch", "safetensors"),
             "torch",

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.backends.batcher import Batcher, BufferPool, byte_count, device_error, views_of
-from engines.backends.torch_cpu import TYPES, TorchRunner, no_tf32
+from engines.backends.torch_runner import TYPES, TorchRunner, no_tf32
 from engines.common.arrays import Bytes
 from engines.common.memory import is_out_of_memory, translate_oom
 from engines.errors import EngineError, OutOfMemoryError
@@ -249,7 +249,7 @@ class CudaSlot:
 def open_cuda(
     style: Style, devices: list[str], precision: str, height: int, width: int, throughput: bool
 ) -> CudaRunner:
-    """Open the runner of a style on the named GPUs; arguments as `engines.backends.torch_cpu.open_torch`.
+    """Open the runner of a style on the named GPUs; arguments as `engines.backends.torch_runner.open_torch`.
 
     Raises EngineError if a GPU is named twice.
     """

@@ -113,12 +113,6 @@ class UNet(nn.Module):
             ([self.up2], [self.head]),
         ]
 
-    def quantization_form(self) -> nn.Module:
-        """Return a network with the same function in the form that is fastest in int8."""
-        from engines.generators.unet_space_to_depth import SpaceToDepthUNet  # which is made of this module
-
-        return SpaceToDepthUNet(self)
-
     def forward(self, picture: Tensor) -> Tensor:
         """Map N x 3 x H x W RGB in [-1, 1] to the same."""
         full = activate(self.stem(picture))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import StyleError
-from engines.importing.test_image import TestImage
+from engines.importing.probe_image import ProbeImage
 
 Array = NDArray[np.generic]
 Network = Callable[[Array], Array]
@@ -59,11 +59,11 @@ class IoConvention:
     bgr_in: bool
     bgr_out: bool
 
-    def encode(self, picture: TestImage) -> Array:
+    def encode(self, picture: ProbeImage) -> Array:
         """Return an image as the network's input."""
         return _encode(picture, self.kind_in, self.last_in, self.values_in, self.bgr_in)
 
-    def decode(self, answer: Array) -> TestImage:
+    def decode(self, answer: Array) -> ProbeImage:
         """Return the network's output as height x width x 3 RGB, black 0 and white 1, not clipped."""
         planes = np.asarray(answer[0], np.float32)
         rgb = planes if self.last_out else planes.transpose(1, 2, 0)
@@ -80,7 +80,13 @@ class IoConvention:
 
 
 def detect(
-    network: Network, picture: TestImage, kind: str, layouts: tuple[bool, ...], *, bgr: bool, values: str = ""
+    network: Network,
+    picture: ProbeImage,
+    kind: str,
+    layouts: tuple[bool, ...],
+    *,
+    bgr: bool,
+    values: str = "",
 ) -> tuple[IoConvention, tuple[str, ...]]:
     """Return the convention that draws the image best, and other values that fit nearly as well.
 
@@ -124,7 +130,7 @@ def detect(
     return form, tuple(near)
 
 
-def check_likeness(drawn: TestImage, picture: TestImage) -> None:
+def check_likeness(drawn: ProbeImage, picture: ProbeImage) -> None:
     """Raise StyleError if a drawing does not resemble the image."""
     shown = np.clip(np.nan_to_num(drawn), 0, 1)
     low, high = np.percentile(shown @ LUMA, (2, 98))
@@ -145,7 +151,7 @@ def correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return float(a @ b) / scale if scale > 1e-9 else 0.0
 
 
-def _encode(picture: TestImage, kind: str, last: bool, values: ValueRange, bgr: bool) -> Array:
+def _encode(picture: ProbeImage, kind: str, last: bool, values: ValueRange, bgr: bool) -> Array:
     ordered = picture[..., ::-1] if bgr else picture
     scaled = ordered * (values.white - values.black) + values.black
     if not kind.startswith("float"):
@@ -161,7 +167,7 @@ def _ranges(kind: str, values: str) -> tuple[ValueRange, ...]:
     return tuple(each for each in RANGES if values in ("", str(each)))
 
 
-def _readings(answer: Array, given: IoConvention, picture: TestImage, values: str) -> Iterator[IoConvention]:
+def _readings(answer: Array, given: IoConvention, picture: ProbeImage, values: str) -> Iterator[IoConvention]:
     """Return every way to read the network's output for an input in the convention `given`."""
     size = picture.shape[:2]
     for last_out in (given.last_in, not given.last_in):
@@ -172,7 +178,7 @@ def _readings(answer: Array, given: IoConvention, picture: TestImage, values: st
                 yield replace(given, last_out=last_out, values_out=values_out, bgr_out=bgr_out)
 
 
-def _distance(drawn: TestImage, picture: TestImage) -> float:
+def _distance(drawn: ProbeImage, picture: ProbeImage) -> float:
     """Return the mean absolute difference, with penalties for values out of range; 0 for the image itself."""
     if not np.isfinite(drawn).all():
         return float("inf")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engines.errors import StyleError
 from engines.importing.io_convention import IoConvention, Network, check_likeness
-from engines.importing.test_image import draw
+from engines.importing.probe_image import draw
 
 MULTIPLES = (1, 2, 4, 8, 16, 32)
 MIN_SIDE_PIXELS = 72

@@ -17,8 +17,8 @@ from engines.common.telemetry import without_telemetry
 from engines.errors import StyleError
 from engines.importing import onnx_model
 from engines.importing.io_convention import RANGES, Array, IoConvention, Network, detect
+from engines.importing.probe_image import draw
 from engines.importing.size_probe import draw_at, size_multiple
-from engines.importing.test_image import draw
 from engines.importing.wrap import wrap
 from engines.untrusted.onnx_validator import check_graph, read_graph
 

@@ -1,7 +1,7 @@
 """Post-training quantization with NNCF: an int8 graph with QDQ nodes for OpenVINO and ONNX Runtime.
 
 Channels are equalized (`engines.quantization.equalization`), and the generator is exported in the form that
-is fastest in integers (`quantization_form`, if it has one). NNCF places symmetric quantizers: with AMX,
+is fastest in integers (`INTEGER_FORMS`). NNCF places symmetric quantizers: with AMX,
 OpenVINO has no integer kernel for activations with a zero point. The ranges of activations are the largest
 values on photographs, because a range that clips them would darken bright areas. Weights are quantized per
 output channel and rounded so that their errors cancel (`engines.quantization.weight_rounding`), which makes a
@@ -16,7 +16,7 @@ import io
 import logging
 import tempfile
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ from engines.common.telemetry import without_telemetry
 from engines.errors import StyleError
 from engines.export.onnx_graph import export_onnx, write_card
 from engines.frame import ColorInfo
+from engines.generators.unet import UNet
+from engines.generators.unet_space_to_depth import SpaceToDepthUNet
 from engines.imaging.color import rgb_to_yuv
 from engines.imaging.field_blocks import BLOCK, pack
 from engines.imaging.working_size import extend, fit
@@ -53,6 +55,8 @@ CROP_PIXELS = 256
 """Side of the images that the ranges are measured on."""
 MAX_PHOTOGRAPHS = 128
 """Most photographs that are used."""
+INTEGER_FORMS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {UNet: SpaceToDepthUNet}
+"""Generators with another form of the same function, which is faster in integers."""
 
 
 def quantize_style(style: Style, photographs: Iterable[NDArray[np.uint8]]) -> Style:
@@ -96,8 +100,8 @@ def _graph(network: nn.Module, pictures: list[NDArray[np.float32]]) -> onnx.Mode
     even = equalized(network, map(torch.from_numpy, pictures))
     with tempfile.TemporaryDirectory(prefix="streamtoon-") as folder:
         file = Path(folder) / "generator.onnx"
-        has_form = hasattr(even, "quantization_form")
-        export_onnx(even.quantization_form() if has_form else even, file)  # type: ignore[operator]
+        form = INTEGER_FORMS.get(type(even))
+        export_onnx(form(even) if form else even, file)
         return onnx.load(file)
 
 

@@ -187,7 +187,7 @@ def parse_time(text: str) -> float:
 
 def parse_size(text: str) -> str:
     """Check a frame size such as "720p" and return it. Raises typer.BadParameter."""
-    from streamtoon.media.frame_size import FrameSize
+    from streamtoon.media.reader.frame_size import FrameSize
 
     try:
         return str(FrameSize.parse(text))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from skimage import data
 
 from engines.backends.batcher import Batcher, BufferPool, byte_count, views_of
-from engines.backends.torch_cpu import TorchRunner
+from engines.backends.torch_runner import TorchRunner
 from engines.export.tasks import FrameTask, Samples, Task
 from engines.export.typed_onnx import Network, task_network
 from engines.frame import ColorInfo, Frame, Planes

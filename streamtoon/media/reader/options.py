@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
-from streamtoon.media.frame_size import FrameSize
+from streamtoon.media.reader.frame_size import FrameSize
 from streamtoon.media.reader.nvdec import DecoderName
 from streamtoon.media.reader.video_reader import OnError, VideoReader
 

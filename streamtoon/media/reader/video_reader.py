@@ -18,13 +18,13 @@ from av.video.frame import VideoFrame
 
 from engines.frame import Frame
 from streamtoon.errors import CorruptInputError, InputError
-from streamtoon.media.frame_size import FrameSize
 from streamtoon.media.packets import Passthrough
 from streamtoon.media.reader.corruption import ends_early, sentences
 from streamtoon.media.reader.decoder import VideoDecoder
 from streamtoon.media.reader.edit_lists import EditLists
 from streamtoon.media.reader.frame_converter import FrameConverter
 from streamtoon.media.reader.frame_rate import SteadyRate, Timed
+from streamtoon.media.reader.frame_size import FrameSize
 from streamtoon.media.reader.nvdec import DecoderName, delivers_whole_frame, unsupported_warning
 from streamtoon.media.reader.opening import OpenedVideo, is_cover_art, is_still
 from streamtoon.media.reader.probe import MediaInfo, describe, plausible_rate

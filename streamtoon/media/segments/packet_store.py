@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 
 from streamtoon.errors import DiskFullError, OutputError, write_error
+from streamtoon.media.writer.coded_frame import CodedFrame
 from streamtoon.media.writer.output_file import resolved_target
 
 SUFFIX = ".unfinished"
@@ -46,17 +47,6 @@ CREATE INDEX packets_by_part ON packets (part);
 
 class NotResumableError(OutputError):
     """An unfinished output cannot be stored in its folder, whose disk has no locks or no fsync."""
-
-
-@dataclass(frozen=True, slots=True)
-class CodedFrame:
-    """One encoded packet, with times in the output stream's time base."""
-
-    pts: int
-    dts: int
-    duration: int
-    is_key: bool
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from engines.frame import Frame
 from streamtoon.errors import OutputError
 from streamtoon.media.reader.probe import MediaInfo
 from streamtoon.media.reader.video_reader import VideoReader
-from streamtoon.media.segments.packet_store import CodedFrame, PacketStore, Segment
+from streamtoon.media.segments.packet_store import PacketStore, Segment
+from streamtoon.media.writer.coded_frame import CodedFrame
 from streamtoon.media.writer.containers import ContainerKind
 from streamtoon.media.writer.encoders import EncoderChoice
 from streamtoon.media.writer.video_encoder import FrameTimes, VideoEncoder

@@ -16,9 +16,9 @@ from engines.frame import Frame
 from streamtoon.errors import OutputError, write_error
 from streamtoon.media.packets import Passthrough
 from streamtoon.media.reader.video_reader import VideoReader
-from streamtoon.media.segments.packet_store import CodedFrame
 from streamtoon.media.timecode import KEY as TIMECODE
 from streamtoon.media.timecode import add_time
+from streamtoon.media.writer.coded_frame import CodedFrame
 from streamtoon.media.writer.containers import ContainerKind, muxer_options
 from streamtoon.media.writer.encoders import EncoderChoice
 from streamtoon.media.writer.metadata import Tags, container_tags, needs_free_keys, stream_tags

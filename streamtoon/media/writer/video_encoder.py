@@ -19,9 +19,9 @@ from engines.frame import Frame, Plane
 from streamtoon.errors import OutputError
 from streamtoon.media.orientation import Orientation
 from streamtoon.media.reader.probe import MediaInfo
-from streamtoon.media.segments.packet_store import CodedFrame
 from streamtoon.media.writer.avi_timing import MAX_GRID_FPS
 from streamtoon.media.writer.codec_support import SUPPORTED_CODECS
+from streamtoon.media.writer.coded_frame import CodedFrame
 from streamtoon.media.writer.containers import ContainerKind
 from streamtoon.media.writer.encoders import (
     NVENC,

@@ -12,8 +12,8 @@ from typing import BinaryIO
 from engines.frame import Frame
 from streamtoon.media.packets import Passthrough
 from streamtoon.media.reader.video_reader import VideoReader
-from streamtoon.media.segments.packet_store import CodedFrame
 from streamtoon.media.writer.avi_timing import with_measured_timing
+from streamtoon.media.writer.coded_frame import CodedFrame
 from streamtoon.media.writer.container_writer import ContainerWriter
 from streamtoon.media.writer.containers import MATROSKA, kind_of
 from streamtoon.media.writer.encoders import EncoderChoice, choose_encoder

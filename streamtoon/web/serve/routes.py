@@ -19,7 +19,7 @@ from streamtoon.convert.batch import VIDEO_SUFFIXES
 from streamtoon.errors import InputError, StreamtoonError
 from streamtoon.images.formats import READ_SUFFIXES
 from streamtoon.live import look_controls
-from streamtoon.media.frame_size import FrameSize
+from streamtoon.media.reader.frame_size import FrameSize
 from streamtoon.web.serve import connections
 from streamtoon.web.serve.access import Access
 from streamtoon.web.serve.clients import BusyError, Client, Clients

@@ -57,7 +57,7 @@ class UploadRequest:
     """Start in a video, seconds; None starts at the beginning."""
     end: float | None = None
     size: str | None = None
-    """Frame size of a video, as `streamtoon.media.frame_size` reads it; None keeps the original size."""
+    """Frame size of a video, as `FrameSize.parse` reads it; None keeps the original size."""
     look: dict[str, str] = field(default_factory=dict)
     """Changes to the style's look."""
 

@@ -119,7 +119,7 @@ class Part:
 def _check_video(source: Path, limits: Limits, part: Part, size: str | None) -> None:
     """Check the header of a video. If it lies, drawing still ends at the longest allowed duration."""
     from streamtoon.media import probe
-    from streamtoon.media.frame_size import FrameSize
+    from streamtoon.media.reader.frame_size import FrameSize
 
     info = probe(source)
     limits.require_pixels(info.width, info.height)

@@ -16,7 +16,7 @@ from streamtoon.cli.app import app
 from streamtoon.errors import OutputError
 from streamtoon.media import VideoReader
 from streamtoon.media.segments import segments as parts
-from streamtoon.media.segments.packet_store import CodedFrame
+from streamtoon.media.writer.coded_frame import CodedFrame
 
 pytestmark = pytest.mark.usefixtures("short_parts")
 

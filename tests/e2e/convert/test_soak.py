@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from soak import NOISE, RATE, Look, complaints, pictures, slope, steady, summary
 
-from streamtoon.media.segments.packet_store import CodedFrame, PacketStore, Segment
+from streamtoon.media.segments.packet_store import PacketStore, Segment
+from streamtoon.media.writer.coded_frame import CodedFrame
 
 ENDS = {"video": 3600.0, "audio": 3599.99}
 HOUR = RATE * 3600

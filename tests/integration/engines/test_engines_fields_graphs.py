@@ -24,7 +24,7 @@ from engines import factory as opening  # noqa: E402
 from engines.backends.frame_runner import DeviceRunners  # noqa: E402
 from engines.backends.tensorrt import checks, engine_spec  # noqa: E402
 from engines.backends.tensorrt.engine_cache import PlanEntry, PlanKey  # noqa: E402
-from engines.backends.torch_cpu import TorchRunner  # noqa: E402
+from engines.backends.torch_runner import TorchRunner  # noqa: E402
 from engines.errors import EngineError  # noqa: E402
 from engines.export.calibration_images import to_samples  # noqa: E402
 from engines.export.frame_graph import network_for, to_half  # noqa: E402

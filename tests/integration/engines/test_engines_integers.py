@@ -14,7 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.generators import create
-from engines.generators.unet_space_to_depth import PIXELS, SpaceToDepthConv, SpaceToDepthUpsample
+from engines.generators.unet_space_to_depth import (
+    PIXELS,
+    SpaceToDepthConv,
+    SpaceToDepthUNet,
+    SpaceToDepthUpsample,
+)
 from engines.quantization.equalization import equalized
 
 onnx = pytest.importorskip("onnx", reason="the extra `train` is not installed")
@@ -44,7 +49,7 @@ def fold(x: Tensor) -> Tensor:
 @pytest.mark.parametrize("height, width", [(8, 12), (20, 4), (36, 28)])
 def test_the_form_for_integers_is_the_same_function(height: int, width: int) -> None:
     network = shaken("unet")
-    form = network.quantization_form().double()  # its weights were float32 once  # type: ignore[operator]
+    form = SpaceToDepthUNet(network).double()  # its weights were float32 once  # type: ignore[arg-type]
     picture = torch.rand(2, 3, height, width, dtype=torch.float64) * 2 - 1
     with torch.inference_mode():
         expected = network(picture)

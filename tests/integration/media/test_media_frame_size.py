@@ -14,7 +14,7 @@ from PIL import Image
 
 from streamtoon.errors import InputError
 from streamtoon.media import VideoReader, VideoWriter
-from streamtoon.media.frame_size import FrameSize
+from streamtoon.media.reader.frame_size import FrameSize
 
 
 def _written(clip: Path, target: Path, size: str) -> dict[str, Any]:

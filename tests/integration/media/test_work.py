@@ -16,8 +16,9 @@ import pytest
 from paths import SUPPORT
 
 from streamtoon.errors import OutputError
-from streamtoon.media.segments.packet_store import CodedFrame, PacketStore, Segment
+from streamtoon.media.segments.packet_store import PacketStore, Segment
 from streamtoon.media.segments.segments import in_decoding_order
+from streamtoon.media.writer.coded_frame import CodedFrame
 
 PART = Segment(2, 24, 5, True, 0, 12, 24)
 MEGABYTE = 1 << 20

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-TestImage = NDArray[np.float32]
+ProbeImage = NDArray[np.float32]
 """Height x width x 3 RGB, 0 black to 1 white."""
 
 
-def draw(height: int, width: int) -> TestImage:
+def draw(height: int, width: int) -> ProbeImage:
     """Return the test image at that size, the same for every call."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     y, x = (y + 0.5) / height, (x + 0.5) / width
@@ -32,5 +32,5 @@ def draw(height: int, width: int) -> TestImage:
         sky = np.where((distance < 1)[..., None], np.array(colour, np.float32) * shade, sky)
         sky = np.where((np.abs(distance - 1) < 0.05)[..., None], np.float32(0.05), sky)
     grain = np.random.default_rng(0).normal(0, 0.01, sky.shape)
-    picture: TestImage = np.clip(sky + grain, 0, 1).astype(np.float32)
+    picture: ProbeImage = np.clip(sky + grain, 0, 1).astype(np.float32)
     return picture
