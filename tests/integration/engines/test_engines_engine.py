@@ -307,7 +307,7 @@ def test_a_4k_picture_is_worked_on_at_the_size_of_a_720p_one() -> None:
     [
         ({"quality": "best"}, "unknown quality 'best'; choose one of: auto, full, fast, lite"),
         ({"detail": 0.0}, "detail must be above 0 and at most 1, not 0.0"),
-        ({"detail": 1.5}, "detail is 1.5: allowed"),
+        ({"detail": 1.5}, "detail must be above 0 and at most 1, not 1.5"),
         ({"strength": -0.1}, "strength must be 0 to 1, not -0.1"),
         ({"strength": float("nan")}, "strength must be 0 to 1, not nan"),
         ({"width": 0}, "cannot render frames of 0x8"),

@@ -63,7 +63,7 @@ def open_batches(generator: str, height: int, width: int, device: str = "cuda", 
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:0,cuda:1", "cpu,cuda:0"])
 @pytest.mark.parametrize("backend", ["auto", "torch"])
 def test_a_gpu_that_is_not_here_is_one_sentence(device: str, backend: str) -> None:
-    with pytest.raises(EngineError, match=r"cuda.*available are .*cpu"):
+    with pytest.raises(EngineError, match=r"cuda.*available: .*cpu"):
         open_engine("comic", backend=backend, device=device, width=64, height=48)
 
 

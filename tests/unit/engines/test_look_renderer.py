@@ -315,7 +315,7 @@ def test_threads_may_share_a_renderer() -> None:
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="even sizes, got 33x32"):
         LookRenderer(Look(), ColorInfo(), 32, 33)
-    with pytest.raises(ValueError, match=r"fields are \(64, 96\), made for \(32, 48\)"):
+    with pytest.raises(ValueError, match=r"shape \(32, 48\), got \(64, 96\)"):
         LookRenderer(Look(), ColorInfo(), 32, 48)(some_fields())
 
 
