@@ -29,7 +29,7 @@ class PendingDrawing(Generic[Drawn]):
     def planes(self) -> Drawn:
         """Return the read-only result, which several frames may share.
 
-        Exceptions are raised in every call.
+        An exception of the drawing is raised in every call.
         """
         with self._lock:
             if self._drawn is None:

@@ -76,7 +76,7 @@ class DeviceRunners:
     def seconds(self) -> float | None:
         """Return the seconds per frame of the last used runner, by the device's clock.
 
-        None if there is none.
+        Return None if no runner was used yet.
         """
         return next(reversed(self._runners.values())).seconds() if self._runners else None
 

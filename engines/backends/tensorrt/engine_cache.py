@@ -174,7 +174,7 @@ class PlanCache:
     def read_timings(self, key: PlanKey) -> bytes | None:
         """Return the timings of earlier builds on this machine.
 
-        None if there are none or they are damaged.
+        Return None if there are none or they are damaged.
         """
         data = _read_private(self._timings(key)) if self.folder else None
         if data is None or hashlib.sha256(data[32:]).digest() != data[:32]:
