@@ -97,6 +97,7 @@ def camera_page(folder: Path) -> Iterator[Any]:
 
 def watch(browser: Any, seconds: float, every: float) -> Iterator[Look]:
     """Look at the browser every so many seconds."""
+    browser.execute_cdp_cmd("HeapProfiler.enable", {})
     started = time.monotonic()
     while True:
         browser.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
@@ -134,7 +135,6 @@ def main() -> None:
     minutes = float((*sys.argv, "10")[1])
     looks: list[Look] = []
     with tempfile.TemporaryDirectory() as name, camera_page(Path(name)) as browser:
-        browser.execute_cdp_cmd("HeapProfiler.enable", {})
         for look in watch(browser, 60 * minutes, min(60.0, 6 * minutes)):
             looks.append(look)
             sys.stdout.write(

@@ -22,6 +22,7 @@ from streamtoon.web.site.contents import site_styles
 
 Bytes = np.ndarray[Any, Any]
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+SCRIPT_TIMEOUT_S = 280
 # With these, a canvas of WebGPU works on the processor as well.
 SOFTWARE = (
     "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan",
@@ -95,7 +96,9 @@ def chromium(*arguments: str) -> Iterator[Any]:
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", *SOFTWARE, *arguments):
         options.add_argument(argument)
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=str(DRIVER)))
-    browser.set_script_timeout(280)
+    browser.set_script_timeout(SCRIPT_TIMEOUT_S)
+    # Selenium's own limit for an answer of the driver is two minutes.
+    browser.command_executor.client_config.timeout = SCRIPT_TIMEOUT_S + 20
     try:
         yield browser
     finally:
