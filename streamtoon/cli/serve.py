@@ -146,7 +146,8 @@ def serve(
     """Serve a web page that draws your camera live and converts files.
 
     By default only this machine can open it. On any other address the page needs a token, which is printed
-    at the start as part of the page's address and as a QR code for phones.
+    at the start as part of the page's address and as a QR code for phones. A switch on the page lets visitors
+    draw on their own devices instead.
     """
     if tls_key is not None and tls_cert is None:
         raise typer.BadParameter("--tls-key needs --tls-cert")

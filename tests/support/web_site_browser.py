@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import http.server
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,11 +15,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+from paths import ROOT
 
-from streamtoon.web.site.build import HEADERS
+from streamtoon.web.site.build import HEADERS, build_site
+from streamtoon.web.site.contents import site_styles
 
 Bytes = np.ndarray[Any, Any]
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+SCRIPT_TIMEOUT_S = 280
 # With these, a canvas of WebGPU works on the processor as well.
 SOFTWARE = (
     "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan",
@@ -44,15 +48,41 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class _WithoutPolicy(_Handler):
+    end_headers = http.server.SimpleHTTPRequestHandler.end_headers
+
+
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address of a server for a folder, which ends with the block."""
-    handler = functools.partial(_Handler, directory=str(folder))
+def served(folder: Path, *, policy: bool = True) -> Iterator[str]:
+    """Serve a folder at the yielded address, with the site's headers unless `policy` is False."""
+    handler = functools.partial(_Handler if policy else _WithoutPolicy, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}/"
         server.shutdown()
+
+
+def camera_clip(folder: Path) -> Path:
+    """Write a clip of a photograph, which Chromium repeats as its camera; small enough for software."""
+    photo = cv2.imread(str(ROOT / "samples" / "photos" / "otter.jpg"))
+    assert photo is not None
+    cv2.imwrite(str(folder / "photo.png"), cv2.resize(photo, (192, 108), interpolation=cv2.INTER_AREA))
+    clip = folder / "camera.y4m"
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-y",
+        "-loop",
+        "1",
+        "-framerate",
+        "5",
+        "-i",
+        str(folder / "photo.png"),
+    ]
+    subprocess.run([*command, "-pix_fmt", "yuv420p", "-frames", "5", str(clip)], check=True)
+    return clip
 
 
 @contextmanager
@@ -66,11 +96,23 @@ def chromium(*arguments: str) -> Iterator[Any]:
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", *SOFTWARE, *arguments):
         options.add_argument(argument)
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=str(DRIVER)))
-    browser.set_script_timeout(280)
+    browser.set_script_timeout(SCRIPT_TIMEOUT_S)
+    # Selenium's own limit for an answer of the driver is two minutes.
+    browser.command_executor.client_config.timeout = SCRIPT_TIMEOUT_S + 20
     try:
         yield browser
     finally:
         browser.quit()
+
+
+@contextmanager
+def blank_page(folder: Path, *, policy: bool = True) -> Iterator[Any]:
+    """Build the site into a folder and open an empty page in it, for tests that call its modules."""
+    build_site(site_styles([]), folder)
+    (folder / "blank.html").write_text("<!doctype html><title>blank</title>")
+    with served(folder, policy=policy) as address, chromium() as browser:
+        browser.get(f"{address}blank.html")
+        yield browser
 
 
 def run(browser: Any, body: str, **given: Any) -> Any:
@@ -87,7 +129,7 @@ def run(browser: Any, body: str, **given: Any) -> Any:
 
 
 def until_drawn(browser: Any, expected: str, seconds: float = 240) -> None:
-    """Wait until the page has drawn `expected`, such as `camera comic`."""
+    """Wait until the page has drawn `expected`, such as `camera comic`; a failure says what it drew last."""
     end = time.monotonic() + seconds
     while (state := drawn(browser)) != expected:
         assert time.monotonic() < end, f"the page says {state!r} and not {expected!r}"

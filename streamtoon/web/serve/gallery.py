@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +16,7 @@ from engines.looks.look import Look
 from engines.registry.style import Style
 from streamtoon.errors import InputError, StreamtoonError
 from streamtoon.tools.every_style import Rgb, drawn_with, fields_of, in_every_style, of_one_network
+from streamtoon.web.page_files import SHARED
 from streamtoon.web.serve.clients import BusyError
 
 WEBP_QUALITY = 82
@@ -26,7 +26,7 @@ IMAGE_BYTES = WIDTH * HEIGHT * 3
 Drawn = TypeVar("Drawn")
 MAX_WAITING = 8
 """Requests that may wait: one is drawn at a time."""
-SAMPLE = files("streamtoon.web.serve") / "page" / "sample.jpg"
+SAMPLE = SHARED / "sample.jpg"
 
 
 class Gallery:

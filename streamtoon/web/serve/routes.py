@@ -20,9 +20,11 @@ from streamtoon.errors import InputError, StreamtoonError
 from streamtoon.images.formats import READ_SUFFIXES
 from streamtoon.live import look_controls
 from streamtoon.media.reader.frame_size import FrameSize
+from streamtoon.web.page_files import content_type, page_files, page_html
 from streamtoon.web.serve import connections
 from streamtoon.web.serve.access import Access
 from streamtoon.web.serve.clients import BusyError, Client, Clients
+from streamtoon.web.serve.device import DevicePage
 from streamtoon.web.serve.gallery import HEIGHT, IMAGE_BYTES, WIDTH, Gallery
 from streamtoon.web.serve.metrics import CONTENT_TYPE
 from streamtoon.web.serve.render_session import RenderChoice
@@ -34,7 +36,6 @@ MAX_BODY_BYTES = 65536
 CHUNK_BYTES = 1 << 18
 BODY_TIMEOUT_S = 20.0
 """For a JSON body or an image for the gallery to arrive."""
-_KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "jpg": "image/jpeg"}
 _PAGE = files("streamtoon.web.serve") / "page"
 
 
@@ -44,7 +45,10 @@ class Routes:
     def __init__(self, visitors: Clients, access: Access) -> None:
         self._visitors, self._access = visitors, access
         cards, settings = visitors.cards, visitors.settings
-        self._gallery = Gallery(cards, settings.engine, settings.previews(cards))
+        previews = settings.previews(cards)
+        self._gallery = Gallery(cards, settings.engine, previews)
+        self._device = DevicePage(cards.values(), previews)
+        self._parts = page_files(_PAGE)
 
     def app(self) -> web.Application:
         """Make the aiohttp application."""
@@ -55,7 +59,8 @@ class Routes:
         app.on_response_prepare.append(self._access.add_headers)
         route = app.router
         route.add_get("/", self.page)
-        route.add_get("/{name:[a-z]+}.{kind:css|js|svg|jpg}", self.part)
+        route.add_get("/{name:[a-z]+\\.(?:css|js|svg|jpg)}", self.part)
+        route.add_get("/device/{name:.*}", self._device.part)
         route.add_get("/facts", self.facts)
         route.add_get("/style/{name}.webp", self.thumbnail)
         route.add_get("/preview/{name}.jpg", self.preview)
@@ -77,16 +82,15 @@ class Routes:
 
     async def page(self, _: web.Request) -> web.Response:
         """Send the page."""
-        return web.Response(text=(_PAGE / "index.html").read_text(encoding="utf-8"), content_type="text/html")
+        return web.Response(text=page_html(_PAGE, places=self._device.places), content_type="text/html")
 
     async def part(self, request: web.Request) -> web.Response:
         """Send a style sheet, script or image of the page."""
-        kind = request.match_info["kind"]
-        part = _PAGE / f"{request.match_info['name']}.{kind}"
-        if not part.is_file():
+        name = request.match_info["name"]
+        if name not in self._parts:
             raise web.HTTPNotFound(text="Not found.")
-        charset = None if kind == "jpg" else "utf-8"
-        return web.Response(body=part.read_bytes(), content_type=_KINDS[kind], charset=charset)
+        kind, charset = content_type(name)
+        return web.Response(body=self._parts[name], content_type=kind, charset=charset)
 
     async def facts(self, _: web.Request) -> web.Response:
         """Send the styles, look keys and limits to the page."""

@@ -6,14 +6,14 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from engines.registry.style import Style
 from streamtoon.errors import OutputError
+from streamtoon.web.page_files import page_files, page_html
 from streamtoon.web.site.contents import FORMAT, site_contents
 
 FACTS = "site.json"
@@ -36,10 +36,9 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 """Of every file; `no-cache` lets a browser keep a file and ask whether it is still the newest."""
-SHARED = ("style.css", "icon.svg", "sample.jpg", "parts.js", "look.js")
-"""What the page has from that of `streamtoon serve`."""
 _PAGE = files("streamtoon.web.site") / "page"
-_SERVE_PAGE = files("streamtoon.web.serve") / "page"
+KEEPING = ("manifest.webmanifest", "keep.js", WORKER)
+"""What keeps the page in the browser."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +51,36 @@ class BuiltSite:
     """Of all files: what a visitor downloads at most."""
 
 
-def site_files(styles: list[Style]) -> dict[str, bytes]:
-    """Every file of a site with these looks, by its path within it."""
+def site_files(styles: list[Style], places: Sequence[tuple[str, str]] = ()) -> dict[str, bytes]:
+    """Return every file of a site with these looks, by its path within it.
+
+    Args:
+        styles: Which looks the page offers, the first one first.
+        places: Pages to choose from, as `page_html` takes them. Such a page belongs to a server, which sends
+            the headers and is there whenever the page is, so browsers are not told to keep it.
+    """
     contents = site_contents(styles)
-    found = {path: part.read_bytes() for path, part in _page_files(_PAGE)}
-    found |= {name: (_SERVE_PAGE / name).read_bytes() for name in SHARED} | contents.files
+    found = page_files(_PAGE) | contents.files
     found[FACTS] = json.dumps(contents.facts, separators=(",", ":"), ensure_ascii=False).encode()
-    page = found["index.html"].decode()
-    policy = f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_SECURITY_POLICY}">'
-    found["index.html"] = page.replace("<head>", f"<head>\n{policy}", 1).encode()
+    if places:
+        for name in KEEPING:
+            del found[name]
+        found["index.html"] = page_html(_PAGE, places=places).encode()
+        return found
+    found["index.html"] = page_html(_PAGE, policy=CONTENT_SECURITY_POLICY).encode()
+    found[WORKER] = _with_names(found)
+    return found
+
+
+def _with_names(found: dict[str, bytes]) -> bytes:
+    """Return the service worker with the names of all files and a version that any change of them changes."""
     names = sorted(name for name in found if name != WORKER)
-    version = hashlib.sha256(b"".join(hashlib.sha256(found[name]).digest() for name in names)).hexdigest()[
-        :16
-    ]
+    hashes = b"".join(hashlib.sha256(found[name]).digest() for name in names)
+    version = hashlib.sha256(hashes).hexdigest()[:16]
     worker = found[WORKER].decode()
     assert WORKER_MARK in worker, "the service worker has a place for the files' names"
     told = f"const SITE = {json.dumps({'version': version, 'files': names})};"
-    found[WORKER] = worker.replace(WORKER_MARK, told).encode()
-    return found
+    return worker.replace(WORKER_MARK, told).encode()
 
 
 def build_site(styles: list[Style], folder: Path) -> BuiltSite:
@@ -114,13 +125,3 @@ def _may_be_replaced(folder: Path) -> bool:
         return isinstance(facts, dict) and facts.get("format") == FORMAT and (folder / WORKER).is_file()
     except (OSError, ValueError):
         return False
-
-
-def _page_files(folder: Traversable, before: str = "") -> Iterator[tuple[str, Traversable]]:
-    for part in folder.iterdir():
-        if part.name.startswith((".", "_")):
-            continue
-        if part.is_dir():
-            yield from _page_files(part, f"{before}{part.name}/")
-        else:
-            yield before + part.name, part

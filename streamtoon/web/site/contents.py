@@ -38,7 +38,7 @@ def site_styles(names: Sequence[str]) -> list[Style]:
     Raises StyleError for an unknown style, one named twice, and one that the page cannot draw.
     """
     if not names:
-        found = [style for style in available_styles() if style.look and style.generator in GENERATORS]
+        found = [style for style in available_styles() if is_drawable(style)]
         return sorted(found, key=lambda style: style.name != DEFAULT_STYLE)
     styles = [load_style(name) for name in names]
     for style in styles:
@@ -52,6 +52,11 @@ def site_styles(names: Sequence[str]) -> list[Style]:
         if seen.count(name) > 1:
             raise StyleError(f"style {name} is named twice; name it once")
     return styles
+
+
+def is_drawable(style: Style) -> bool:
+    """Return whether the page can draw a style: a look over a network of which it knows the layers."""
+    return style.look is not None and style.generator in GENERATORS
 
 
 def site_contents(styles: Iterable[Style]) -> SiteContents:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import Mapping
-from typing import Final
 
 from aiohttp import web
 
 from streamtoon.web.address import is_loopback
+from streamtoon.web.page_files import content_type
 from streamtoon.web.security import is_own_name
 from streamtoon.web.site.build import HEADERS
-
-_KINDS: Final = {
-    ".js": "text/javascript", ".json": "application/json", ".webmanifest": "application/manifest+json",
-    ".bin": "application/octet-stream", ".svg": "image/svg+xml", ".css": "text/css", ".html": "text/html",
-}  # fmt: skip
 
 
 def site_app(found: Mapping[str, bytes], host: str) -> web.Application:
@@ -28,9 +22,7 @@ def site_app(found: Mapping[str, bytes], host: str) -> web.Application:
         name = request.match_info["name"] or "index.html"
         if name not in found:
             raise web.HTTPNotFound(text="There is no such file.")
-        suffix = name[name.rfind(".") :]
-        kind = _KINDS.get(suffix) or mimetypes.types_map.get(suffix, "application/octet-stream")
-        charset = "utf-8" if kind.startswith("text/") else None
+        kind, charset = content_type(name)
         return web.Response(body=found[name], content_type=kind, charset=charset)
 
     async def add_headers(_: web.Request, response: web.StreamResponse) -> None:

@@ -369,10 +369,11 @@ def test_the_page_fits_a_phone_and_is_used_by_keyboard_and_by_ear(address: str, 
     assert find(browser, "#trouble").get_attribute("role") == "alert"
     # All of it in the order in which it stands there, and the picture beyond the fold stays reachable.
     order = []
-    for _ in range(6):
+    for _ in range(8):
         ActionChains(browser).send_keys(Keys.TAB).perform()
-        order.append(browser.switch_to.active_element.get_attribute("id"))
-    assert order[:3] == ["split", "camera", "file"]
+        focused = browser.switch_to.active_element
+        order.append(focused.get_attribute("id") or focused.text)
+    assert order[:5] == ["On the server", "On this device", "split", "camera", "file"]
     assert "strength" in order
     find(browser, "#gallery input").send_keys(Keys.ARROW_RIGHT)
     assert browser.execute_script("return document.querySelector('#gallery :checked').value") == "anime"

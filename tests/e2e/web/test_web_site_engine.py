@@ -4,99 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from paths import ROOT
-from web_site_browser import CHROMIUM, DRIVER, TO_PICTURE, Bytes, chromium, picture_of, png, run, served
+from web_site_browser import CHROMIUM, DRIVER, blank_page, run
+from web_site_drawing import MEAN, apart, drawn_by, generator, photo
 
 from engines.looks import patterns
 from engines.looks.look import Look, look_keys
 from engines.looks.renderer import LookRenderer
 from engines.looks.stills import COLOUR, draw_still
 from engines.registry.style import load_style, shipped_names
-from streamtoon.web.site.build import build_site
-from streamtoon.web.site.contents import site_styles
 
 pytest.importorskip("selenium.webdriver")
-onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime")
 pytestmark = [
     pytest.mark.skipif(
         not (CHROMIUM.exists() and DRIVER.exists()), reason=f"{CHROMIUM} or {DRIVER} is missing"
     ),
 ]
 DATA = os.environ.get("STREAMTOON_DATA")
-MEAN = 2.0
-"""Code values that drawings may differ by in the mean."""
-OPEN = {
-    "webgpu": "const { openGpu } = await import('/engine/gpu.js'); const engine = await openGpu(canvas);",
-    "webgl2": "const { openGl } = await import('/engine/gl.js'); const engine = openGl(canvas);",
-}
-DRAW = (
-    "const canvas = document.createElement('canvas');"
-    "%s const { loadWeights } = await import('/engine/weights.js');"
-    "const facts = await (await fetch('/site.json')).json();"
-    + TO_PICTURE
-    + "if (!engine) throw new Error('no engine');"
-    "engine.addNetwork('one', await loadWeights(new URL('/', location.href), "
-    "facts.networks['paint-and-ink'][form]));"
-    "engine.resize('one', picture.width, picture.height);"
-    "await engine.setLook(facts.styles.find((style) => style.name === look).look);"
-    "engine.draw(picture);"
-    "const copy = Object.assign(document.createElement('canvas'), { width: canvas.width, "
-    "height: canvas.height });"
-    "copy.getContext('2d').drawImage(canvas, 0, 0); await engine.finished(); const address = "
-    "copy.toDataURL();"
-    "engine.close(); return [engine.kind, address];"
-)
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    folder = tmp_path_factory.mktemp("site") / "site"
-    build_site(site_styles([]), folder)
-    with served(folder) as address, chromium() as browser:
-        (folder / "blank.html").write_text("<!doctype html><title>blank</title>")
-        browser.get(f"{address}blank.html")
+    with blank_page(tmp_path_factory.mktemp("site") / "site") as browser:
         yield browser
-
-
-def generator(form: str) -> Callable[[Bytes], Bytes]:
-    """The network on code values, by ONNX Runtime in fp32."""
-    style = load_style("comic") if form == "full" else load_style("comic").lite
-    assert style is not None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(style.network_folder / "generator.onnx"), options)
-    name = session.get_inputs()[0].name
-
-    def codes(blocks: Bytes) -> Bytes:
-        samples = (blocks.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
-        fields = session.run(None, {name: samples})[0][0]
-        return np.clip(np.rint(fields * 127.5 + 127.5), 0, 255).astype(np.uint8).transpose(1, 2, 0)
-
-    return codes
-
-
-def photo(path: Path, width: int, height: int) -> Bytes:
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    assert picture is not None
-    return np.ascontiguousarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
-
-
-def drawn(browser: Any, engine: str, form: str, look: str, picture: Bytes) -> Bytes:
-    kind, address = run(browser, DRAW % OPEN[engine], png=png(picture), form=form, look=look)
-    assert kind == engine
-    return picture_of(address)
-
-
-def apart(one: Bytes, other: Bytes) -> float:
-    assert one.shape == other.shape
-    return float(np.abs(one.astype(np.float64) - other).mean())
 
 
 @pytest.mark.parametrize("engine", ["webgpu", "webgl2"])
@@ -106,7 +43,7 @@ def test_every_look_draws_as_in_python(browser: Any, engine: str, name: str) -> 
     look = load_style(name).look
     wanted = draw_still(generator("lite"), picture, look)
     assert apart(wanted, picture) > 5 * MEAN
-    assert apart(drawn(browser, engine, "lite", name, picture), wanted) < MEAN
+    assert apart(drawn_by(browser, engine, "lite", name, picture), wanted) < MEAN
 
 
 @pytest.mark.skipif(DATA is None, reason="STREAMTOON_DATA names no folder of photographs")
@@ -117,7 +54,7 @@ def test_six_photographs_by_the_large_network(browser: Any) -> None:
     for path in photos:
         picture = photo(path, 192, 128)
         wanted = draw_still(generator("full"), picture, load_style("comic").look)
-        assert apart(drawn(browser, "webgpu", "full", "comic", picture), wanted) < MEAN, path.name
+        assert apart(drawn_by(browser, "webgpu", "full", "comic", picture), wanted) < MEAN, path.name
 
 
 def random_look(rng: np.random.Generator) -> Look:

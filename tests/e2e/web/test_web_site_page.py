@@ -9,11 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
-from paths import ROOT
-from web_site_browser import CHROMIUM, DRIVER, chromium, drawn, run, served, until, until_drawn
+from web_site_browser import CHROMIUM, DRIVER, camera_clip, chromium, drawn, run, served, until, until_drawn
 
 from streamtoon.web.site.build import build_site
 from streamtoon.web.site.contents import site_styles
@@ -52,13 +50,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("camera")
-    photo = cv2.imread(str(ROOT / "samples" / "photos" / "otter.jpg"))
-    assert photo is not None
-    cv2.imwrite(str(folder / "photo.png"), cv2.resize(photo, (192, 108), interpolation=cv2.INTER_AREA))
-    clip = folder / "camera.y4m"
-    ffmpeg("-loop", 1, "-framerate", 5, "-i", folder / "photo.png", "-pix_fmt", "yuv420p", "-frames", 5, clip)
-    return clip
+    return camera_clip(tmp_path_factory.mktemp("camera"))
 
 
 @pytest.fixture(scope="module")
@@ -111,29 +103,6 @@ def test_a_camera_is_drawn_and_the_page_says_by_what(browser: Any, engine: str) 
     until_drawn(browser, "sample ink")
     errors = [row["message"] for row in browser.get_log("browser") if "Security Policy" in row["message"]]
     assert errors == []
-
-
-def test_memory_stays_flat_while_a_camera_is_drawn(browser: Any) -> None:
-    opened(browser)
-    click(browser, "camera")
-    until_drawn(browser, "camera comic")
-    browser.execute_cdp_cmd("HeapProfiler.enable", {})
-
-    def heap(frames: int) -> int:
-        run(
-            browser,
-            "const video = document.getElementById('video');"
-            "await new Promise((done) => { let left = frames; const next = () => (--left ? "
-            "video.requestVideoFrameCallback(next) : done()); video.requestVideoFrameCallback(next); });",
-            frames=frames,
-        )
-        browser.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
-        used: int = browser.execute_cdp_cmd("Runtime.getHeapUsage", {})["usedSize"]
-        return used
-
-    heap(20)
-    before = heap(1)
-    assert heap(60) - before < 500_000, "bytes that 60 frames leave behind"
 
 
 def test_a_file_is_drawn_frame_by_frame_with_its_times_and_its_sound(browser: Any, tmp_path: Path) -> None:

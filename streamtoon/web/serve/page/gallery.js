@@ -1,7 +1,8 @@
 // The gallery of styles: drawn from the sample image, or from the camera or file once there is one.
 
 import { server } from "./server.js";
-import { $, showSoon } from "./parts.js";
+import { cardImage, makeCards } from "./cards.js";
+import { showSoon } from "./soon.js";
 
 const FACE_POSITION = 0.35; // where a tall image is cropped: faces are above the middle
 const [TRIES, PAUSE_MS] = [10, 400]; // cameras start with black frames
@@ -12,30 +13,16 @@ let addresses = []; // object URLs of images in this page
 
 export function makeGallery(facts) {
   [styles, size] = [facts.styles, facts.gallery];
-  $("gallery").replaceChildren(...styles.map((style, n) => {
-    const card = document.createElement("label");
-    card.className = "style";
-    card.title = `${style.title}: ${style.description}`;
-    const input = Object.assign(document.createElement("input"), { type: "radio", name: "style", value: style.name, checked: n === 0 });
-    const picture = Object.assign(document.createElement("img"), { alt: "", width: size[0], height: size[1] });
-    picture.addEventListener("error", () => { picture.style.visibility = "hidden"; });
-    picture.addEventListener("load", () => { picture.style.visibility = ""; });
-    const title = document.createElement("span");
-    title.textContent = style.title;
-    card.append(input, picture, title);
-    return card;
-  }));
+  makeCards(styles, size);
   showSample();
 }
-
-const picture = (name) => document.querySelector(`#gallery input[value="${name}"]`).nextElementSibling;
 
 // Shows the previews of the styles, then the server's drawings of the sample; resolves once the previews are shown.
 export async function showSample() {
   forget();
   const sample = ({ name }) => `style/${name}.webp`;
   const soon = styles.map((style) => {
-    const image = picture(style.name);
+    const image = cardImage(style.name);
     image.dataset.wanted = sample(style);
     if (!style.preview || image.getAttribute("src") === sample(style)) return null;
     image.src = `preview/${style.name}.jpg`;
@@ -48,7 +35,7 @@ export async function showSample() {
 // One by one: the server draws one at a time, and styles of one network together.
 async function drawSample(sample) {
   for (const style of styles) {
-    const image = picture(style.name);
+    const image = cardImage(style.name);
     if (image.dataset.wanted === sample(style)) await showSoon(image, sample(style));
   }
 }
@@ -75,7 +62,8 @@ export async function showOwn(source, flipped, isWanted) {
     const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
     const address = URL.createObjectURL(new Blob([bytes], { type: "image/webp" }));
     addresses.push(address);
-    picture(name).dataset.wanted = picture(name).src = address;
+    const image = cardImage(name);
+    image.dataset.wanted = image.src = address;
   }
   before.forEach((address) => URL.revokeObjectURL(address));
 }

@@ -3,9 +3,13 @@
 import { server } from "./server.js";
 import { Live } from "./live.js";
 import { files } from "./files.js";
+import { listCameras, openCamera, showsVisitor } from "./camera.js";
+import { chosenCard } from "./cards.js";
 import { makeGallery, showOwn, showSample } from "./gallery.js";
 import { makeLook, showLook, toSend } from "./look.js";
-import { $, say, showSoon, trouble, waiting } from "./parts.js";
+import { $, say, trouble, waiting } from "./parts.js";
+import { showSoon } from "./soon.js";
+import { acceptDrops, fullScreen, mirror, shape, split } from "./stage.js";
 
 let facts = null;
 let live = null; // the running Live
@@ -13,16 +17,6 @@ let begun = 0; // number of the current session; callbacks of earlier ones are i
 let photo = null; // the entry of the file list on the stage
 
 // --- the stage ----------------------------------------------------------------------------------------
-
-function split(value) {
-  $("split").value = value;
-  $("stage").style.setProperty("--split", `${value}%`);
-  $("split").setAttribute("aria-valuetext", `${value} percent original`);
-}
-
-function shape(width, height) {
-  if (width && height) $("stage").style.setProperty("--shape", width / height);
-}
 
 // Shows "image" or "video" in the two layers.
 function show(before, after = before) {
@@ -70,13 +64,6 @@ function stop(text = "") {
   say(text);
 }
 
-const cameraWish = () => {
-  const height = Number($("size").value);
-  const device = $("devices").value;
-  const which = device ? { deviceId: { exact: device } } : { facingMode: "user" };
-  return { audio: false, video: { ...which, width: { ideal: height * 16 / 9 }, height: { ideal: height }, frameRate: { ideal: 30, max: 30 } } };
-};
-
 async function startCamera() {
   if (!navigator.mediaDevices?.getUserMedia) {
     trouble("This browser allows the camera over HTTPS only. Start the server with --tls-cert and --tls-key, or open a file instead.");
@@ -87,35 +74,19 @@ async function startCamera() {
   waiting("Waiting for the camera");
   let stream;
   try {
-    stream = await navigator.mediaDevices.getUserMedia(cameraWish());
+    stream = await openCamera(Number($("size").value));
   } catch (error) {
     waiting();
-    trouble({
-      NotAllowedError: "The camera is blocked. Allow it for this page in the browser, then try again.",
-      NotFoundError: "No camera found.",
-      NotReadableError: "The camera is in use by another program.",
-    }[error.name] ?? `The camera could not be opened (${error.message}).`);
+    trouble(error.message);
     return;
   }
   if (mine !== begun) { stream.getTracks().forEach((track) => track.stop()); return; }
   const [track] = stream.getVideoTracks();
   $("source").srcObject = stream;
-  mirror(track.getSettings().facingMode !== "environment");
+  mirror(showsVisitor(track));
   $("camera-settings").hidden = false;
   await listCameras(track);
   await run(mine, track, track.getSettings());
-}
-
-async function listCameras(track) {
-  const cameras = (await navigator.mediaDevices.enumerateDevices()).filter((one) => one.kind === "videoinput");
-  $("devices").replaceChildren(...cameras.map((one, n) => new Option(one.label || `Camera ${n + 1}`, one.deviceId)));
-  $("devices").value = track.getSettings().deviceId ?? "";
-  $("devices-field").hidden = cameras.length < 2;
-}
-
-function mirror(on) {
-  $("mirror").checked = on;
-  $("stage").classList.toggle("mirrored", on);
 }
 
 // A file that the browser can play is drawn live, from a canvas, which every browser can stream.
@@ -197,7 +168,7 @@ function leave() {
 
 // --- settings -----------------------------------------------------------------------------------------
 
-const chosen = () => document.querySelector("#gallery input:checked")?.value ?? facts.styles[0].name;
+const chosen = () => chosenCard() ?? facts.styles[0].name;
 const strength = () => Number($("strength").value) / 100;
 const wish = () => ({ style: chosen(), strength: strength(), look: toSend(chosen()) });
 const titleOf = (name) => facts.styles.find((one) => one.name === name)?.title ?? name;
@@ -253,11 +224,6 @@ function snapshot() {
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
     say("Snapshot saved");
   }, "image/png");
-}
-
-function fullScreen() {
-  if (document.fullscreenElement) document.exitFullscreen();
-  else $("stage").requestFullscreen?.();
 }
 
 // Takes chosen or dropped files: shows the first one, and draws a single photo at once.
@@ -316,12 +282,7 @@ for (const id of ["size", "devices"]) $(id).addEventListener("change", startCame
 $("file").addEventListener("change", () => { take([...$("file").files]); $("file").value = ""; });
 $("draw").addEventListener("click", draw);
 document.addEventListener("keydown", key);
-let over = 0;
-const dropping = () => document.body.classList.toggle("dropping", over > 0);
-addEventListener("dragenter", (event) => { event.preventDefault(); over += 1; dropping(); });
-addEventListener("dragover", (event) => event.preventDefault());
-addEventListener("dragleave", () => { over = Math.max(0, over - 1); dropping(); });
-addEventListener("drop", (event) => { event.preventDefault(); over = 0; dropping(); take([...event.dataTransfer.files]); });
+acceptDrops(take);
 addEventListener("pagehide", () => server.leave());
 addEventListener("beforeunload", (event) => { if (files.busy) event.preventDefault(); });
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

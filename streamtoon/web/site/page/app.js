@@ -1,5 +1,6 @@
 // The page: what is shown, what the buttons do, and what they say.
 
+import { listCameras, showsVisitor } from "./camera.js";
 import { Drawer } from "./drawer.js";
 import { makeExport } from "./export/job.js";
 import { addResult, makeGallery } from "./gallery.js";
@@ -7,7 +8,8 @@ import { lookOf, makeLook, showLook } from "./look.js";
 import { firstFrame, Loop } from "./loop.js";
 import { $, say, trouble, waiting } from "./parts.js";
 import { canRecord, Recording } from "./record.js";
-import { canShareScreen, listCameras, openVideo, readPhoto, release, useCamera, useScreen } from "./sources.js";
+import { canShareScreen, openVideo, readPhoto, release, useCamera, useScreen } from "./sources.js";
+import { acceptDrops, fullScreen, mirror, shape, split } from "./stage.js";
 
 const SIZES = [["auto", "Automatic"], ["240", "240 lines"], ["360", "360 lines"], ["540", "540 lines"], ["720", "720 lines"], ["1080", "1080 lines"]];
 const LARGEST_PHOTO = 1440; // pixels of the short side
@@ -29,14 +31,14 @@ const isMirrored = () => mode === "camera" && $("mirror").checked;
 
 async function start() {
   makeStage();
+  waiting("Loading the network");
   try {
     const wanted = new URLSearchParams(location.search).get("engine");
     drawer = await Drawer.open(canvas, new URL(".", location.href), { engine: ["webgpu", "webgl2"].includes(wanted) ? wanted : "auto" });
     const names = drawer.facts.styles.map((one) => one.name);
     const kept = names.find((name) => name === localStorage.getItem(KEPT_SETTING)) ?? names[0];
     await drawer.setStyle(kept);
-    makeGallery(drawer.facts.styles, choose);
-    document.querySelector(`#gallery input[value="${kept}"]`).checked = true;
+    makeGallery(drawer.facts.styles, kept, choose);
     makeLook({ look_keys: drawer.facts.keys, styles: drawer.facts.styles }, () => choose(drawer.style));
     showLook(kept);
     watchEngine();
@@ -113,10 +115,6 @@ async function showSample() {
   shape(photo.width, photo.height);
   await drawStill();
   stage.dataset.state = "sample";
-}
-
-function shape(width, height) {
-  stage.style.setProperty("--shape", String(width / height));
 }
 
 function showNumbers({ fps, ms }) {
@@ -227,12 +225,12 @@ function openFile(chosen) {
   });
 }
 
-function openCamera(device = "") {
+function showCamera() {
   return show("camera", async () => {
-    const stream = await useCamera(video, device);
-    const [track] = stream.getVideoTracks();
+    const [track] = (await useCamera(video)).getVideoTracks();
     track.addEventListener("ended", () => failed(new Error("The camera was taken away.")));
-    await listCameras(track.getSettings().deviceId);
+    mirror(showsVisitor(track));
+    await listCameras(track);
   });
 }
 
@@ -286,31 +284,22 @@ function togglePlay() {
   else video.pause();
 }
 
-function toggleFull() {
-  if (document.fullscreenElement) document.exitFullscreen();
-  else stage.requestFullscreen?.();
-}
-
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
 function makeStage() {
   for (const id of ["camera", "file", "screen"]) $(id).disabled = true;
   $("size").replaceChildren(...SIZES.map(([value, text]) => new Option(text, value)));
-  const split = () => {
-    stage.style.setProperty("--split", `${$("split").value}%`);
-    $("split").setAttribute("aria-valuetext", `${$("split").value} percent original`);
-  };
-  $("split").addEventListener("input", split);
-  split();
-  $("camera").addEventListener("click", () => openCamera());
+  $("split").addEventListener("input", () => split($("split").value));
+  split($("split").value);
+  $("camera").addEventListener("click", showCamera);
   $("screen").addEventListener("click", openScreen);
   $("file").addEventListener("change", () => { openFile($("file").files[0]); $("file").value = ""; });
   $("stop").addEventListener("click", stop);
   $("play").addEventListener("click", togglePlay);
   $("snapshot").addEventListener("click", () => snapshot().catch(failed));
   $("record").addEventListener("click", () => { try { toggleRecording(); } catch (error) { failed(error); } });
-  $("full").addEventListener("click", toggleFull);
-  $("devices").addEventListener("change", () => openCamera($("devices").value));
+  $("full").addEventListener("click", fullScreen);
+  $("devices").addEventListener("change", showCamera);
   $("mirror").addEventListener("change", () => stage.classList.toggle("mirrored", isMirrored()));
   $("sound").addEventListener("change", () => { video.muted = !$("sound").checked; });
   $("size").addEventListener("change", async () => {
@@ -327,33 +316,18 @@ function makeStage() {
   });
   video.addEventListener("seeked", () => { if (video.paused && mode === "video") drawStill(); });
   for (const name of ["play", "pause"]) video.addEventListener(name, () => { $("play").textContent = video.paused ? "Play" : "Pause"; });
-  makeDropping();
+  acceptDrops(([first]) => { if (drawer) openFile(first); });
   document.addEventListener("keydown", keys);
   window.addEventListener("pagehide", () => release(video));
 }
 
 function keys(event) {
   if (event.target.closest("input, select, button, a, summary") || event.ctrlKey || event.metaKey || event.altKey || $("running").hidden) return;
-  const actions = { s: () => snapshot().catch(failed), f: toggleFull, r: () => !$("record").hidden && toggleRecording(), " ": () => mode === "video" && togglePlay() };
+  const actions = { s: () => snapshot().catch(failed), f: fullScreen, r: () => !$("record").hidden && toggleRecording(), " ": () => mode === "video" && togglePlay() };
   const action = actions[event.key.toLowerCase()];
   if (!action) return;
   event.preventDefault();
   action();
 }
 
-function makeDropping() {
-  const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-  for (const name of ["dragenter", "dragover"]) {
-    document.addEventListener(name, (event) => { if (carries(event)) { event.preventDefault(); document.body.classList.add("dropping"); } });
-  }
-  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dropping"); });
-  document.addEventListener("drop", (event) => {
-    document.body.classList.remove("dropping");
-    if (!carries(event)) return;
-    event.preventDefault();
-    if (drawer) openFile(event.dataTransfer.files[0]);
-  });
-}
-
-if ("serviceWorker" in navigator) navigator.serviceWorker.register("sw.js").catch(() => {}); // the page works without
 start();

@@ -19,7 +19,7 @@ export class Drawer {
    * @param {{engine?: "auto"|"webgpu"|"webgl2"}} options which engine is wanted
    */
   static async open(canvas, base, { engine = "auto" } = {}) {
-    if (!isSecureContext) throw new Error("Browsers let a page draw over HTTPS only. Open its address with https in front.");
+    if (!isSecureContext) throw new Error("Browsers let a page use the GPU over HTTPS only, and this address begins with http.");
     const facts = await loadFacts(base);
     let reason = "this browser does not offer WebGPU";
     let opened = null;

@@ -1,21 +1,16 @@
-// The styles as pictures to choose from, and what the visitor has made.
+// The styles as images to choose from, and what the visitor has made.
 
+import { cardImage, chosenCard, makeCards } from "./cards.js";
 import { $ } from "./parts.js";
 
-/** @param {object[]} styles of site.json @param {(name: string) => void} chosen */
-export function makeGallery(styles, chosen) {
-  $("gallery").replaceChildren(...styles.map((style, at) => {
-    const card = Object.assign(document.createElement("label"), { className: "style", title: style.description });
-    const input = Object.assign(document.createElement("input"), { type: "radio", name: "style", value: style.name, checked: at === 0 });
-    input.addEventListener("change", () => chosen(style.name));
-    const text = Object.assign(document.createElement("span"), { textContent: style.title });
-    card.append(input);
-    if (style.thumbnail) {
-      card.append(Object.assign(document.createElement("img"), { src: style.thumbnail, alt: "", width: 320, height: 200, loading: "lazy" }));
-    }
-    card.append(text);
-    return card;
-  }));
+const THUMBNAIL = [320, 200];
+
+/** @param {object[]} styles of site.json @param {string} first the style that is chosen at the start */
+export function makeGallery(styles, first, chosen) {
+  makeCards(styles, THUMBNAIL);
+  for (const { name, thumbnail } of styles) if (thumbnail) cardImage(name).src = thumbnail;
+  cardImage(first).previousElementSibling.checked = true;
+  $("gallery").addEventListener("change", () => chosen(chosenCard()));
 }
 
 /** Offers something finished for download. It stays until the page is left. */

@@ -1,15 +1,8 @@
 // Where pictures come from: the camera, a shared screen, a file.
 
-import { $ } from "./parts.js";
+import { openCamera, refusal } from "./camera.js";
 
-const REASONS = {
-  NotAllowedError: "was not allowed. Allow it for this page in the browser's settings and try again.",
-  NotFoundError: "was not found on this device.",
-  NotReadableError: "cannot be read. Another program may be using it.",
-  OverconstrainedError: "is no longer there.",
-};
-
-const reason = (what, error) => new Error(`${what} ${REASONS[error.name] ?? `cannot be used: ${error.message}`}`);
+const CAMERA_LINES = 720;
 
 async function play(video, stream) {
   video.srcObject = stream;
@@ -18,27 +11,12 @@ async function play(video, stream) {
   await video.play();
 }
 
-/** @param {HTMLVideoElement} video @param {string} device id of a camera; empty for the browser's choice */
-export async function useCamera(video, device = "") {
+/** @param {HTMLVideoElement} video @returns {Promise<MediaStream>} the camera, which the video shows */
+export async function useCamera(video) {
   if (!navigator.mediaDevices) throw new Error("Browsers give a page its camera over HTTPS only.");
-  const wanted = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
-  if (device) wanted.deviceId = { exact: device };
-  else wanted.facingMode = "user";
-  let stream;
-  try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: wanted, audio: false });
-  } catch (error) {
-    throw reason("The camera", error);
-  }
+  const stream = await openCamera(CAMERA_LINES);
   await play(video, stream);
   return stream;
-}
-
-/** Shows the cameras to choose from, where there are several. */
-export async function listCameras(current) {
-  const cameras = (await navigator.mediaDevices.enumerateDevices()).filter((one) => one.kind === "videoinput");
-  $("devices-field").hidden = cameras.length < 2;
-  $("devices").replaceChildren(...cameras.map((one, at) => new Option(one.label || `Camera ${at + 1}`, one.deviceId, false, one.deviceId === current)));
 }
 
 export const canShareScreen = () => "getDisplayMedia" in (navigator.mediaDevices ?? {});
@@ -48,7 +26,7 @@ export async function useScreen(video) {
   try {
     stream = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { ideal: 30 } }, audio: true });
   } catch (error) {
-    throw reason("The screen", error);
+    throw refusal("The screen", error);
   }
   await play(video, stream);
   return stream;

@@ -31,7 +31,7 @@ class GpuEngine {
   #device; #canvas; #context; #format; #half;
   #networks = new Map(); #modules = new Map();
   #network = null; #look = null; #lookKey = "";
-  #sizes = null; #buffers = null; #steps = null; #fixed = null; #frame = null; #patternKey = null; #asked = 0;
+  #sizes = null; #buffers = null; #steps = null; #fixed = null; #frame = null; #painting = null; #patternKey = null; #asked = 0;
 
   constructor(device, adapter, canvas) {
     [this.#device, this.#canvas] = [device, canvas];
@@ -229,11 +229,11 @@ class GpuEngine {
 
   /** A video's frame without a copy; null for other pictures, and for frames that the browser holds elsewhere. */
   #imported(source) {
-    if (!(source instanceof HTMLVideoElement || source instanceof VideoFrame)) return null;
+    if (!isFrame(source)) return null;
     try {
       return this.#device.importExternalTexture({ source });
     } catch {
-      return null; // such a frame is copied, and drawn alike
+      return null; // such a frame is copied, and drawn alike; Firefox copies all
     }
   }
 
@@ -245,8 +245,18 @@ class GpuEngine {
         usage: GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST | GPUTextureUsage.RENDER_ATTACHMENT,
       });
     }
-    this.#device.queue.copyExternalImageToTexture({ source }, { texture: this.#frame }, [width, height]);
+    const image = isFrame(source) ? this.#painted(source, width, height) : source;
+    this.#device.queue.copyExternalImageToTexture({ source: image }, { texture: this.#frame }, [width, height]);
     return this.#frame.createView();
+  }
+
+  /** A video's frame on a canvas: not every browser copies one from a video to a texture. */
+  #painted(source, width, height) {
+    if (this.#painting?.canvas.width !== width || this.#painting.canvas.height !== height) {
+      this.#painting = new OffscreenCanvas(width, height).getContext("2d", { alpha: false });
+    }
+    this.#painting.drawImage(source, 0, 0, width, height);
+    return this.#painting.canvas;
   }
 
   /**
@@ -332,6 +342,8 @@ class GpuEngine {
     this.#device.destroy();
   }
 }
+
+const isFrame = (source) => source instanceof HTMLVideoElement || ("VideoFrame" in globalThis && source instanceof VideoFrame);
 
 function run(pass, { pipeline, bind, groups }) {
   pass.setPipeline(pipeline);

@@ -1,0 +1,76 @@
+"""One drawing by the page's engine in a browser, and the same one in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from web_site_browser import TO_PICTURE, Bytes, picture_of, png, run
+
+from engines.registry.style import load_style
+
+MEAN = 2.0
+"""Code values that drawings may differ by in the mean."""
+OPEN = {
+    "webgpu": "const { openGpu } = await import('/engine/gpu.js'); const engine = await openGpu(canvas);",
+    "webgl2": "const { openGl } = await import('/engine/gl.js'); const engine = openGl(canvas);",
+}
+DRAW = (
+    "const canvas = document.createElement('canvas');"
+    "%s const { loadWeights } = await import('/engine/weights.js');"
+    "const facts = await (await fetch('/site.json')).json();"
+    + TO_PICTURE
+    + "if (!engine) throw new Error('no engine');"
+    "engine.addNetwork('one', await loadWeights(new URL('/', location.href), "
+    "facts.networks['paint-and-ink'][form]));"
+    "engine.resize('one', picture.width, picture.height);"
+    "await engine.setLook(facts.styles.find((style) => style.name === look).look);"
+    "engine.draw(picture);"
+    "const copy = Object.assign(document.createElement('canvas'), { width: canvas.width, "
+    "height: canvas.height });"
+    "copy.getContext('2d').drawImage(canvas, 0, 0); await engine.finished(); const address = "
+    "copy.toDataURL();"
+    "engine.close(); return [engine.kind, address];"
+)
+
+
+def generator(form: str) -> Callable[[Bytes], Bytes]:
+    """Return the network on code values, by ONNX Runtime in fp32."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    style = load_style("comic") if form == "full" else load_style("comic").lite
+    assert style is not None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(style.network_folder / "generator.onnx"), options)
+    name = session.get_inputs()[0].name
+
+    def codes(blocks: Bytes) -> Bytes:
+        samples = (blocks.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
+        fields = session.run(None, {name: samples})[0][0]
+        return np.clip(np.rint(fields * 127.5 + 127.5), 0, 255).astype(np.uint8).transpose(1, 2, 0)
+
+    return codes
+
+
+def photo(path: Path, width: int, height: int) -> Bytes:
+    """Read a photograph at a size, RGB."""
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    assert picture is not None
+    return np.ascontiguousarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def drawn_by(browser: Any, engine: str, form: str, look: str, picture: Bytes) -> Bytes:
+    """Return the drawing of the page's engine `webgpu` or `webgl2`, from a page of the site's server."""
+    kind, address = run(browser, DRAW % OPEN[engine], png=png(picture), form=form, look=look)
+    assert kind == engine
+    return picture_of(address)
+
+
+def apart(one: Bytes, other: Bytes) -> float:
+    """Return the mean difference in code values."""
+    assert one.shape == other.shape
+    return float(np.abs(one.astype(np.float64) - other).mean())
