@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # pytest-xdist starts a worker per core. Threads of their own would only wait for each other, and these
+    # libraries read their number of threads when they are loaded.
+    for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+        os.environ.setdefault(_name, "1")
+
 import numpy as np
 import pytest
 from paths import ROOT
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Return 0, which is no worker, for named files and for real-time tests; None for a worker per core."""
+    named = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
+    if all(path.is_file() for path in named):
+        return 0  # a second process would take longer to start than the tests take
+    chosen = config.option.markexpr
+    return None if "not e2e" in chosen or "not realtime" in chosen else 0
 
 
 @pytest.fixture(scope="session", autouse=True)

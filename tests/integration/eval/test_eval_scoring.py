@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 import torch
 from plain_inception import random_state
 from safetensors.torch import save_file
+from typer.testing import CliRunner, Result
 
 from engines.common.arrays import Image
 from engines.common.image_files import read_image, write_image
@@ -37,6 +36,7 @@ from eval.scoring.metric_registry import METRICS, deciding_metric
 from eval.scoring.results import Spread
 from eval.scoring.scorer import Scorer
 from eval.scoring.sweep import sweep
+from streamtoon.cli.app import app
 
 COUNT = 12
 SIDE = 180
@@ -311,9 +311,10 @@ def test_what_does_not_serve_is_named_and_left_out(tmp_path: Path, sets: Path) -
         find_images(tmp_path)
 
 
-def _command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "streamtoon", "score", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, check=False, encoding="utf-8", timeout=300)
+def _command(*arguments: object) -> Result:
+    done = CliRunner().invoke(app, ["score", *map(str, arguments)])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+    return done
 
 
 def test_the_command_prints_one_object_and_writes_a_report(
@@ -324,7 +325,7 @@ def test_the_command_prints_one_object_and_writes_a_report(
         "--metrics", "KID, lpips", "--inception", weights, "--vgg16", vgg_files["vgg16"],
         "--json", "--report", tmp_path / "report.html",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     said = json.loads(done.stdout)
     assert set(said) == {"metrics", "protocol", "images"}
     assert set(said["metrics"]) == {"kid", "lpips"} and set(said["metrics"]["kid"]) == {"mean", "std"}
@@ -356,7 +357,7 @@ def test_the_command_prints_one_object_and_writes_a_report(
 )  # fmt: skip
 def test_what_cannot_be_is_one_sentence(arguments: list[str], sentence: str, sets: Path) -> None:
     done = _command(*(word.format(sets=sets) for word in arguments), "--quiet")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert sentence in done.stderr and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
     assert done.stdout == ""
 
@@ -376,5 +377,5 @@ def test_a_score_of_too_few_pictures_says_how_many_it_needs(
         "--inception",
         weights,
     )
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "KID needs at least 2 pictures in each set, and one has 1" in done.stderr

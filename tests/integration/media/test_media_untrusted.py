@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +20,6 @@ import corpus
 import pytest
 from media_clips import convert, facts, make_clip
 from paths import ROOT
-from stopped_runs import wait_until_signals_are_heard
 
 from streamtoon.errors import InputError
 from streamtoon.media import VideoReader, probe
@@ -162,31 +160,6 @@ def test_a_wait_for_a_pipe_can_be_ended(tmp_path: Path) -> None:
     file.close()
 
 
-@UNIX
-@pytest.mark.parametrize("share", [0.0, 0.6])
-def test_ctrl_c_works_while_a_pipe_is_silent(tmp_path: Path, share: float) -> None:
-    clip = make_clip(tmp_path / "in.mkv", size=(320, 240), audio=None)
-    os.mkfifo(tmp_path / "pipe.mkv")
-    command = [
-        sys.executable,
-        "-m",
-        "streamtoon",
-        "video",
-        str(tmp_path / "pipe.mkv"),
-        str(tmp_path / "out.mkv"),
-    ]
-    process = subprocess.Popen([*command, "--strength", "0"], cwd=ROOT, stderr=subprocess.PIPE)
-    with (tmp_path / "pipe.mkv").open("wb") as pipe:
-        content = clip.read_bytes()
-        pipe.write(content[: int(share * len(content))])
-        pipe.flush()
-        wait_until_signals_are_heard(process)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=HANG) == 130
-    process.communicate()
-    assert {path.name for path in tmp_path.iterdir()} == {"in.mkv", "pipe.mkv"}
-
-
 def test_what_gives_no_answer_is_given_up_and_closed_later() -> None:
     late: list[int] = []
     came = threading.Event()
@@ -200,35 +173,6 @@ def test_what_gives_no_answer_is_given_up_and_closed_later() -> None:
     assert run_with_timeout(HANG, lambda: 3, late.append, "film") == 3
     with pytest.raises(ZeroDivisionError):
         run_with_timeout(HANG, lambda: 1 // 0, late.append, "film")
-
-
-@UNIX
-def test_a_terminal_types_no_video(tmp_path: Path) -> None:
-    import pty
-
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "streamtoon", "video", "-", str(tmp_path / "out.mp4")]
-    try:
-        done = subprocess.run(
-            command, stdin=theirs, capture_output=True, text=True, cwd=ROOT, timeout=HANG, check=False
-        )
-    finally:
-        os.close(ours)
-        os.close(theirs)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: standard input is a terminal")
-
-
-@UNIX
-@pytest.mark.e2e
-def test_the_command_ends_within_half_a_minute(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe.mp4"
-    os.mkfifo(pipe)
-    assert opening.OPEN_TIMEOUT_S < 30
-    command = [sys.executable, "-m", "streamtoon", "video", str(pipe), str(tmp_path / "out.mp4")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=HANG, check=False)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "nobody writes to" in done.stderr
 
 
 # --- places and names ----------------------------------------------------------------------------------
@@ -252,32 +196,3 @@ def test_a_file_that_may_not_be_read_says_so(clip: Path) -> None:
             [sys.executable, "-c", code, str(path)], capture_output=True, text=True, cwd=ROOT, check=False
         )
     assert done.stdout == f"InputError {path} cannot be opened: permission denied.\n", done.stderr
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="names that other file systems do not take")
-def test_any_name_goes_in_and_comes_out(tmp_path: Path, clip: Path) -> None:
-    folder = tmp_path / "films"
-    folder.mkdir()
-    for name in corpus.NAMES:
-        shutil.copy(clip, os.fsencode(folder) + b"/" + name)
-    command = [sys.executable, "-m", "streamtoon", "video", str(folder), str(tmp_path / "out")]
-    done = subprocess.run(
-        [*command, "--strength", "0"], capture_output=True, text=True, cwd=ROOT, timeout=HANG, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert {os.fsencode(path.name) for path in (tmp_path / "out").iterdir()} == set(corpus.NAMES)
-    assert done.stdout.count(" frames in ") == len(corpus.NAMES)
-    for path in (tmp_path / "out").iterdir():
-        assert len(facts(path).times) == 25
-
-
-@UNIX
-def test_a_name_that_begins_with_a_dash_is_a_file_after_two_dashes(tmp_path: Path, clip: Path) -> None:
-    shutil.copy(clip, tmp_path / "-in.mkv")
-    command = [sys.executable, "-m", "streamtoon", "video", "--strength", "0", "--", "-in.mkv", "-out.mkv"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=HANG, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "-out.mkv").exists()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -159,23 +156,3 @@ def test_folders_are_made_and_not_left_behind(style_folder: Path, tmp_path: Path
         CliRunner().invoke(app, ["video", str(broken), str(tmp_path / "no" / "x.mkv"), *style]).exit_code == 1
     )
     assert not (tmp_path / "no").exists()
-
-
-def test_a_video_is_not_written_to_a_terminal(tmp_path: Path) -> None:
-    pty = pytest.importorskip("pty")
-    clip = make_clip(tmp_path / "in.mp4", frames=4)
-    ours, theirs = pty.openpty()
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "streamtoon", "video", str(clip), "-"],
-            stdin=subprocess.DEVNULL,
-            stdout=theirs,
-            stderr=subprocess.PIPE,
-            check=False,
-            timeout=300,
-        )
-    finally:
-        os.close(ours)
-        os.close(theirs)
-    assert done.returncode == 1
-    assert b"terminal" in done.stderr and done.stderr.count(b"\n") == 1

@@ -7,9 +7,7 @@ import importlib.util
 import inspect
 import re
 import subprocess
-import textwrap
 import tomllib
-from pathlib import Path
 
 import pytest
 from paths import ROOT
@@ -17,7 +15,6 @@ from typer.testing import CliRunner
 
 from engines.backends.registry import BACKENDS
 from engines.generators import GENERATORS, create
-from engines.registry.style import load_style
 from streamtoon.cli.app import app
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -124,14 +121,3 @@ def test_the_training_line_has_the_trainers_options() -> None:
 
     options = set(re.findall(r"(?<=--)\w+", _section("Add a style"))) - {"style"}
     assert {"source", "target", "out"} <= options <= set(inspect.signature(train).parameters)
-
-
-@pytest.mark.e2e
-def test_the_steps_to_a_style_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    block = re.search(r"```python\n(.*?)^ *```", _section("Add a style"), re.DOTALL | re.MULTILINE)
-    assert block
-    monkeypatch.chdir(tmp_path)
-    exec(textwrap.dedent(block[1]), {})
-    style = load_style(tmp_path / "engines" / "styles" / "mine")
-    assert (style.name, style.generator, style.parameters) == ("mine", "unet", 1_467_075)
-    assert style.data[0].licence == "CC-BY-4.0"

@@ -17,7 +17,7 @@ from engines.errors import EngineError
 from engines.frame import ColorInfo, Frame
 from engines.registry.style import LITE, Style, load_style
 
-pytestmark = [pytest.mark.gpu, pytest.mark.tensorrt, pytest.mark.e2e]
+pytestmark = [pytest.mark.gpu, pytest.mark.tensorrt]
 
 
 @pytest.fixture(scope="module", autouse=True)
