@@ -16,6 +16,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import numpy as np
 import pytest
 from paths import ROOT
+from run_folder import run_folder
+
+
+def pytest_configure() -> None:
+    """Make the run's folder before workers start, so that all of them share it."""
+    run_folder()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,11 +1,11 @@
-"""Ordinary styles, which draw finished RGB pictures: untrained weights, shaken; each made once a process."""
+"""Ordinary styles, which draw finished RGB pictures: untrained weights, shaken; each made once a run."""
 
 from __future__ import annotations
 
-import atexit
-import tempfile
 from functools import cache
 from pathlib import Path
+
+from run_folder import made_once
 
 from engines.registry.style import LITE, Style, load_style
 
@@ -13,22 +13,26 @@ from engines.registry.style import LITE, Style, load_style
 @cache
 def rgb_style(generator: str = "unet") -> Style:
     """A style around that generator, without int8 graph and lite network."""
-    return load_style(make_style(_folder() / generator / "shaken", generator))
+    folder = made_once(generator, lambda folder: make_style(folder / "shaken", generator))
+    return load_style(folder / "shaken")
 
 
 @cache
 def whole_style() -> Style:
     """A UNet with a lite network, both with an int8 graph: all that an ordinary style may have."""
+    return load_style(made_once("whole", _make_whole) / "shaken")
+
+
+def _make_whole(folder: Path) -> None:
     from lite_styles import add_lite
 
     from engines.export.calibration_images import calibration_images
     from engines.quantization.nncf_ptq import quantize_style
 
-    folder = make_style(_folder() / "whole" / "shaken")
-    add_lite(folder)
-    for each in (folder, folder / LITE):
+    style = make_style(folder / "shaken")
+    add_lite(style)
+    for each in (style, style / LITE):
         quantize_style(load_style(each), calibration_images())
-    return load_style(folder)
 
 
 def make_style(folder: Path, generator: str = "unet", working_height: int = 256) -> Path:
@@ -58,11 +62,3 @@ def make_style(folder: Path, generator: str = "unet", working_height: int = 256)
     }
     save_style(folder, network, card)
     return folder
-
-
-@cache
-def _folder() -> Path:
-    """Where they lie until the tests end."""
-    holder = tempfile.TemporaryDirectory(prefix="streamtoon-tests-")
-    atexit.register(holder.cleanup)
-    return Path(holder.name).resolve()

@@ -22,6 +22,8 @@ from streamtoon.errors import OutputError
 from streamtoon.live import window as live_window
 from streamtoon.live.window import Window
 
+pytestmark = pytest.mark.realtime
+
 WIDTH, HEIGHT = 640, 360
 
 

@@ -21,6 +21,8 @@ from streamtoon.media.network.source import NetworkSource
 from streamtoon.media.network.targets import StreamTarget
 from streamtoon.media.packets import Passthrough
 
+pytestmark = pytest.mark.realtime
+
 RATE = 25
 
 

@@ -35,7 +35,7 @@ from stream_parts import (
 
 from streamtoon import Cartoonizer
 
-pytestmark = needs_ffmpeg
+pytestmark = [needs_ffmpeg, pytest.mark.realtime]
 SYNC = 0.040
 
 

@@ -20,7 +20,7 @@ from stream_parts import (
     written,
 )
 
-pytestmark = needs_ffmpeg
+pytestmark = [needs_ffmpeg, pytest.mark.realtime]
 SYNC = 0.040
 """Seconds by which sound may be early or late."""
 

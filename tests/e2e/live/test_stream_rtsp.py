@@ -9,7 +9,7 @@ import pytest
 from rtsp_server import RtspServer
 from stream_parts import count_and_beep, needs_ffmpeg, received, stream, wait_for, written
 
-pytestmark = needs_ffmpeg
+pytestmark = [needs_ffmpeg, pytest.mark.realtime]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from streamtoon.media.network.sink import Coding, NetworkSink
 from streamtoon.media.network.source import NetworkSource
 from streamtoon.media.network.targets import StreamTarget
 
-pytestmark = needs_ffmpeg
+pytestmark = [needs_ffmpeg, pytest.mark.realtime]
 PITCH = 440
 """Hertz of the tone in every clip."""
 SOUNDS = {

@@ -17,7 +17,7 @@ from tls_parts import Authority
 
 aiortc = pytest.importorskip("aiortc")
 web = pytest.importorskip("aiohttp.web")
-pytestmark = needs_ffmpeg
+pytestmark = [needs_ffmpeg, pytest.mark.realtime]
 
 
 class Whip:

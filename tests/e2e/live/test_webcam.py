@@ -31,6 +31,8 @@ from x_display import LIMIT, opencv_with_windows, press_close_button, screenshot
 
 from streamtoon.cli.app import app
 
+pytestmark = pytest.mark.realtime
+
 SCREEN = (1300, 760)
 WINDOW = (1280, 720)
 """A picture of 320x180, four times as large."""

@@ -25,6 +25,8 @@ from streamtoon.media.network.source import NetworkSource
 from streamtoon.media.network.targets import StreamTarget
 from streamtoon.media.packets import Passthrough
 
+pytestmark = pytest.mark.realtime
+
 SECONDS = 2
 """What a sender's clip lasts."""
 

@@ -29,6 +29,8 @@ from streamtoon.media.network.source import NetworkSource
 from streamtoon.media.network.targets import StreamTarget
 from streamtoon.media.packets import Passthrough
 
+pytestmark = pytest.mark.realtime
+
 SHORT = 5.0
 """Seconds of silence that the tests wait for, in place of ten."""
 RATE = 25

@@ -24,7 +24,10 @@ from streamtoon.media.network.targets import StreamTarget
 from streamtoon.media.network.urls import BackOff
 from streamtoon.media.packets import Passthrough
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc"),
+    pytest.mark.realtime,
+]
 ROUNDS = 200
 PICTURES = 10
 """Of a clip: a round is 0.4 s of video."""

@@ -29,6 +29,7 @@ pytest.importorskip("aiohttp")
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 FFMPEG, FFPROBE = shutil.which("ffmpeg"), shutil.which("ffprobe")
 pytestmark = [
+    pytest.mark.realtime,
     pytest.mark.skipif(
         not (CHROMIUM.exists() and DRIVER.exists()), reason=f"{CHROMIUM} or {DRIVER} is missing"
     ),

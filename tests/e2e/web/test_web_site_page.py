@@ -19,6 +19,7 @@ from streamtoon.web.site.contents import site_styles
 pytest.importorskip("selenium.webdriver")
 FFMPEG, FFPROBE = shutil.which("ffmpeg"), shutil.which("ffprobe")
 pytestmark = [
+    pytest.mark.realtime,
     pytest.mark.skipif(
         not (CHROMIUM.exists() and DRIVER.exists()), reason=f"{CHROMIUM} or {DRIVER} is missing"
     ),

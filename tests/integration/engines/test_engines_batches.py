@@ -31,27 +31,33 @@ from engines import factory as opening
 from engines.backends.batcher import Batcher, BufferPool, byte_count, device_error, views_of
 from engines.errors import EngineError
 from engines.export.frame_graph import FrameNetwork
+from engines.export.tasks import FrameTask
 from engines.export.typed_onnx import task_network
 from engines.frame import ColorInfo, Planes
 
 HEIGHT, WIDTH = 33, 38
-STYLE = rgb_style()
-TASK = task_for(STYLE, HEIGHT, WIDTH)
 HANG = 60
 """Seconds after which a test has hung."""
 
 
 @cache
+def task() -> FrameTask:
+    return task_for(rgb_style(), HEIGHT, WIDTH)
+
+
+@cache
 def network() -> FrameNetwork:
-    return task_network(STYLE, TASK, half=False)
+    return task_network(rgb_style(), task(), half=False)
 
 
 def ring(
     batch: int, lanes: int = 3, blocks: int = 0, patience: float = 0.01
 ) -> tuple[Batcher, list[CpuLane]]:
-    pool = BufferPool(batch * byte_count(TASK.takes.values()), blocks, lambda size: np.empty(size, np.uint8))
+    pool = BufferPool(
+        batch * byte_count(task().takes.values()), blocks, lambda size: np.empty(size, np.uint8)
+    )
     made = [CpuLane(network(), batch, pool) for _ in range(lanes)]
-    return Batcher(made, TASK, batch, patience), made
+    return Batcher(made, task(), batch, patience), made
 
 
 def film(length: int) -> list[Planes]:
@@ -190,10 +196,10 @@ def test_after_close_nothing_is_started_and_what_was_is_done() -> None:
 
 
 def test_a_blocks_parts_are_all_of_y_then_all_of_u_then_all_of_v() -> None:
-    y, u, v = views_of(np.arange(3 * byte_count(TASK.takes.values())), TASK.takes.values(), 3)
+    y, u, v = views_of(np.arange(3 * byte_count(task().takes.values())), task().takes.values(), 3)
     assert (y.shape, u.shape, v.shape) == ((3, 33, 38), (3, 17, 19), (3, 17, 19))
     flat = np.concatenate([plane.ravel() for plane in (y, u, v)])
-    assert np.array_equal(flat, np.arange(3 * byte_count(TASK.takes.values())))
+    assert np.array_equal(flat, np.arange(3 * byte_count(task().takes.values())))
 
 
 @pytest.mark.parametrize("throughput", [False, True])
@@ -212,11 +218,11 @@ def test_an_engine_draws_by_it_what_it_draws_on_the_host(
     ]
     sources = [sources[0], *sources]  # one is drawn once
     with open_engine(
-        STYLE, backend="torch", device="cpu", precision="fp32", stabilize=0.0, width=70, height=50
+        rgb_style(), backend="torch", device="cpu", precision="fp32", stabilize=0.0, width=70, height=50
     ) as host:
         wanted = [host(source) for source in sources]
     monkeypatch.setattr(opening, "open_runner", open_cpu)
-    with open_engine(STYLE, stabilize=0.0, width=70, height=50, throughput=throughput) as engine:
+    with open_engine(rgb_style(), stabilize=0.0, width=70, height=50, throughput=throughput) as engine:
         assert engine.concurrency == (6 if throughput else 2)
         with ThreadPoolExecutor(engine.concurrency) as threads:
             cartoons = render_all(engine, sources, threads)
@@ -234,9 +240,9 @@ def test_an_engine_draws_by_it_what_it_draws_on_the_host(
 
 
 def test_sizes_that_change_keep_two_runners(monkeypatch: pytest.MonkeyPatch) -> None:
-    runner = CpuBatchesRunner(STYLE, 64, 64, batch=2)
+    runner = CpuBatchesRunner(rgb_style(), 64, 64, batch=2)
     monkeypatch.setattr(opening, "open_runner", lambda style, **asked: ("torch", runner))
-    with open_engine(STYLE, width=40, height=30) as engine:
+    with open_engine(rgb_style(), width=40, height=30) as engine:
         waiting = []
         for height, width in ((30, 40), (40, 30), (20, 20), (40, 30)):
             photo = next(iter(photographs(height, width).values()))
