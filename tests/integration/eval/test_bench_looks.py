@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -252,26 +251,3 @@ def test_the_terminal_shows_the_figures(looked: StyleLooks) -> None:
     for look in looked.looks:
         assert re.search(rf"{look.quality} +{look.ssim.mean:.4f} +{look.ssim.least:.4f}", said)
     assert "over 5 images" in " ".join(said.split())
-
-
-@pytest.mark.e2e
-def test_the_command_shows_what_speed_costs(style: Style, photos: dict[str, Image], tmp_path: Path) -> None:
-    pytest.importorskip("jinja2")
-    pytest.importorskip("matplotlib")
-    (tmp_path / "photos").mkdir()
-    for name, photo in photos.items():
-        write_image(tmp_path / "photos" / name, photo)
-    clip = make_clip(tmp_path / "clip.mp4", frames=5)
-    arguments = ["--styles", style.folder, "--engines", "openvino:fp32", "--sizes", "64x48", "--clip", clip]
-    arguments += ["--quality", "fast", "--seconds", "0.1", "--quiet"]
-    report = tmp_path / "report.html"
-    done = run(*arguments, "--photos", tmp_path / "photos", "--report", report, "--json")
-    assert done.exit_code == 0, done.output
-    found = json.loads(done.stdout)["looks"]
-    assert [(one["style"], one["quality"], one["precision"]) for one in found] == [
-        ("shaken", "full", "fp32"),
-        ("shaken", "fast", "fp32"),
-        ("shaken", "lite", "fp32"),
-    ]
-    assert all(one["photos"] == 5 and 0 < one["ssim"]["least"] <= one["ssim"]["mean"] <= 1 for one in found)
-    assert f"{found[2]['ssim']['least']:.4f}" in report.read_text(encoding="utf-8")
