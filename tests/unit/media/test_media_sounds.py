@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from ffprobe import streams, times
 from media_clips import convert, rich_matroska
+from paths import ROOT, SUPPORT
 from sync_clips import events, sync_clip
 
 CODECS = {
@@ -48,17 +52,34 @@ def test_sound_is_in_sync_whatever_it_is_coded_as(tmp_path: Path, codec: str, en
     assert beeps == pytest.approx(flashes, abs=0.04)
 
 
+COPY_EVERYTHING = """
+import sys
+from pathlib import Path
+from media_clips import convert
+from streamtoon.media.writer import stream_routing
+stream_routing.accepts_stream = lambda *_: True
+print(*convert(Path(sys.argv[1]), Path(sys.argv[2]))[0], sep="\\n")
+"""
+
+
 @pytest.mark.parametrize("codec", ["adpcm_ms", "adpcm_ima_wav"])
-def test_sound_that_comes_out_at_another_speed_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str
-) -> None:
-    """Blocks of ADPCM are copied into AVI without an error, and play too fast."""
+def test_sound_that_comes_out_at_another_speed_is_said(tmp_path: Path, codec: str) -> None:
+    """Blocks of ADPCM are copied into AVI without an error, and play too fast.
+
+    In a process of its own: what FFmpeg writes of such blocks has differed after other tests in one process.
+    """
     source = sync_clip(tmp_path / "in.avi", codec="mjpeg", sound=codec, sound_rate=22050)
-    monkeypatch.setattr("streamtoon.media.writer.stream_routing.accepts_stream", lambda *_: True)
-    warnings, _ = convert(source, tmp_path / "out.avi")
+    done = subprocess.run(
+        [sys.executable, "-c", COPY_EVERYTHING, str(source), str(tmp_path / "out.avi")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=240,
+    )
     (sound,) = streams(tmp_path / "out.avi", "audio")
     assert sound["codec_name"] == codec
-    assert any("in the written file instead of 4.0" in each for each in warnings)
+    assert "in the written file instead of 4.0" in done.stdout
 
 
 def test_one_sound_is_what_flash_video_has_room_for(tmp_path: Path) -> None:
