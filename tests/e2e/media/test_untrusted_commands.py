@@ -78,10 +78,9 @@ def test_the_command_ends_within_half_a_minute(tmp_path: Path) -> None:
     assert "nobody writes to" in done.stderr
 
 
-def test_a_video_is_not_written_to_a_terminal(tmp_path: Path) -> None:
+def test_a_video_is_not_written_to_a_terminal(clip: Path) -> None:
     import pty
 
-    clip = make_clip(tmp_path / "in.mp4", frames=4)
     ours, theirs = pty.openpty()
     try:
         done = subprocess.run(
