@@ -1,4 +1,4 @@
-"""Pictures inside the page."""
+"""Embed images in the page."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from eval.report.model import PictureRow
 
 MAX_ROWS = 12
 WEBP_QUALITY = 82
-"""WebP's, 0 to 100."""
+"""WebP quality, 0 to 100."""
 SIDES_PIXELS = (640, 480, 360, 240)
-"""Pixels of the longer side: the first of them whose pictures fit together."""
+"""Longer side of the images in pixels. The first size at which all images fit into the limit is used."""
 MAX_PAGE_IMAGE_BYTES = 3_000_000
-"""Bytes of all pictures of a page, before they become text, which adds a third."""
+"""Limit for all images of a page in bytes, before base64 adds a third."""
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """One picture of the page."""
+    """One image of the page."""
 
     address: str
-    """A data: URI of a WebP."""
+    """A data: URI of a WebP file."""
     width: int
     height: int
 
@@ -41,7 +41,7 @@ class EmbeddedRow:
 
 
 def embed(rows: Sequence[PictureRow]) -> list[EmbeddedRow]:
-    """The first rows as text, no picture enlarged, all within one size that keeps the page small."""
+    """Return the first rows with embedded images. No image is enlarged, and all share one size limit."""
     shown = rows[:MAX_ROWS]
     for side in SIDES_PIXELS:
         coded = [{name: _code(picture, side) for name, picture in _pictures(row)} for row in shown]
@@ -55,7 +55,7 @@ def embed(rows: Sequence[PictureRow]) -> list[EmbeddedRow]:
 
 
 def _pictures(row: PictureRow) -> list[tuple[str | None, Image]]:
-    """None is the photo's name: no candidate has it."""
+    """Return the images with their candidates. The photo's candidate is None."""
     return [(None, row.photo), *row.results.items()]
 
 
@@ -66,7 +66,7 @@ def _code(picture: Image, side: int) -> tuple[bytes, int, int]:
     small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA) if scale < 1 else picture
     bgr = cv2.cvtColor(np.ascontiguousarray(small), cv2.COLOR_RGB2BGR)
     done, data = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY])
-    assert done, "WebP takes every picture of this size"
+    assert done, "WebP supports every image of this size"
     return data.tobytes(), width, height
 
 
