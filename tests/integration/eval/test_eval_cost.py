@@ -193,7 +193,7 @@ def test_a_style_that_nothing_runs_is_one_sentence(
     style_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cost, "available", list)
-    with pytest.raises(EngineError, match="no engine here runs shaken"):
+    with pytest.raises(EngineError, match="no installed engine can run shaken"):
         costs(load_style(style_folder), skimage.data.astronaut())
 
 

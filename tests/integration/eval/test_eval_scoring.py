@@ -165,7 +165,10 @@ def test_the_way_back_gives_lis_figures(sets: Path) -> None:
 
         with GeneratedImages("halved", darker, back=lighter) as candidate:
             found = scorer.score(candidate).score.metrics
-        with untouched() as nobody, pytest.raises(StreamtoonError, match="has no way back to photographs"):
+        with (
+            untouched() as nobody,
+            pytest.raises(StreamtoonError, match="has no generator of the reverse direction"),
+        ):
             scorer.score(nobody)
     ours = {key: value for key, value in found.items() if isinstance(value, float)}
     odd = [(read_image(path) % 2).mean(dtype=np.float64) for path in (sets / "photos").iterdir()]
@@ -271,7 +274,7 @@ def test_words_behind_a_style_say_what_it_runs_on(style_folder: Path) -> None:
         assert candidate.draw(photo).shape == photo.shape
         facts = candidate.facts
     assert (facts["engine"], facts["quality"], facts["precision"]) == ("onnxruntime", "fast", "fp32")
-    with pytest.raises(StreamtoonError, match="two of one kind"):
+    with pytest.raises(StreamtoonError, match="two words of one kind"):
         open_candidate(f"{style_folder}:fast:full")
     with pytest.raises(StreamtoonError, match="unknown style 'nobody:faster'"):
         open_candidate("nobody:faster")
@@ -307,7 +310,7 @@ def test_what_does_not_serve_is_named_and_left_out(tmp_path: Path, sets: Path) -
         "grey.png": "grey",
     }
     (tmp_path / "good.png").unlink()
-    with pytest.raises(StreamtoonError, match=r"none of its 4 pictures can be scored \(cannot be"):
+    with pytest.raises(StreamtoonError, match=r"none of its 4 images can be scored \(cannot be"):
         find_images(tmp_path)
 
 
@@ -348,9 +351,9 @@ def test_the_command_prints_one_object_and_writes_a_report(
         (["images", "--fake", "{sets}/done", "--cartoons", "{sets}/cartoons", "--metrics", "lpips"],
          "lpips needs the photos"),
         (["images", "--fake", "{sets}/cartoons", "--photos", "{sets}/photos", "--metrics", "ssim"],
-         "give results of their photos' size"),
+         "but the photo is"),
         (["images", "--style", "nobody", "--photos", "{sets}/photos", "--metrics", "ssim"], "unknown style"),
-        (["sweep", "{sets}", "--photos", "{sets}/photos", "--metrics", "ssim"], "no checkpoints there"),
+        (["sweep", "{sets}", "--photos", "{sets}/photos", "--metrics", "ssim"], "has no checkpoints"),
         (["video", "--source", "{sets}/photos/00.png", "--fake", "{sets}/nowhere.mp4"], "nowhere.mp4"),
     ],
 )  # fmt: skip
@@ -377,4 +380,4 @@ def test_a_score_of_too_few_pictures_says_how_many_it_needs(
         weights,
     )
     assert done.returncode == 1
-    assert "KID needs at least 2 pictures in each set, and one has 1" in done.stderr
+    assert "KID needs at least 2 images in each set, but one has 1" in done.stderr

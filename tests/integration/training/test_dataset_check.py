@@ -134,7 +134,7 @@ def test_a_move_that_fails_half_way_can_be_undone(folder: Path, monkeypatch: pyt
         set_aside(folder, found)
     assert undo(folder) == (3, [])
     assert _tree(folder) == before
-    with pytest.raises(StreamtoonError, match=r"nothing of .* has been set aside"):
+    with pytest.raises(StreamtoonError, match=r"no file of .* was moved"):
         undo(folder)
 
 

@@ -135,7 +135,7 @@ def test_it_holds_two_pictures_of_each_and_ticks() -> None:
 
 @pytest.mark.parametrize(("ours", "theirs"), [(5, 3), (3, 5), (4, 0), (0, 4)])
 def test_films_of_different_length_are_refused_with_both(ours: int, theirs: int) -> None:
-    with pytest.raises(StreamtoonError, match=f"source has {ours} pictures and the result {theirs};"):
+    with pytest.raises(StreamtoonError, match=f"source has {ours} frames, but the result {theirs};"):
         score_film(_pan(ours), _pan(theirs))
 
 
@@ -147,17 +147,17 @@ def test_films_of_different_size_are_refused_with_both() -> None:
     with pytest.raises(StreamtoonError, match="picture 2 is 80x60 and the one before it 160x120"):
         score_film([first, small[0]], [first, small[0]])
     tiny = [picture[:20] for picture in small]
-    with pytest.raises(StreamtoonError, match="80x20: both sides must be at least 32"):
+    with pytest.raises(StreamtoonError, match="80x20, but both sides must have at least 32"):
         score_film(tiny, tiny)
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_less_than_two_pictures_are_no_film(count: int) -> None:
-    with pytest.raises(StreamtoonError, match=f"at least 2 pictures; there are {count}"):
+    with pytest.raises(StreamtoonError, match=f"at least 2 frames, but there are {count}"):
         score_film(_pan(count), _pan(count))
 
 
 def test_a_film_of_nothing_but_cuts_is_refused() -> None:
     film = [next(_pan(1)), next(_pan(1, skimage.data.coffee()))]
-    with pytest.raises(StreamtoonError, match="none of the 2 pictures follows"):
+    with pytest.raises(StreamtoonError, match="none of the 2 frames follows"):
         score_film(film, film)
