@@ -7,7 +7,7 @@
     `../engines/export/calibration_images.webp`    all photographs, small, on one sheet
     `../streamtoon/tools/benchmark/benchmark.mp4`  `tour.mp4` as a smaller file that every installation has
 
-The photographs in `photos/` are reduced crops from packages that distribute them under CC0 (listed in
+The photographs in `photos/` are reduced copies from packages that distribute them under CC0 (listed in
 README.md). `--packages DIR` makes them again from those packages, unpacked in DIR. The same library versions
 give the same bytes.
 """
@@ -45,7 +45,7 @@ RATE = 48_000
 
 @dataclass(frozen=True)
 class Origin:
-    """A photograph in `photos/` and the file that it was cropped from."""
+    """A photograph in `photos/` and its original."""
 
     name: str
     glob: str
@@ -105,17 +105,17 @@ def between(a: View, b: View, t: float) -> View:
 def tour(time_s: float, length_s: float, photos: dict[str, Rgb], size: tuple[int, int]) -> Rgb:
     """Return the tour's frame at `time_s`: one shot, or two during a cross-fade."""
     shot_s = (length_s + FADE_S * (len(TOUR) - 1)) / len(TOUR)
-    picture: NDArray[np.float32] | None = None
+    image: NDArray[np.float32] | None = None
     for index, (name, start, end) in enumerate(TOUR):
         since = time_s - index * (shot_s - FADE_S)
         if not 0 <= since < shot_s:
             continue
         shot = look(photos[name], between(start, end, since / shot_s), size).astype(np.float32)
         part = min(1.0, since / FADE_S) if index else 1.0
-        picture = shot if picture is None else picture * (1 - part) + shot * part
-    if picture is None:
+        image = shot if image is None else image * (1 - part) + shot * part
+    if image is None:
         raise ValueError(f"the tour has no frame at {time_s} s")
-    return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)
+    return np.asarray(np.clip(np.rint(image), 0, 255), np.uint8)
 
 
 def music(length_s: float, chords: tuple[tuple[int, ...], ...], channels: int) -> Sound:
@@ -253,8 +253,8 @@ def make_photos(packages: Path) -> None:
         original = cv2.imread(str(found[0]))
         if original is None:
             raise ValueError(f"{found[0]} is not an image")
-        picture = cv2.resize(original, origin.size, interpolation=cv2.INTER_AREA)
-        cv2.imwrite(str(PHOTOS / f"{origin.name}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
+        image = cv2.resize(original, origin.size, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(PHOTOS / f"{origin.name}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 if __name__ == "__main__":

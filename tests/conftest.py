@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -75,7 +76,8 @@ def vgg_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     folder, dice = tmp_path_factory.mktemp("vgg"), torch.Generator().manual_seed(0)
     files = {}
-    for name, deepest in (("vgg16", "conv5_3"), ("vgg19", "conv4_4")):
+    deepest_layers: dict[Literal["vgg16", "vgg19"], str] = {"vgg16": "conv5_3", "vgg19": "conv4_4"}
+    for name, deepest in deepest_layers.items():
         state, width = {}, 3
         for layer, index in convolutions(name).items():
             if layer > deepest:

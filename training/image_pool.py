@@ -35,5 +35,5 @@ class ImagePool:
         return torch.stack(shown)
 
 
-def _code_values(picture: Tensor) -> Tensor:
-    return ((picture.clamp(-1, 1) + 1) * 127.5).round().byte().cpu()
+def _code_values(image: Tensor) -> Tensor:
+    return ((image.clamp(-1, 1) + 1) * 127.5).round().byte().cpu()

@@ -43,8 +43,8 @@ def plain_loop(recipe: Recipe, vgg16: Path, device: torch.device) -> Callable[[B
     decay = torch.optim.swa_utils.get_ema_multi_avg_fn(0.999)  # type: ignore[no-untyped-call]
     average = torch.optim.swa_utils.AveragedModel(generator, multi_avg_fn=decay)
 
-    def look(picture: Tensor) -> Tensor:
-        features: Tensor = vgg(picture, (recipe.features.layer,), activated=False)[0]
+    def look(image: Tensor) -> Tensor:
+        features: Tensor = vgg(image, (recipe.features.layer,), activated=False)[0]
         return features.float()
 
     def step(batch: Batch) -> None:

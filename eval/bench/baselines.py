@@ -70,13 +70,13 @@ class Baseline:
         near = all(abs(a - b) < SIDE_MULTIPLE for a, b in zip(fixed, (width, height), strict=True))
         return fixed if near or fixed == fits else None
 
-    def tensor(self, picture: Image, size: tuple[int, int]) -> NDArray[Any]:
+    def tensor(self, image: Image, size: tuple[int, int]) -> NDArray[Any]:
         """Return an H x W x 3 RGB image as an input tensor of `size` (width, height).
 
         Values are in [-1, 1], or 0..255 for a graph that takes uint8. Published generators expect different
         ranges; the range changes what they draw, not their speed.
         """
-        small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
         values = small if self._type is np.uint8 else (small / np.float32(127.5) - 1).astype(self._type)
         ordered = values if self.layout.order == "NHWC" else values.transpose(2, 0, 1)
         return np.ascontiguousarray(ordered[None])

@@ -69,7 +69,7 @@ def measure_networks(
     generators: Sequence[str],
     width: int,
     height: int,
-    pictures: Sequence[Frame],
+    frames: Sequence[Frame],
     *,
     seconds: float = 2.0,
     report: Callable[[float, str], object] | None = None,
@@ -80,7 +80,7 @@ def measure_networks(
         generators: Names of generators.
         width: Width of the frames in pixels.
         height: Height of the frames in pixels.
-        pictures: Different frames of that size.
+        frames: Different frames of that size.
         seconds: Time to spend on each runtime.
         report: Called with the share that is done, 0 to 1, and the name of what runs now.
 
@@ -96,7 +96,7 @@ def measure_networks(
             torch.manual_seed(SEED)
             network = create(name).eval().requires_grad_(requires_grad=False)
             style = save_style(folder / name, network, _card(name, height))
-            _NetworkRuns(style, network, (width, height), pictures, found).measure(seconds)
+            _NetworkRuns(style, network, (width, height), frames, found).measure(seconds)
     return found
 
 
@@ -126,11 +126,11 @@ class _NetworkRuns:
         style: Style,
         network: nn.Module,
         size: tuple[int, int],
-        pictures: Sequence[Frame],
+        frames: Sequence[Frame],
         found: Networks,
     ) -> None:
         self._style, self._network, self._size = style, network, size
-        self._pictures, self._found = pictures, found
+        self._frames, self._found = frames, found
         self._turns = InterleavedTimer()
         self._device_ms: dict[Runtime, float] = {}
         self._hidden: dict[Runtime, float | None] = {}
@@ -149,13 +149,13 @@ class _NetworkRuns:
                 else:
                     alone[runtime] = call
             for runtime, engine in self._engines(throughput=False, kept=stack):
-                alone[runtime] = partial(_draw_next, engine, cycle(self._pictures))
+                alone[runtime] = partial(_draw_next, engine, cycle(self._frames))
             self._run(alone, "alone", seconds)
         # One engine at a time: the frames in flight of several engines would fill the memory of a small
         # machine.
         for runtime, engine in self._engines(throughput=True):
             if runtime in alone and engine.concurrency > 1:
-                several = _DrawnInARow(engine, self._pictures, self._seconds("alone", runtime))
+                several = _DrawnInARow(engine, self._frames, self._seconds("alone", runtime))
                 in_a_row[runtime] = several.count
                 with closing(several):
                     self._run({runtime: several}, "in a row", seconds)
@@ -222,7 +222,7 @@ class _NetworkRuns:
         return dict(runtimes)
 
     def _alone(self, device: str, kind: torch.dtype, *, compiled: bool = False) -> Callable[[], object]:
-        given = _given(self._style, self._size, self._pictures[0])
+        given = _given(self._style, self._size, self._frames[0])
         values = torch.from_numpy(given).permute(2, 0, 1)[None].float() / 127.5 - 1
         layout = torch.contiguous_format if kind == torch.float32 else torch.channels_last
         network: Any = create(self._style.generator).eval()
@@ -239,7 +239,7 @@ class _NetworkRuns:
         Each engine is closed before the next one is opened, unless `kept` keeps it open.
         """
         width, height = self._size
-        colour = self._pictures[0].colour
+        colour = self._frames[0].colour
         for row in available():
             if not row.present:
                 continue
@@ -267,8 +267,8 @@ class _NetworkRuns:
 class _DrawnInARow:
     """Draws `count` frames with as many in flight as the engine allows, and returns when all are finished."""
 
-    def __init__(self, engine: Engine, pictures: Sequence[Frame], seconds_alone: float) -> None:
-        self.engine, self._turn = engine, cycle(pictures)
+    def __init__(self, engine: Engine, frames: Sequence[Frame], seconds_alone: float) -> None:
+        self.engine, self._turn = engine, cycle(frames)
         # A whole number of batches: an incomplete batch waits for more frames.
         times = max(2, round(MIN_IN_A_ROW_S / seconds_alone / engine.concurrency))
         self.count = times * engine.concurrency
@@ -294,28 +294,28 @@ class _DrawnInARow:
         self._pool.shutdown()
 
 
-def _given(style: Style, size: tuple[int, int], picture: Frame) -> Bytes:
+def _given(style: Style, size: tuple[int, int], frame: Frame) -> Bytes:
     """Return the frame as the input of the style's generator: RGB pixels, or blocks of samples."""
     width, height = size
     if style.gives_fields:
         blocks = BlockSize.of(height, width, 1.0, style.size_multiple)
         half = blocks.height // 2, blocks.width // 2
-        y = extend(picture.y, blocks.height, blocks.width)
-        return pack((y, extend(picture.u, *half), extend(picture.v, *half)))
+        y = extend(frame.y, blocks.height, blocks.width)
+        return pack((y, extend(frame.u, *half), extend(frame.v, *half)))
     pixels = WorkingSize.of(height, width, 1.0, style.size_multiple)
-    y, u, v = (pixels.shrink(plane) for plane in (picture.y, picture.u, picture.v))
-    return np.ascontiguousarray(pixels.pad(yuv_to_rgb(y, u, v, picture.colour)))
+    y, u, v = (pixels.shrink(plane) for plane in (frame.y, frame.u, frame.v))
+    return np.ascontiguousarray(pixels.pad(yuv_to_rgb(y, u, v, frame.colour)))
 
 
 @torch.inference_mode()
-def _called(network: Callable[[Tensor], Tensor], picture: Tensor) -> None:
-    network(picture)
-    if picture.is_cuda:
-        torch.cuda.synchronize(picture.device)
+def _called(network: Callable[[Tensor], Tensor], frame: Tensor) -> None:
+    network(frame)
+    if frame.is_cuda:
+        torch.cuda.synchronize(frame.device)
 
 
-def _draw_next(engine: Engine, pictures: Iterator[Frame]) -> object:
-    return engine(next(pictures))
+def _draw_next(engine: Engine, frames: Iterator[Frame]) -> object:
+    return engine(next(frames))
 
 
 def _card(generator: str, height: int) -> dict[str, object]:

@@ -93,7 +93,7 @@ def length_plot(lengths: Sequence[LengthRow]) -> Markup | None:
         axes.plot(frames, megabytes, "-o", color=INK, linewidth=1.3, markersize=5, markerfacecolor=PAPER)
         axes.set_xlim(0, 1.05 * max(frames))
         axes.set_ylim(0, 1.2 * max(megabytes))
-        axes.set_xlabel("pictures")
+        axes.set_xlabel("frames")
         axes.set_ylabel("peak MB")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4))

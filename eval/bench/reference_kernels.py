@@ -129,8 +129,8 @@ def _convolutions(precision: str) -> ReferenceKernel:
     from openvino import Type, opset13
 
     rng = np.random.default_rng(0)
-    picture = opset13.parameter([1, CHANNELS, SIDE, SIDE], Type.f32)
-    values = picture
+    image = opset13.parameter([1, CHANNELS, SIDE, SIDE], Type.f32)
+    values = image
     for _ in range(LAYERS):
         if precision == "int8":
             # OpenVINO's form of int8: 256 levels of the input, integer weights with a scale.
@@ -147,7 +147,7 @@ def _convolutions(precision: str) -> ReferenceKernel:
     # The output is one number, so that copying the result takes no time.
     total = opset13.reduce_max(values, np.array([0, 1, 2, 3]), keep_dims=False)
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
-    compiled = core.compile_model(openvino.Model([total], [picture]), "CPU", options)
+    compiled = core.compile_model(openvino.Model([total], [image]), "CPU", options)
     if precision != "int8" and compiled.get_property("INFERENCE_PRECISION_HINT") != hint:
         raise RuntimeError(f"this processor does not compute in {precision}")
     request = compiled.create_infer_request()

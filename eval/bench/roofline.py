@@ -23,7 +23,7 @@ def roofline_limit(
     parameters: int,
     precision: str,
     channels: tuple[int, int],
-    picture: tuple[int, int],
+    frame: tuple[int, int],
     working: tuple[int, int],
     rate: float,
     bandwidth: float,
@@ -36,7 +36,7 @@ def roofline_limit(
         precision: A key of `BYTES_PER_WEIGHT`.
         channels: Input and output channels of the generator, one byte each: of pixels, or of blocks if it
             returns fields.
-        picture: Width and height of the frame in pixels.
+        frame: Width and height of the frame in pixels.
         working: Width and height that the generator sees, in pixels.
         rate: Multiply-accumulates per second.
         bandwidth: Bytes read or written per second.
@@ -45,7 +45,7 @@ def roofline_limit(
         The limit. Data between the layers of a network is not counted: it may stay in caches, and the limit
         must be a lower bound.
     """
-    planes = 3 * picture[0] * picture[1] // 2  # YUV 4:2:0
+    planes = 3 * frame[0] * frame[1] // 2  # YUV 4:2:0
     side = 1 if channels == RGB else BLOCK
     view = sum(channels) * -(-working[0] // side) * -(-working[1] // side)
     transferred = 2 * planes + view + parameters * BYTES_PER_WEIGHT[precision]

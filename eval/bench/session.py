@@ -76,26 +76,26 @@ class BenchSession:
     def __init__(
         self,
         size: str,
-        picture: tuple[int, int],
+        frame_size: tuple[int, int],
         seconds: float,
         gauges: ReferenceKernels,
         peers: Sequence[Baseline],
     ) -> None:
-        self.size, self.picture, self.seconds = size, picture, seconds
+        self.size, self.frame_size, self.seconds = size, frame_size, seconds
         self._gauges, self._turns = gauges, InterleavedTimer()
         self._peers: dict[str, tuple[Callable[[], object], tuple[int, int]]] = {}
         self._asked = peers
         self.notes: list[str] = []
 
-    def show(self, pictures: Sequence[Image]) -> None:
+    def show(self, images: Sequence[Image]) -> None:
         """Open this size for the peers, which receive these H x W x 3 RGB images in turn."""
         for peer in self._asked:
-            seen = peer.size_for(*self.picture)
+            seen = peer.size_for(*self.frame_size)
             if seen is None:
                 fixed = f"{peer.layout.width}x{peer.layout.height}"
                 self.notes.append(f"{peer.name} accepts {fixed} only; it is skipped at {self.size}")
                 continue
-            turn = cycle([peer.tensor(picture, seen) for picture in pictures])
+            turn = cycle([peer.tensor(image, seen) for image in images])
             call = partial(_next, peer, turn)
             try:
                 call()
@@ -143,8 +143,8 @@ class BenchSession:
             style=facts.style,
             generator=facts.generator,
             size=self.size,
-            width=self.picture[0],
-            height=self.picture[1],
+            width=self.frame_size[0],
+            height=self.frame_size[1],
             working_width=facts.working_width,
             working_height=facts.working_height,
             quality=case.asked,
@@ -203,7 +203,7 @@ class BenchSession:
             parameters=parameters,
             precision=facts.precision,
             channels=channels_of(facts.generator),
-            picture=self.picture,
+            frame=self.frame_size,
             working=(facts.working_width, facts.working_height),
             rate=rate,
             bandwidth=self._gauges.bandwidth,

@@ -48,15 +48,15 @@ def _weights(length: int) -> sparse.csr_array:
     return sparse.csr_array(np.asarray(resized))
 
 
-def inception_input(picture: Image) -> NDArray[np.float32]:
+def inception_input(image: Image) -> NDArray[np.float32]:
     """Return the network's input for an H x W x 3 image: 3 x 299 x 299 in [-1, 1).
 
     Each channel is resized separately, clipped to 0..255 and not rounded. Pillow resizes floats one channel
     at a time and takes twice as long as a product with its weights. Values differ by less than a
     ten-thousandth of a code value.
     """
-    height, width = picture.shape[:2]
-    rows = _weights(height) @ picture.reshape(height, -1).astype(np.float32)
+    height, width = image.shape[:2]
+    rows = _weights(height) @ image.reshape(height, -1).astype(np.float32)
     columns = np.ascontiguousarray(rows.reshape(INPUT_SIDE, width, 3).transpose(1, 2, 0)).reshape(width, -1)
     resized = (_weights(width) @ columns).reshape(INPUT_SIDE, 3, INPUT_SIDE)
     channels = np.ascontiguousarray(resized.transpose(1, 2, 0))
@@ -76,7 +76,7 @@ class _SeenImage(NamedTuple):
 
 
 def extract(
-    pictures: Iterable[Image],
+    images: Iterable[Image],
     network: Inception,
     store: FeatureStore | None,
     *,
@@ -91,7 +91,7 @@ def extract(
     network. Memory does not grow with N.
 
     Args:
-        pictures: RGB images of 8 bits, H x W x 3.
+        images: RGB images of 8 bits, H x W x 3.
         network: The Inception network.
         store: Features of earlier runs. None to compute everything.
         batch: Images per call of the network.
@@ -112,7 +112,7 @@ def extract(
     # Both groups wait for a full batch: probabilities are faster in batches, too.
     waiting: dict[bool, list[_SeenImage]] = {True: [], False: []}
     try:
-        with closing(prefetch(_look(pictures, network, store), 2 * batch)) as looks:
+        with closing(prefetch(_look(images, network, store), 2 * batch)) as looks:
             for seen in looks:
                 group = waiting[seen.known is not None]
                 group.append(seen)
@@ -161,12 +161,12 @@ def _finish(
             tick()
 
 
-def _look(pictures: Iterable[Image], network: Inception, store: FeatureStore | None) -> Iterator[_SeenImage]:
+def _look(images: Iterable[Image], network: Inception, store: FeatureStore | None) -> Iterator[_SeenImage]:
     extractor = f"inception {network.weights_sha256}, {RESIZE}, {VERSION}"
-    for row, picture in enumerate(pictures):
-        key = content_key(picture, extractor) if store else b""
+    for row, image in enumerate(images):
+        key = content_key(image, extractor) if store else b""
         known = store.get(key) if store else None
-        yield _SeenImage(row, key, known, inception_input(picture) if known is None else None)
+        yield _SeenImage(row, key, known, inception_input(image) if known is None else None)
 
 
 def prefetch(items: Iterable[Item], size: int) -> Generator[Item]:
@@ -201,7 +201,7 @@ def prefetch(items: Iterable[Item], size: int) -> Generator[Item]:
         thread.join()
 
 
-def pixels(pictures: Iterable[Image], side: int = 64, *, tick: Tick | None = None) -> FeatureVectors:
+def pixels(images: Iterable[Image], side: int = 64, *, tick: Tick | None = None) -> FeatureVectors:
     """Return N x (side * side * 3) values in [0, 1]: the images, area-averaged to side x side.
 
     They are for distances between pixels. Smaller images are interpolated linearly. The caller closes the
@@ -209,8 +209,8 @@ def pixels(pictures: Iterable[Image], side: int = 64, *, tick: Tick | None = Non
     """
     features = FeatureVectors(side * side * 3)
     try:
-        for row, picture in enumerate(pictures):
-            small = cv2.resize(picture.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
+        for row, image in enumerate(images):
+            small = cv2.resize(image.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
             features.put(row, np.clip(small / 255, 0, 1, dtype=np.float32).reshape(1, -1))
             if tick:
                 tick()

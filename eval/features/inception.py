@@ -133,12 +133,12 @@ class Inception(nn.Module):
         return next(self.parameters()).device
 
     @torch.inference_mode()
-    def features(self, pictures: Tensor) -> Tensor:
+    def features(self, images: Tensor) -> Tensor:
         """Return N x 2048 features for N x 3 x 299 x 299 RGB in [-1, 1): (code value - 128) / 128.
 
         The computation is in float32 on GPUs, too, since published scores are compared at the third digit.
         """
-        x = pictures.to(self.device, torch.float32, memory_format=torch.channels_last)
+        x = images.to(self.device, torch.float32, memory_format=torch.channels_last)
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             for block in self.blocks:
                 x = block(x)

@@ -47,10 +47,10 @@ def open_feature_store() -> FeatureStore | None:
     return FeatureStore(folder / "features.sqlite") if folder else None
 
 
-def content_key(picture: Image, extractor: str) -> bytes:
+def content_key(image: Image, extractor: str) -> bytes:
     """Return the SHA-256 of the image's pixels and shape and of the extractor's name."""
-    digest = hashlib.sha256(f"{extractor}\n{picture.shape}\n".encode())
-    digest.update(np.ascontiguousarray(picture).data)
+    digest = hashlib.sha256(f"{extractor}\n{image.shape}\n".encode())
+    digest.update(np.ascontiguousarray(image).data)
     return digest.digest()
 
 

@@ -107,8 +107,8 @@ def lpips_of(
     return np.array(distances, np.float64)
 
 
-def _stacked(pictures: list[Image], network: LPIPS) -> Tensor:
-    batch = torch.from_numpy(np.stack(pictures)).to(network.heads[0].device).permute(0, 3, 1, 2)
+def _stacked(images: list[Image], network: LPIPS) -> Tensor:
+    batch = torch.from_numpy(np.stack(images)).to(network.heads[0].device).permute(0, 3, 1, 2)
     return (batch.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 

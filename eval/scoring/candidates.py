@@ -121,12 +121,12 @@ class Styled(_Candidate):
         super().__init__(name)
         self._whole = style
         self.style: Style = style.form(next((word for word in words if word in NAMED_QUALITIES), "full"))
-        wish = {_kind_of(word): word for word in words}
+        chosen = {_kind_of(word): word for word in words}
         self._settings = EngineSettings(
             style,
-            quality=wish.get("quality", "full"),
-            precision=wish.get("precision", "fp32"),
-            backend=wish.get("backend", "auto"),
+            quality=chosen.get("quality", "full"),
+            precision=chosen.get("precision", "fp32"),
+            backend=chosen.get("backend", "auto"),
         )
         self._engine: Engine | None = None
 

@@ -85,12 +85,12 @@ def costs(
     Raises:
         EngineError: No engine can run the style.
     """
-    picture = _cut(photo)
-    wishes = _wishes(style)
+    image = _cut(photo)
+    requests = _requests(style)
     found: list[Cost] = []
     # One backend at a time: the engines of all backends would fill the memory of a small machine.
-    for backend, group in itertools.groupby(wishes, lambda wish: str(wish["backend"])):
-        found += _costs_of(backend, list(group), style, picture, seconds, runs)
+    for backend, group in itertools.groupby(requests, lambda request: str(request["backend"])):
+        found += _costs_of(backend, list(group), style, image, seconds, runs)
         if tick:
             tick()
     if not found:
@@ -101,26 +101,26 @@ def costs(
 
 
 def _costs_of(
-    backend: str, wishes: Sequence[dict[str, Any]], style: Style, picture: Bytes, seconds: float, runs: int
+    backend: str, requests: Sequence[dict[str, Any]], style: Style, image: Bytes, seconds: float, runs: int
 ) -> list[Cost]:
     with contextlib.ExitStack() as stack:
         engines: dict[tuple[str, str], Engine] = {}
-        for wish, quality in itertools.product(wishes, NAMED_QUALITIES):
+        for request, quality in itertools.product(requests, NAMED_QUALITIES):
             with contextlib.suppress(EngineError):
                 engine = stack.enter_context(
-                    open_engine(EngineSettings(style, **wish, quality=quality), width=WIDTH, height=HEIGHT)
+                    open_engine(EngineSettings(style, **request, quality=quality), width=WIDTH, height=HEIGHT)
                 )
                 # An engine may compute in another precision than requested, which the list already contains.
                 engines.setdefault((_title(engine), quality), engine)
         if not engines:
             log.info("%s supports no precision of %s on this machine", backend, style.name)
             return []
-        calls = {" ".join(key): partial(engine.rgb, picture) for key, engine in engines.items()}
+        calls = {" ".join(key): partial(engine.rgb, image) for key, engine in engines.items()}
         timings = time_calls(calls, seconds=seconds, runs=runs)
     return [Cost(*key, timings[" ".join(key)].median_ms) for key in engines]
 
 
-def _wishes(style: Style) -> list[dict[str, Any]]:
+def _requests(style: Style) -> list[dict[str, Any]]:
     return [
         {"backend": row.name, "device": device, "precision": precision}
         for row in available()

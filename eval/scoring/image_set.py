@@ -84,8 +84,8 @@ def _inspect(path: Path) -> int | str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with PillowImage.open(path) as picture:
-                mode, transparent = picture.mode, "transparency" in picture.info
+            with PillowImage.open(path) as opened:
+                mode, transparent = opened.mode, "transparency" in opened.info
         if mode in GREY:
             return "grey"
         if mode in TRANSPARENT or transparent:

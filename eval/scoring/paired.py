@@ -23,13 +23,13 @@ DATA_RANGE = 255
 ROUND_TRIP_PREFIX = "round-trip-"
 
 
-def _luma(picture: Image) -> Image:
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
+def _luma(image: Image) -> Image:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _fine_luma(picture: Image) -> NDArray[np.float32]:
+def _fine_luma(image: Image) -> NDArray[np.float32]:
     """Return luma without rounding, so that steps of 1.5 and 2 differ."""
-    return np.asarray(cv2.cvtColor(picture.astype(np.float32), cv2.COLOR_RGB2GRAY), np.float32)
+    return np.asarray(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2GRAY), np.float32)
 
 
 def _psnr(a: Image, b: Image) -> float:

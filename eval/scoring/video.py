@@ -45,7 +45,7 @@ class FilmScore:
     """
     protocol: dict[str, Any]
     """Plain values."""
-    pictures: int
+    frames: int
     pairs: int
     """Pairs of consecutive frames that were compared."""
     cuts: int
@@ -66,8 +66,8 @@ def score_film(
     sums = _Sums()
     before: tuple[Image, Image] | None = None
     for source, output in _frame_pairs(sources, outputs):
-        _require_matching_sizes(source, output, before, sums.pictures + 1)
-        sums.add_picture(source, output)
+        _require_matching_sizes(source, output, before, sums.frames + 1)
+        sums.add_frame(source, output)
         if before:
             sums.add_pair(before, (source, output))
         # Copies: a decoder may reuse its buffer.
@@ -126,7 +126,7 @@ def _size(image: Image) -> str:
 class _Sums:
     """Running sums over the frames."""
 
-    pictures: int = 0
+    frames: int = 0
     pairs: int = 0
     cuts: int = 0
     seen: float = 0.0
@@ -134,12 +134,12 @@ class _Sums:
     size: str = ""
     totals: dict[str, float] = field(default_factory=dict)
 
-    def add_picture(self, source: Image, output: Image) -> None:
+    def add_frame(self, source: Image, output: Image) -> None:
         luma, drawn = _luma(source), _luma(output)
         self._add("sharpness-source", sharpness(luma))
         self._add("sharpness", sharpness(drawn))
         self._add("ssim", ssim(luma, drawn, data_range=255))
-        self.pictures += 1
+        self.frames += 1
         self.size = _size(source)
 
     def add_pair(self, before: tuple[Image, Image], now: tuple[Image, Image]) -> None:
@@ -155,22 +155,22 @@ class _Sums:
         self.pairs += 1
 
     def score(self) -> FilmScore:
-        if self.pictures < 2:
-            raise StreamtoonError(f"a video's score needs at least 2 frames, but there are {self.pictures}")
+        if self.frames < 2:
+            raise StreamtoonError(f"a video's score needs at least 2 frames, but there are {self.frames}")
         if not self.pairs:
             raise StreamtoonError(
-                f"none of the {self.pictures} frames follows from the one before; give a longer part "
+                f"none of the {self.frames} frames follows from the one before; give a longer part "
                 "of a video at its full frame rate"
             )
-        counts = {"ewarp": self.pairs, "sharpness": self.pictures}
+        counts = {"ewarp": self.pairs, "sharpness": self.frames}
         metrics: dict[str, float] = {}
         for name, count in counts.items():
             own, sources = self.totals[name] / count, self.totals[f"{name}-source"] / count
             metrics |= {name: own, f"{name}-source": sources}
             if sources > 0:
                 metrics[f"{name}-ratio"] = own / sources
-        metrics["ssim"] = self.totals["ssim"] / self.pictures
-        return FilmScore(metrics, self._protocol(), self.pictures, self.pairs, self.cuts)
+        metrics["ssim"] = self.totals["ssim"] / self.frames
+        return FilmScore(metrics, self._protocol(), self.frames, self.pairs, self.cuts)
 
     def _protocol(self) -> dict[str, Any]:
         return {
@@ -180,7 +180,7 @@ class _Sums:
             "mask": "the source's: forward and backward agree, no motion boundary",
             "compared": round(self.seen / self.pairs, 4),
             "luma": "BT.601",
-            "pictures": self.pictures,
+            "pictures": self.frames,
             "pairs": self.pairs,
             "cuts": self.cuts,
         }

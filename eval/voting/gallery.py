@@ -129,10 +129,10 @@ def prepare(
             results[photo.key][candidate.name] = folder / f"{photo.key}.webp"
         missing = [photo for photo in photos if not results[photo.key][candidate.name].exists()]
         done += len(photos) - len(missing)
-        for photo, picture in zip(missing, _made(candidate, missing), strict=True):
+        for photo, image in zip(missing, _made(candidate, missing), strict=True):
             size = _size(read_image(shown[photo.key]))
-            _require_shape(candidate.name, photo, picture, size)
-            write_image(results[photo.key][candidate.name], _resized(picture, size), WEBP_QUALITY)
+            _require_shape(candidate.name, photo, image, size)
+            write_image(results[photo.key][candidate.name], _resized(image, size), WEBP_QUALITY)
             done += 1
             if tick:
                 tick(done, total)
@@ -162,8 +162,8 @@ def _identity(candidate: Candidate) -> Iterator[str]:
         yield json.dumps(candidate.facts, sort_keys=True, default=str)
 
 
-def _require_shape(name: str, photo: GalleryPhoto, picture: Image, size: tuple[int, int]) -> None:
-    width, height = _size(picture)
+def _require_shape(name: str, photo: GalleryPhoto, image: Image, size: tuple[int, int]) -> None:
+    width, height = _size(image)
     if abs(np.log((width / height) / (size[0] / size[1]))) > _MAX_ASPECT_DIFFERENCE:
         raise StreamtoonError(
             f"{name}: its result for {photo.name} is {width}x{height}, which is not the shape of "
@@ -177,17 +177,17 @@ def _fitted(photo: Image) -> Image:
     return _resized(photo, (max(1, round(width * scale)), max(1, round(height * scale))))
 
 
-def _resized(picture: Image, size: tuple[int, int]) -> Image:
-    if _size(picture) == size:
-        return picture
-    smaller = picture.shape[1] > size[0]
-    resized = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+def _resized(image: Image, size: tuple[int, int]) -> Image:
+    if _size(image) == size:
+        return image
+    smaller = image.shape[1] > size[0]
+    resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
     return np.asarray(resized, np.uint8)
 
 
-def _size(picture: Image) -> tuple[int, int]:
+def _size(image: Image) -> tuple[int, int]:
     """Return width and height."""
-    return picture.shape[1], picture.shape[0]
+    return image.shape[1], image.shape[0]
 
 
 def _hash(*parts: str) -> str:

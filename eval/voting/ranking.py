@@ -79,8 +79,8 @@ def fit(shown: NDArray[np.bool_], picks: Floats, prior: float = PRIOR) -> Floats
     """
     count = shown.shape[1]
     sets = np.concatenate([shown, np.ones((1, count), bool)]).astype(np.float64)
-    lent = np.full((*picks.shape[:-2], 1, count), prior)
-    picks = np.concatenate([picks, lent], axis=-2)
+    virtual = np.full((*picks.shape[:-2], 1, count), prior)
+    picks = np.concatenate([picks, virtual], axis=-2)
     wins, contests = picks.sum(-2), picks.sum(-1)
     strengths = np.full(wins.shape, 1 / count)
     for _ in range(_ROUNDS):

@@ -55,8 +55,8 @@ def blur(luma: NDArray[np.uint8] | NDArray[np.float32]) -> float:
     metric" (SPIE 2007): the share of the pixel differences that remains after blurring once more over 9
     samples along a row or a column. The worse of the two directions counts.
     """
-    picture = np.ascontiguousarray(luma, np.float32)
-    return max(_blur_along(picture), _blur_along(np.ascontiguousarray(picture.T)))
+    plane = np.ascontiguousarray(luma, np.float32)
+    return max(_blur_along(plane), _blur_along(np.ascontiguousarray(plane.T)))
 
 
 def least_blur(luma: Luma) -> float:
@@ -70,9 +70,9 @@ def least_blur(luma: Luma) -> float:
     return float(np.quantile([blur(part) for steps, part in found if steps >= usual], 0.25))
 
 
-def _blur_along(picture: NDArray[np.float32]) -> float:
-    again = cv2.blur(picture, (9, 1), borderType=cv2.BORDER_REFLECT)
-    steps = np.abs(np.diff(picture, axis=1))
+def _blur_along(plane: NDArray[np.float32]) -> float:
+    again = cv2.blur(plane, (9, 1), borderType=cv2.BORDER_REFLECT)
+    steps = np.abs(np.diff(plane, axis=1))
     lost = np.maximum(0, steps - np.abs(np.diff(again, axis=1)))
     total = float(steps.sum())
     return 1.0 if total == 0 else 1 - float(lost.sum()) / total

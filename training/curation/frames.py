@@ -176,18 +176,18 @@ class _Run:
 def _write(frame: ShotFrame, path: Path, size: int | None) -> None:
     """Write the whole frame with the short side of `size`, or a small copy if the name ends in .jpg."""
     assert frame.picture is not None
-    picture = frame.picture()
+    image = frame.picture()
     if path.suffix == ".jpg":
-        write_image(path, shrunk(picture, THUMB_PIXELS / max(picture.shape[:2])), quality=88)
+        write_image(path, shrunk(image, THUMB_PIXELS / max(image.shape[:2])), quality=88)
     else:
-        factor = size / min(picture.shape[:2]) if size else 1.0
-        write_image(path, shrunk(picture, factor), quality=95)
+        factor = size / min(image.shape[:2]) if size else 1.0
+        write_image(path, shrunk(image, factor), quality=95)
 
 
-def shrunk(picture: Image, factor: float) -> Image:
+def shrunk(image: Image, factor: float) -> Image:
     """Return the image at `factor` of its size, or unchanged if that is not smaller."""
     if factor >= 1:
-        return picture
-    height, width = picture.shape[:2]
+        return image
+    height, width = image.shape[:2]
     target = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return np.asarray(cv2.resize(picture, target, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, target, interpolation=cv2.INTER_AREA), np.uint8)

@@ -63,14 +63,14 @@ def superpixel_abstraction(output: Tensor) -> Tensor:
 
     with torch.no_grad():
         pixels = ((output.detach().float().clamp(-1, 1) + 1) * 127.5 + 0.5).byte()
-        pictures = pixels.permute(0, 2, 3, 1).cpu().numpy()
+        images = pixels.permute(0, 2, 3, 1).cpu().numpy()
         # Felzenszwalb's algorithm takes two thirds of the time and releases the GIL.
-        with ThreadPoolExecutor(max_workers=min(len(pictures), os.cpu_count() or 1)) as pool:
-            painted = list(pool.map(_painted, pictures))
+        with ThreadPoolExecutor(max_workers=min(len(images), os.cpu_count() or 1)) as pool:
+            painted = list(pool.map(_painted, images))
         batch = torch.from_numpy(np.stack(painted)).permute(0, 3, 1, 2) / 127.5 - 1
         return batch.to(output.device).contiguous(memory_format=torch.channels_last)
 
 
-def _painted(picture: Image) -> NDArray[np.float32]:
-    picture = np.ascontiguousarray(picture)
-    return region_means(picture.astype(np.float32), superpixels(picture))
+def _painted(image: Image) -> NDArray[np.float32]:
+    image = np.ascontiguousarray(image)
+    return region_means(image.astype(np.float32), superpixels(image))

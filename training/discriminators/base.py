@@ -35,8 +35,8 @@ class ImageDiscriminator(Discriminator):
         """Return the features of the middle layer: f_D in Eq. 8 of "Cartoon to human recovery with
         Cycle-GAN".
         """
-        (picture,) = seen
-        features: Tensor = self.first(picture)
+        (image,) = seen
+        features: Tensor = self.first(image)
         return features
 
 

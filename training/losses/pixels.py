@@ -16,15 +16,15 @@ RGB_TO_YUV = ((0.299, 0.587, 0.114), (-0.14713, -0.28886, 0.436), (0.615, -0.514
 """BT.601 luma with the analogue U and V of LWComicGAN's colour loss."""
 
 
-def total_variation(picture: Tensor) -> Tensor:
+def total_variation(image: Tensor) -> Tensor:
     """Return the mean absolute difference of neighbours, across plus down: the anisotropic total variation.
 
     The FPT thesis prints L_tv as || grad_x + grad_y ||, where steps of opposite sign would cancel along every
     second diagonal. The sum of both norms smooths in both directions.
     """
-    picture = to_fp32(picture)
-    across = (picture[..., :, 1:] - picture[..., :, :-1]).abs().mean()
-    down = (picture[..., 1:, :] - picture[..., :-1, :]).abs().mean()
+    image = to_fp32(image)
+    across = (image[..., :, 1:] - image[..., :, :-1]).abs().mean()
+    down = (image[..., 1:, :] - image[..., :-1, :]).abs().mean()
     return across + down
 
 
@@ -37,12 +37,12 @@ def gradient_distance(output: Tensor, target: Tensor) -> Tensor:
     return total_variation(to_fp32(output) - to_fp32(target))
 
 
-def yuv(picture: Tensor) -> Tensor:
+def yuv(image: Tensor) -> Tensor:
     """Convert RGB in [-1, 1] to Y in [0, 1] and U, V around 0."""
-    picture = to_fp32(picture)
-    matrix = torch.tensor(RGB_TO_YUV, dtype=picture.dtype, device=picture.device)
+    image = to_fp32(image)
+    matrix = torch.tensor(RGB_TO_YUV, dtype=image.dtype, device=image.device)
     # Products and a sum instead of a matrix product, which autocast would compute in bfloat16.
-    return ((picture[:, None] + 1) / 2 * matrix[None, :, :, None, None]).sum(2)
+    return ((image[:, None] + 1) / 2 * matrix[None, :, :, None, None]).sum(2)
 
 
 def yuv_colour(output: Tensor, photo: Tensor, threshold: float = 0.1) -> Tensor:
@@ -56,6 +56,6 @@ def yuv_colour(output: Tensor, photo: Tensor, threshold: float = 0.1) -> Tensor:
     return F.l1_loss(a[:, :1], b[:, :1]) + 2 * chroma
 
 
-def half_size(picture: Tensor) -> Tensor:
+def half_size(image: Tensor) -> Tensor:
     """Return the image at half its size. Every pixel is the mean of four."""
-    return F.avg_pool2d(picture, 2)
+    return F.avg_pool2d(image, 2)

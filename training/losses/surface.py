@@ -8,22 +8,22 @@ from torch import Tensor
 from engines.imaging.guided_filter_torch import guided_filter
 
 
-def surface(picture: Tensor, radius: int = 4, eps: float = 4e-2) -> Tensor:
+def surface(image: Tensor, radius: int = 4, eps: float = 4e-2) -> Tensor:
     """Return F_gf(I, I): the image smoothed by itself, N x 3 x H x W in [-1, 1] (He, Sun and Tang 2013).
 
     `eps` is for the range [-1, 1], which is 1e-2 for the range [0, 1] squared.
     """
-    grey = (picture * picture.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    return guided_filter(grey, picture, radius, eps)
+    grey = (image * image.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return guided_filter(grey, image, radius, eps)
 
 
-def random_grey(picture: Tensor, weights: Tensor) -> Tensor:
+def random_grey(image: Tensor, weights: Tensor) -> Tensor:
     """Return F_cs: the random colour shift, a grey image with random weights, as three channels.
 
     `weights` is N x 3 and positive; channels are mixed as (w . rgb) / sum(w).
     """
     mixed = weights / weights.sum(1, keepdim=True)
-    grey = (picture * mixed[:, :, None, None]).sum(1, keepdim=True)
+    grey = (image * mixed[:, :, None, None]).sum(1, keepdim=True)
     return grey.expand(-1, 3, -1, -1)
 
 
@@ -48,7 +48,7 @@ def draw_colour_mix(count: int, generator: torch.Generator) -> Tensor:
     return mixes
 
 
-def mix_colours(picture: Tensor, mixes: Tensor) -> Tensor:
+def mix_colours(image: Tensor, mixes: Tensor) -> Tensor:
     """Apply each image's matrix, in [0, 1] so that black stays black."""
     # No matrix product: autocast would compute it in bfloat16, too coarse for the guided filter's variances.
-    return ((picture[:, None] + 1) / 2 * mixes[..., None, None]).sum(2) * 2 - 1
+    return ((image[:, None] + 1) / 2 * mixes[..., None, None]).sum(2) * 2 - 1

@@ -244,8 +244,8 @@ def test_a_whole_run(clip: Path, style_folder: Path, peers: Path, tmp_path: Path
 def test_the_tables_name_what_differs_between_rows() -> None:
     import io
 
+    from bench_rows import bench, row
     from rich.console import Console
-    from test_bench import bench, row
 
     from streamtoon.cli.tables.bench import tables
 
@@ -271,7 +271,7 @@ def test_the_report_shows_every_row_and_asks_for_nothing() -> None:
     pytest.importorskip("matplotlib")
     import re
 
-    from test_bench import bench, row
+    from bench_rows import bench, row
 
     from eval.bench.report import render
 

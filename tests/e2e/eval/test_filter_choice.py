@@ -105,7 +105,7 @@ def test_a_finished_training_has_what_was_chosen(
     picture_folders: Path, vgg_files: dict[str, Path], tmp_path: Path
 ) -> None:
     pytest.importorskip("lightning_fabric", reason="the extra `train` is not installed")
-    from test_training_systems import tiny
+    from tiny_recipes import tiny
 
     from training.export_style import finish
     from training.setup import open_fabric

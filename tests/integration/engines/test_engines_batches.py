@@ -31,6 +31,7 @@ from engines import factory as opening
 from engines.backends.batcher import Batcher, BufferPool, byte_count, device_error, views_of
 from engines.errors import EngineError
 from engines.export.frame_graph import FrameNetwork
+from engines.export.tasks import Samples
 from engines.export.typed_onnx import task_network
 from engines.frame import ColorInfo, Planes
 
@@ -43,7 +44,9 @@ HANG = 60
 
 @cache
 def network() -> FrameNetwork:
-    return task_network(STYLE, TASK, half=False)
+    built = task_network(STYLE, TASK, half=False)
+    assert isinstance(built, FrameNetwork)
+    return built
 
 
 def ring(
@@ -60,10 +63,10 @@ def film(length: int) -> list[Planes]:
     whole = extremes(HEIGHT, WIDTH)["noise"]
     return [
         tuple(plane // 2 + dice.integers(0, 99, dtype=np.uint8) for plane in whole) for _ in range(length)
-    ]  # type: ignore[misc]
+    ]
 
 
-def same(got: Planes, source: Planes, strength: float = 1.0) -> bool:
+def same(got: Samples, source: Samples, strength: float = 1.0) -> bool:
     wanted = drawn(network(), source, strength=strength)
     near = [np.abs(a.astype(int) - b[0]).max() <= 1 for a, b in zip(got, wanted, strict=True)]
     return all(near)

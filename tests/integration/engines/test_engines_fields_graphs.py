@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,7 @@ def test_what_is_built_ahead_is_what_the_engine_asks_for(
 ) -> None:
     asked: list[FieldsTask] = []
     monkeypatch.setattr(DeviceRunners, "start", lambda self, source, task: asked.append(task))
-    grey = (
+    y, u, v = (
         np.full(shape, 128, np.uint8) for shape in ((height, width), *[(-(-height // 2), -(-width // 2))] * 2)
     )
     with open_engine(
@@ -208,7 +209,7 @@ def test_what_is_built_ahead_is_what_the_engine_asks_for(
     ) as engine:
         form = engine._style
         engine._device = DeviceRunners.__new__(DeviceRunners)
-        engine._job(Frame(*grey, 0, 1, colour=colour), 1.0)  # type: ignore[arg-type]
+        engine._job(Frame(y, u, v, 0, Fraction(1), colour=colour), 1.0)
         engine._device = None
     built = engine_spec.spec_for(style, width, height, quality=quality, colour=colour)
     assert built.task == asked[0]
@@ -261,7 +262,7 @@ def test_an_engine_draws_by_it_what_it_draws_on_the_host(
         )
         return "torch", runners[-1]
 
-    asked = {"width": 70, "height": 50, "quality": "full", "stabilize": 0.0} | asked
+    asked = {"width": 70, "height": 50, "quality": "full", "stabilize": 0.0, **asked}
     with open_engine(style, backend="torch", device="cpu", precision="fp32", **asked) as host:
         expected = [host(source) for source in sources()]
     monkeypatch.setattr(opening, "open_runner", open_cpu)
@@ -286,7 +287,7 @@ def test_a_look_is_switched_between_two_pictures(
 ) -> None:
     one, two = (load_style(name) for name in ("one", "two"))
     assert {one.network, two.network} == {"both"}
-    size = {"width": 70, "height": 50}
+    size: dict[str, Any] = {"width": 70, "height": 50}
     source = sources()[0]
     expected = []
     for style in (one, two):

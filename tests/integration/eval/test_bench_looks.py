@@ -13,11 +13,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from bench_rows import bench, row
 from engines_open import open_engine
 from lavfi_clips import make_clip
 from lite_styles import add_lite
 from rgb_styles import make_style
-from test_bench import bench, row
 from typer.testing import CliRunner
 
 from engines.common.arrays import Image

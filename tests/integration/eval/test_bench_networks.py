@@ -12,11 +12,11 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
+from bench_rows import bench, row
 from engines_open import open_engine
 from planes_pictures import photographs, picture
 from renderers import FunctionRenderer
 from rich.console import Console
-from test_bench import bench, row
 from typer.testing import CliRunner
 
 from engines.backends.selection import available

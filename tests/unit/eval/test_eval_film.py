@@ -32,7 +32,7 @@ def _flickering(pictures: int, sigma: float, seed: int = 0) -> Iterator[Image]:
 
 def test_a_film_against_itself() -> None:
     score = score_film(_pan(6), _pan(6))
-    assert (score.pictures, score.pairs, score.cuts) == (6, 5, 0)
+    assert (score.frames, score.pairs, score.cuts) == (6, 5, 0)
     assert score.metrics["ssim"] == 1
     assert score.metrics["ewarp-ratio"] == score.metrics["sharpness-ratio"] == 1
     assert score.metrics["ewarp"] == score.metrics["ewarp-source"] < 1e-4
@@ -68,7 +68,7 @@ def test_a_cut_makes_no_pair() -> None:
     film = [*_pan(4), *_pan(4, skimage.data.coffee())]
     drawn = [picture + np.uint8(n % 2) for n, picture in enumerate(film)]
     score = score_film(film, drawn)
-    assert (score.pictures, score.pairs, score.cuts) == (8, 6, 1)
+    assert (score.frames, score.pairs, score.cuts) == (8, 6, 1)
     parts = [score_film(film[part], drawn[part]) for part in (slice(4), slice(4, 8))]
     for name in ("ewarp", "ewarp-source"):
         assert score.metrics[name] == pytest.approx(np.mean([part.metrics[name] for part in parts]))

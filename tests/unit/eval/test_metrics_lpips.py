@@ -42,6 +42,7 @@ def plain() -> nn.Sequential:
     for layer in network:
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight)
+            assert layer.bias is not None
             nn.init.uniform_(layer.bias, -0.1, 0.1)
     return network.requires_grad_(False)
 
