@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ MAX_JOBS_IN_PROCESS = 16
 
 def parallel_map(
     work: Callable[[Job], Result], jobs: Iterable[Job], workers: int | None = None
-) -> Iterator[tuple[Job, Result]]:
+) -> Generator[tuple[Job, Result]]:
     """Yield (job, work(job)) of every job as it finishes, from `workers` processes (default: one per core).
 
     `work` must be importable, or a `functools.partial` of such a function. Its exceptions are raised here,

@@ -299,7 +299,9 @@ def test_pictures_are_inside_and_small(report: ScoreReport, page: Page) -> None:
 
 def _decoded(address: str) -> Image:
     data = np.frombuffer(base64.b64decode(address.partition(",")[2]), np.uint8)
-    return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+    coded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert coded is not None
+    return np.asarray(cv2.cvtColor(coded, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def test_large_pictures_are_shrunk_and_the_rows_are_limited() -> None:

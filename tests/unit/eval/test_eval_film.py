@@ -140,11 +140,11 @@ def test_films_of_different_length_are_refused_with_both(ours: int, theirs: int)
 
 
 def test_films_of_different_size_are_refused_with_both() -> None:
-    small = [cv2.resize(picture, (80, 60)) for picture in _pan(3)]
+    small = [np.asarray(cv2.resize(frame, (80, 60)), np.uint8) for frame in _pan(3)]
     with pytest.raises(StreamtoonError, match="160x120 in the source and 80x60 in the result"):
         score_film(_pan(3), small)
     first = next(_pan(1))
-    with pytest.raises(StreamtoonError, match="picture 2 is 80x60 and the one before it 160x120"):
+    with pytest.raises(StreamtoonError, match="frame 2 is 80x60, but the one before it is 160x120"):
         score_film([first, small[0]], [first, small[0]])
     tiny = [picture[:20] for picture in small]
     with pytest.raises(StreamtoonError, match="80x20, but both sides must have at least 32"):
