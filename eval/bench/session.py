@@ -71,7 +71,15 @@ class Case:
 
 
 class BenchSession:
-    """The measurements at one frame size. All sizes share `gauges`."""
+    """The measurements at one frame size.
+
+    Args:
+        size: The size as requested, such as 720p.
+        frame_size: Width and height of the frames in pixels.
+        seconds: Time to spend on each engine, peer and reference calculation.
+        gauges: The reference calculations, which all sizes share.
+        peers: Networks of other projects, timed in turns with the engines.
+    """
 
     def __init__(
         self,

@@ -61,9 +61,9 @@ class InceptionBlock(nn.ModuleDict):
             for step in convolutions:
                 before, width = width, step.width
                 self[step.name] = Convolution(before, step)
-            if branch.beside:
-                self[branch.beside.name] = Convolution(before, branch.beside)
-                width += branch.beside.width
+            if branch.parallel:
+                self[branch.parallel.name] = Convolution(before, branch.parallel)
+                width += branch.parallel.width
             self.channels += width
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,8 +74,8 @@ class InceptionBlock(nn.ModuleDict):
             for step in branch.steps:
                 before, y = y, self._do(step, y)
             parts.append(y)
-            if branch.beside:
-                parts.append(self._do(branch.beside, before))
+            if branch.parallel:
+                parts.append(self._do(branch.parallel, before))
         return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
     def _do(self, step: Step, x: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class Branch(NamedTuple):
     """Consecutive steps, and the one parallel to the last of them."""
 
     steps: tuple[Step, ...]
-    beside: Step | None = None
+    parallel: Step | None = None
 
 
 def _step(text: str) -> Step:
@@ -80,8 +80,8 @@ def _step(text: str) -> Step:
 
 
 def _branch(text: str) -> Branch:
-    chain, _, beside = text.partition("|")
-    return Branch(tuple(map(_step, chain.split(","))), _step(beside) if beside else None)
+    chain, _, parallel = text.partition("|")
+    return Branch(tuple(map(_step, chain.split(","))), _step(parallel) if parallel else None)
 
 
 LAYOUT = {name: tuple(map(_branch, text.split(";"))) for name, text in _BLOCKS.items()}
@@ -102,7 +102,7 @@ def script_names() -> list[tuple[str, str]]:
     convolutions = [step for step in stem[1][0].steps if not step.is_pool]
     names += [(step.name, count("conv", index)) for index, step in enumerate(convolutions)]
     for number, (block, branches) in enumerate(mixed):
-        joint = "_" if any(branch.beside for branch in branches) else "."
+        joint = "_" if any(branch.parallel for branch in branches) else "."
         towers = 0
         for branch in branches:
             convolutions = [step for step in branch.steps if not step.is_pool]
@@ -112,8 +112,8 @@ def script_names() -> list[tuple[str, str]]:
                 tower = count("tower", towers)
                 towers += 1
                 places = [f"{tower}{joint}{count('conv', index)}" for index in range(len(convolutions))]
-                if branch.beside:
-                    convolutions.append(branch.beside)
+                if branch.parallel:
+                    convolutions.append(branch.parallel)
                     places[-1:] = [f"{tower}_mixed_conv", f"{tower}_mixed_conv_1"]
             for step, place in zip(convolutions, places, strict=False):
                 names.append((f"{block}.{step.name}", f"{count('mixed', number)}.{place}"))

@@ -82,9 +82,11 @@ def _of_scores(key: str, own: Sequence[Score], photos: Sequence[Score], report: 
     winners = best(key, numbers)
     decimals = decimals_for(central_value(score.metrics[key]) for score in [*own, *photos])
     # Comparing the photographs with themselves says nothing.
-    beside = "features" in METRICS[key].needs or "pixels" in METRICS[key].needs
+    is_comparable = "features" in METRICS[key].needs or "pixels" in METRICS[key].needs
     against = (
-        f"; the untouched photographs score {_figure(photos[0], key, decimals)}" if photos and beside else ""
+        f"; the untouched photographs score {_figure(photos[0], key, decimals)}"
+        if photos and is_comparable
+        else ""
     )
     if not winners:
         return f"{title} is not a number for any candidate."

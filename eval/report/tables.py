@@ -175,11 +175,11 @@ def _printed(values: Mapping[str, Decimal], key: str) -> TableCell:
 
 def tables_apart(report: ScoreReport, shown: Iterable[str]) -> list[ReportTable]:
     """Return the published tables that are not shown in full below ours; `shown` are the metrics that are."""
-    beside = set(shown) | (COST_COLUMNS if any(map(has_cost, report.scores)) else set())
+    shown_with_ours = set(shown) | (COST_COLUMNS if any(map(has_cost, report.scores)) else set())
     return [
         _whole(table, number)
         for number, table in enumerate(published(), 1)
-        if table.apart or not beside >= {key for key in table.columns if not key.endswith("-epoch")}
+        if table.apart or not shown_with_ours >= {key for key in table.columns if not key.endswith("-epoch")}
     ]
 
 

@@ -96,11 +96,11 @@ def _seam(image: Image) -> tuple[int, int] | None:
 
 def _is_seam(steps: NDArray[np.float32], x: int, reach: int) -> bool:
     """Return whether the steps from column x to x + 1 form a seam in both the upper and the lower half."""
-    beside = np.r_[max(0, x - 2 * reach) : max(0, x - 2), x + 3 : min(steps.shape[1], x + 2 * reach)]
+    around = np.r_[max(0, x - 2 * reach) : max(0, x - 2), x + 3 : min(steps.shape[1], x + 2 * reach)]
     half = len(steps) // 2
     for part in (slice(0, half), slice(half, None)):
         here = steps[part, x]
-        usual = float(steps[part][:, beside].mean())
+        usual = float(steps[part][:, around].mean())
         if (here >= MIN_STEP).mean() < MIN_COVERED_SHARE or here.mean() < MIN_STEP_RATIO * usual:
             return False
     return True

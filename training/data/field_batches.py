@@ -34,7 +34,19 @@ class FieldBatches:
     1), `target` N x 40 x S/4 x S/4: the difference of paint from photograph, and the ink. Half of the
     photographs get noise, but keep the fields without it: a camera's noise should not be drawn.
 
-    Missing pairs are computed first. Raises StreamtoonError as `make_pairs` does.
+    Missing pairs are computed first.
+
+    Args:
+        data: The folder of photographs, the crops and the scales.
+        batch: Number of crops in a step.
+        seed: Random seed of the run.
+        settings: How the fields are computed.
+        folder: Folder of the pairs. Default: the user's own.
+        rank: Number of this process, from 0. Each process makes its own share of a batch.
+        ranks: Number of processes.
+
+    Raises:
+        StreamtoonError: As in `make_pairs`.
     """
 
     def __init__(

@@ -32,10 +32,10 @@ MIN_SIDE_PIXELS = 200
 
 
 def pair_cache() -> Path:
-    """The user's own folder of pairs. Raises StreamtoonError where none can be made."""
+    """Return the user's own folder of pairs. Raises StreamtoonError if none can be made."""
     folder = cache_folder("field-pairs")
     if folder is None:
-        raise StreamtoonError("no private cache folder can be made; set XDG_CACHE_HOME to a place of yours")
+        raise StreamtoonError("cannot create a private cache folder; set XDG_CACHE_HOME to a writable folder")
     return folder
 
 

@@ -54,12 +54,20 @@ class Batch:
 class BatchLoader:
     """The batch of every step, which depends only on the recipe's random seed and the step.
 
-    An epoch contains every source once, in random order; unpaired targets have their own order. With a
-    `look`, sources come with the abstraction program's drawing in that look. Missing fields are computed
-    first, by `settings`, and kept in the folder `cache` (default: the user's own). Each of `ranks` processes
-    decodes its own share of a batch.
+    An epoch contains every source once, in random order. Unpaired targets have their own order.
 
-    Raises StreamtoonError for a folder without images or a source without its target.
+    Args:
+        data: The folders and the crops.
+        batch: Number of source crops in a step.
+        seed: Random seed of the run.
+        look: With a look, sources come with the abstraction program's drawing in that look.
+        settings: How the fields of these drawings are computed, if they are not in `cache`.
+        cache: Folder of the fields. Default: the user's own.
+        rank: Number of this process, from 0. Each process decodes its own share of a batch.
+        ranks: Number of processes.
+
+    Raises:
+        StreamtoonError: A folder has no images, or a source has no target.
     """
 
     def __init__(
