@@ -127,14 +127,14 @@ def test_candidates_and_pictures_are_chosen(browser: Any, report: ScoreReport) -
         result, photo = browser.find_elements(By.CSS_SELECTOR, ".stage img")
         return photo.get_attribute("alt"), result.get_attribute("alt")
 
-    assert shown() == ("photo 0: the photograph", "photo 0: through ink")
+    assert shown() == ("photo 0: photograph", "photo 0: ink")
     browser.find_elements(By.CSS_SELECTOR, "fieldset label")[1].click()
     Select(browser.find_element(By.CSS_SELECTOR, ".which select")).select_by_index(2)
-    assert shown() == ("photo 2: the photograph", f"photo 2: through {MARKUP}")
+    assert shown() == ("photo 2: photograph", f"photo 2: {MARKUP}")
     result = browser.find_element(By.CSS_SELECTOR, ".stage img").get_attribute("src")
     assert np.abs(_decoded(result).astype(int) - report.pictures[2].results[MARKUP]).mean() < 4
     browser.find_element(By.CSS_SELECTOR, "img[data-row='1'][data-result='0']").click()
-    assert shown() == ("photo 1: the photograph", "photo 1: through ink")
+    assert shown() == ("photo 1: photograph", "photo 1: ink")
 
 
 def test_the_page_never_scrolls_sideways_and_nothing_complains(browser: Any) -> None:

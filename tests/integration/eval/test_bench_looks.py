@@ -232,9 +232,9 @@ def test_the_page_holds_every_picture_and_its_figure(looked: StyleLooks) -> None
         assert re.search(rf"fast fp32: {each[1]:.4f}</figcaption>", page)
         assert re.search(rf"lite fp32: {each[2]:.4f}</figcaption>", page)
     assert page.count("full fp32, the reference</figcaption>") == 3
-    table = page[page.index("What speed costs") : page.index('class="grid"')]
+    table = page[page.index("The cost of speed") : page.index('class="grid"')]
     assert table.count('<data value="43.21">') == 1 and table.count("<td>–</td>") == 2
-    assert "Quality" not in render(bench(timed))
+    assert 'id="looks"' not in render(bench(timed))
     other: QualityRow = replace(looked.looks[1], engine="onnxruntime")
     mixed = replace(looked, looks=[looked.looks[0], other, looked.looks[2]])
     assert "fast fp32, onnxruntime cpu" in render(bench(timed), (), [mixed])

@@ -312,7 +312,7 @@ def test_large_pictures_are_shrunk_and_the_rows_are_limited() -> None:
     assert len(embedded) == MAX_ROWS
     assert (embedded[0].photo.height, embedded[0].photo.width) == (640, 427)
     assert _decoded(embedded[0].photo.address).shape == (640, 427, 3)
-    assert f"The first {MAX_ROWS} of {MAX_ROWS + 2} pictures." in render(ScoreReport("many", pictures=rows))
+    assert f"The first {MAX_ROWS} of {MAX_ROWS + 2} images." in render(ScoreReport("many", pictures=rows))
 
 
 def test_what_does_not_compress_is_shown_smaller() -> None:
@@ -347,7 +347,7 @@ def test_what_all_share_in_the_protocol_is_said_once(page: Page) -> None:
 
 
 def test_skipped_files_are_listed_once(page: Page) -> None:
-    assert "2 files left out" in page.text() and page.text().count("a<b>.png") == 1
+    assert "2 files skipped" in page.text() and page.text().count("a<b>.png") == 1
 
 
 def test_equal_reports_are_equal_bytes() -> None:
