@@ -76,7 +76,7 @@ def blank(folder: Path, extension: str) -> Path:
 # --- time ----------------------------------------------------------------------------------------------
 
 
-def _decoding_time(packet: Packet) -> Fraction:
+def _decoding_time(packet: Packet[Any]) -> Fraction:
     """Return the time in seconds at which a packet is decoded."""
     at = packet.pts if packet.dts is None else packet.dts
     assert at is not None and packet.time_base is not None

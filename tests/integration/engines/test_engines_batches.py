@@ -33,7 +33,7 @@ from engines.errors import EngineError
 from engines.export.frame_graph import FrameNetwork
 from engines.export.tasks import Samples
 from engines.export.typed_onnx import task_network
-from engines.frame import ColorInfo, Planes
+from engines.frame import ColorInfo
 
 HEIGHT, WIDTH = 33, 38
 STYLE = rgb_style()
@@ -57,13 +57,11 @@ def ring(
     return Batcher(made, TASK, batch, patience), made
 
 
-def film(length: int) -> list[Planes]:
+def film(length: int) -> list[Samples]:
     """Pictures that differ from each other."""
     dice = np.random.default_rng(0)
     whole = extremes(HEIGHT, WIDTH)["noise"]
-    return [
-        tuple(plane // 2 + dice.integers(0, 99, dtype=np.uint8) for plane in whole) for _ in range(length)
-    ]
+    return [tuple(plane // 2 + np.uint8(dice.integers(0, 99)) for plane in whole) for _ in range(length)]
 
 
 def same(got: Samples, source: Samples, strength: float = 1.0) -> bool:

@@ -32,6 +32,7 @@ from engines.export.frame_graph import network_for, to_half  # noqa: E402
 from engines.export.parity import check_parity, reference  # noqa: E402
 from engines.export.tasks import FieldsTask, Samples  # noqa: E402
 from engines.export.typed_onnx import export_task, task_network  # noqa: E402
+from engines.fields_engine import FieldsEngine  # noqa: E402
 from engines.frame import ColorInfo, Frame  # noqa: E402
 from engines.imaging.field_blocks import pack  # noqa: E402
 from engines.registry import style as style_module  # noqa: E402
@@ -271,6 +272,7 @@ def test_an_engine_draws_by_it_what_it_draws_on_the_host(
         assert len(runners[0].opened) == 1, "made ready before the first picture"
         cartoons = play(engine, sources())
         assert engine.reused == 1
+        assert isinstance(engine, FieldsEngine)
         assert engine.fields(sources()[0]).y.shape == (52, 72)
     (runner,) = runners
     assert len(runner.opened) == 1  # one for every colour

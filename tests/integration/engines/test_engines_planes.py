@@ -175,7 +175,8 @@ def test_statistics_stay_single_in_every_generator(name: str) -> None:
     others = [weight for weight in half.parameters() if id(weight) not in kept]
     assert others and all(weight.dtype == torch.float16 for weight in others)
     assert all(weight.dtype == torch.float32 for weight in generator.parameters())
-    side, taken = 2 * find(name).size_multiple, getattr(generator, "channels", (3, 3))[0]
+    kind: Any = find(name)
+    side, taken = 2 * kind.size_multiple, getattr(generator, "channels", (3, 3))[0]
     with torch.inference_mode():
         drawing = half(torch.zeros(1, taken, side, side, dtype=torch.float16))
     assert drawing.dtype == torch.float16

@@ -261,8 +261,8 @@ def test_the_launcher_needs_nothing_of_ours(tmp_path: Path) -> None:
         "-I",
         "-S",
         str(launcher),
-        tmp_path / "out",
-        tmp_path / "err",
+        str(tmp_path / "out"),
+        str(tmp_path / "err"),
         sys.executable,
         "-V",
     ]
@@ -283,7 +283,7 @@ def test_processor_packages_give_their_energy(tmp_path: Path, monkeypatch: pytes
         (tmp_path / zone / "max_energy_range_uj").write_text("1000000\n")
     assert power.packages(tmp_path) == {"intel-rapl:0": (900, 1_000_000)}
     monkeypatch.setattr(power, "POWERCAP", tmp_path)
-    monkeypatch.setattr(power.time, "perf_counter", iter((10.0, 10.5)).__next__)
+    monkeypatch.setattr(time, "perf_counter", iter((10.0, 10.5)).__next__)
     with power.PowerMeter() as meter:
         (tmp_path / "intel-rapl:0" / "energy_uj").write_text("400\n")  # the counter began anew
     assert meter.watts == {"cpu": pytest.approx((1_000_000 - 500) / 1e6 / 0.5, abs=0.01)}

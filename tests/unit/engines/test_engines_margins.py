@@ -78,7 +78,8 @@ def test_a_flat_picture_is_drawn_at_its_border_as_far_within(name: str) -> None:
         if isinstance(module, torch.nn.InstanceNorm2d) and not is_mixed:
             network.set_submodule(inner, torch.nn.Identity())
     flat = np.full((64, 96, 3), (200, 90, 60), np.uint8)
-    multiple, margin = find(name).size_multiple, margin_of(name)
+    kind: Any = find(name)
+    multiple, margin = kind.size_multiple, margin_of(name)
     fringes = []
     for each in (0, margin):
         drawing = drawn(network, flat, multiple, each)
@@ -98,10 +99,12 @@ class Fringed(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = torch.nn.Sequential(*(torch.nn.Conv2d(3, 3, 5, padding=2) for _ in range(5)))
+        layers = [torch.nn.Conv2d(3, 3, 5, padding=2) for _ in range(5)]
+        self.layers = torch.nn.Sequential(*layers)
         with torch.no_grad():
-            for layer in self.layers:
+            for layer in layers:
                 layer.weight.copy_(torch.eye(3)[:, :, None, None] / 25)
+                assert layer.bias is not None
                 layer.bias.zero_()
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:

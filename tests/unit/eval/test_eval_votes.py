@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import shutil
 from collections import Counter
@@ -90,7 +91,7 @@ def test_a_padded_file_has_the_length_and_the_same_picture(quality: int, room: i
     longer = pad_webp(data, len(data) + room)
     assert len(longer) == len(data) + room + room % 2
     with PillowImage.open(io.BytesIO(data)) as before, PillowImage.open(io.BytesIO(longer)) as after:
-        assert np.array_equal(before.convert("RGB"), after.convert("RGB"))
+        assert np.array_equal(np.asarray(before.convert("RGB")), np.asarray(after.convert("RGB")))
 
 
 # --- orders -------------------------------------------------------------------------------------------
@@ -199,13 +200,11 @@ def test_a_second_server_on_one_table_is_refused(ballot: Ballot, tmp_path: Path)
 def test_a_pick_that_cannot_be_written_leaves_no_half_row(
     ballot: Ballot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eval.voting import vote_log as module
-
     with VoteLog(tmp_path / "votes.csv", ballot) as box:
         box.cast("Anna", ballot.items[0], 0)
-        before, write = box.path.read_bytes(), module.os.write
+        before, write = box.path.read_bytes(), os.write
         with monkeypatch.context() as full:
-            full.setattr(module.os, "write", lambda file, data: write(file, data[:9]))
+            full.setattr(os, "write", lambda file, data: write(file, data[:9]))
             with pytest.raises(StreamtoonError, match="the disk is full"):
                 box.cast("Anna", ballot.items[1], 0)
         assert box.path.read_bytes() == before
