@@ -75,7 +75,7 @@ def vgg_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     from engines.pretrained.vgg import CHANNELS, convolutions
 
     folder, dice = tmp_path_factory.mktemp("vgg"), torch.Generator().manual_seed(0)
-    files = {}
+    files: dict[str, Path] = {}
     deepest_layers: dict[Literal["vgg16", "vgg19"], str] = {"vgg16": "conv5_3", "vgg19": "conv4_4"}
     for name, deepest in deepest_layers.items():
         state, width = {}, 3

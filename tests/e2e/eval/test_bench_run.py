@@ -42,7 +42,12 @@ def peers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("peers")
     dice = np.random.default_rng(0)
     kernel = numpy_helper.from_array(dice.normal(size=(3, 3, 3, 3)).astype(np.float32), "kernel")
-    for name, shape in (("planes", [1, 3, "h", "w"]), ("pixels", [1, "h", "w", 3]), ("fixed", [1, 3, 8, 8])):
+    shapes: dict[str, list[str | int]] = {
+        "planes": [1, 3, "h", "w"],
+        "pixels": [1, "h", "w", 3],
+        "fixed": [1, 3, 8, 8],
+    }
+    for name, shape in shapes.items():
         last = name == "pixels"
         nodes = [
             *([helper.make_node("Transpose", ["in"], ["a"], perm=[0, 3, 1, 2])] if last else []),
@@ -173,7 +178,7 @@ def test_wrong_words_are_one_sentence(clip: Path, tmp_path: Path) -> None:
         "unknown engine 'caffe'": ["--engines", "caffe"],
         "unknown style 'oil'": ["--styles", "oil"],
         "unknown quality": ["--quality", "best"],
-        "cannot be read": ["--against", tmp_path / "none.json"],
+        "cannot be read": ["--against", str(tmp_path / "none.json")],
     }
     for said, arguments in wrong.items():
         done = run(*arguments)

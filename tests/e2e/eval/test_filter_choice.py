@@ -13,19 +13,20 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
-from fields_styles import LOOK, save_network  # noqa: E402
+import torch
+from fields_styles import LOOK, save_network
 
-from engines.errors import StyleError  # noqa: E402
-from engines.export.onnx_graph import export_onnx, write_filter  # noqa: E402
-from engines.imaging.guided_filter import FilterSettings  # noqa: E402
-from engines.registry.card import to_toml  # noqa: E402
-from engines.registry.style import CARD, GRAPH, Style, load_style  # noqa: E402
-from engines.untrusted.folder_validator import file_sha256  # noqa: E402
-from eval.metrics.sharpness import sharpness  # noqa: E402
-from eval.scoring.filter_choice import choose_filter, score_filters  # noqa: E402
+from engines.errors import StyleError
+from engines.export.onnx_graph import export_onnx, write_filter
+from engines.imaging.guided_filter import FilterSettings
+from engines.registry.card import to_toml
+from engines.registry.style import CARD, GRAPH, Style, load_style
+from engines.untrusted.folder_validator import file_sha256
+from eval.metrics.sharpness import sharpness
+from eval.scoring.filter_choice import choose_filter, score_filters
 
 
 class Posterizer(torch.nn.Module):

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,7 +35,7 @@ from eval.scoring.checkpoints import find_checkpoints, open_generator
 from eval.scoring.comparison import compare_scores
 from eval.scoring.image_set import find_images
 from eval.scoring.metric_registry import METRICS, deciding_metric
-from eval.scoring.results import Spread
+from eval.scoring.results import Number, Spread
 from eval.scoring.scorer import Scorer
 from eval.scoring.sweep import sweep
 
@@ -226,7 +227,7 @@ def test_a_sweep_names_the_best_checkpoint(run: Path, sets: Path) -> None:
 
 
 def test_the_best_goes_by_each_metrics_own_way() -> None:
-    numbers = {"a": 0.3, "b": 0.6, "c": Spread(0.45, 9.0), "d": float("nan")}
+    numbers: dict[str, Number] = {"a": 0.3, "b": 0.6, "c": Spread(0.45, 9.0), "d": float("nan")}
     assert best("fid", numbers) == {"a"}
     assert best("ssim", numbers) == {"b"}
     assert best("1nn", numbers) == {"c"}
@@ -244,9 +245,9 @@ def test_a_checkpoint_draws_pictures_of_any_size(run: Path) -> None:
 
 @pytest.mark.parametrize("size", [(37, 53), (40, 64)])
 def test_a_checkpoint_of_fields_is_drawn_in_the_default_look(tmp_path: Path, size: tuple[int, int]) -> None:
-    network = create("fields-lite")
+    network: Any = create("fields-lite")
     with torch.no_grad():  # ink everywhere: response 2, code value 250
-        network.head.bias[24:] = 250 / 127.5 - 1  # type: ignore[index, union-attr]
+        network.head.bias[24:] = 250 / 127.5 - 1
     save_file(network.state_dict(), tmp_path / "step-1.safetensors", {"generator": "fields-lite"})
     drawn = open_generator(tmp_path / "step-1.safetensors")(np.full((*size, 3), 200, np.uint8))
     assert drawn.shape == (*size, 3)
