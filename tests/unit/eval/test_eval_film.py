@@ -135,7 +135,7 @@ def test_it_holds_two_pictures_of_each_and_ticks() -> None:
 
 @pytest.mark.parametrize(("ours", "theirs"), [(5, 3), (3, 5), (4, 0), (0, 4)])
 def test_films_of_different_length_are_refused_with_both(ours: int, theirs: int) -> None:
-    with pytest.raises(StreamtoonError, match=f"source has {ours} frames, but the result {theirs};"):
+    with pytest.raises(StreamtoonError, match=f"source has {ours} frames, but the result has {theirs};"):
         score_film(_pan(ours), _pan(theirs))
 
 

@@ -254,7 +254,7 @@ def test_bad_sets_are_sentences(name: str) -> None:
         REPLICATES[name](draw(12), draw(9))
     bad = draw(12)
     bad[3, 1] = np.nan
-    with pytest.raises(StreamtoonError, match="picture 4 are not finite"):
+    with pytest.raises(StreamtoonError, match="image 4 are not finite"):
         REPLICATES[name](bad, draw(12))
     with pytest.raises(ValueError, match="4 and 3 features"):
         REPLICATES[name](draw(12), draw(12, 3))

@@ -309,7 +309,7 @@ METRICS: dict[str, Callable[[Any, Any], object]] = {
 @pytest.mark.parametrize("name", METRICS)
 def test_too_few_pictures_are_a_sentence_with_numbers(name: str) -> None:
     for few in (0, 1):
-        expected = f"{name} needs at least 2 images in each set, but one has {few}: "
+        expected = f"{name} needs at least 2 images in each set, but one has {few}"
         with pytest.raises(StreamtoonError, match=expected):
             METRICS[name](draw(5), draw(few))
         with pytest.raises(StreamtoonError, match=expected):
@@ -329,7 +329,7 @@ def test_the_inception_score_says_how_many_it_needs() -> None:
 def test_features_that_are_not_finite_are_a_sentence(name: str, value: float) -> None:
     bad = draw(1100)
     bad[1050, 2] = value
-    with pytest.raises(StreamtoonError, match="picture 1051 are not finite"):
+    with pytest.raises(StreamtoonError, match="image 1051 are not finite"):
         METRICS[name](draw(5), bad)
 
 
@@ -337,7 +337,7 @@ def test_moments_that_refuse_a_block_are_as_before() -> None:
     moments = Moments.of(draw(5))
     bad = draw(3)
     bad[1, 1] = np.nan
-    with pytest.raises(StreamtoonError, match="picture 7 "):
+    with pytest.raises(StreamtoonError, match="image 7 "):
         moments.add(bad)
     assert fid(moments, Moments.of(draw(5))) == 0
     with pytest.raises(ValueError, match="expected"):
