@@ -47,6 +47,7 @@ def stack(request: pytest.FixtureRequest) -> tuple[VGGName, nn.Sequential]:
     for module in network:
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)
+            assert module.bias is not None
             nn.init.uniform_(module.bias, -0.1, 0.1)
     return request.param, network.requires_grad_(False)
 
