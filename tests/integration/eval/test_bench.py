@@ -228,7 +228,7 @@ def test_a_file_of_something_else_is_one_sentence(tmp_path: Path, text: str) -> 
 
 def test_a_rate_that_is_none_is_refused(earlier: Callable[..., Path]) -> None:
     for wrong in (0, "fast", True, None):
-        with pytest.raises(StreamtoonError, match="no result"):
+        with pytest.raises(StreamtoonError, match="is not the output"):
             read_earlier(earlier(row(fps=wrong)))
 
 
