@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from engines.looks.changes import read_changes, with_look
+from engines.registry.look_changes import read_changes, with_look
 
 from engines.registry.style import load_style
 from engines.settings import EngineSettings
