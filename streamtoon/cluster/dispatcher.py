@@ -25,7 +25,7 @@ from streamtoon.cluster.file_run import FileRun, VideoResult
 from streamtoon.cluster.jobs import Stretch, VideoJob
 from streamtoon.cluster.joining import join_video
 from streamtoon.cluster.planning import MIN_SEGMENTS, MIN_SEGMENTS_BUSY, plan
-from streamtoon.cluster.pool import MAX_RETRIES, Pool
+from streamtoon.cluster.pool import MAX_RETRIES, Pool, WorkerLostError
 from streamtoon.cluster.progress import ClusterProgress, Meter
 from streamtoon.cluster.seats import Seats, Task
 from streamtoon.cluster.segment_folder import SegmentFolder
@@ -234,6 +234,11 @@ class Dispatcher:
     def _worked(self, task: Task, future: Future[Any]) -> None:
         """Take the result of a worker's task."""
         file = task.file
+        error = future.exception()
+        if error is not None and isinstance(self._pool.error_of(error), WorkerLostError):
+            self._seats.renew(future)
+            self._give_back(task)
+            return
         self._seats.leave(future)
         file.running -= 1
         if task.method == "convert":
@@ -267,19 +272,7 @@ class Dispatcher:
                     file.arrivals.give_up()
         for future, task in self._seats.lost():
             del self._pending[future]
-            file = task.file
-            file.running -= 1
-            file.lost += 1
-            with self._failing(file):
-                if file.lost > MAX_RETRIES:
-                    raise StreamtoonError(f"workers were lost {file.lost} times while they drew this file")
-                if task.method == "open":
-                    assert file.plan is not None, "a video with a task has been planned"
-                    self._opening.discard(file.plan.size)
-                if task.method == "draw" and not file.is_whole:
-                    stretch = task.arguments[1]
-                    assert isinstance(stretch, Stretch), "as _next_task gave it"
-                    file.queue.appendleft(stretch)
+            self._give_back(task)
         if self._seats.absent_s() > NO_WORKER_S:
             why = f"no worker answered for {NO_WORKER_S:.0f} s: does the cluster have what one needs?"
             for file in self._files:
@@ -288,6 +281,22 @@ class Dispatcher:
             self._next = None
             for future in self._seats.futures:
                 self._pending.pop(future, None)
+
+    def _give_back(self, task: Task) -> None:
+        """Let another worker have the task of one that is lost, a few times."""
+        file = task.file
+        file.running -= 1
+        file.lost += 1
+        with self._failing(file):
+            if task.method == "open":
+                assert file.plan is not None, "a video with a task has been planned"
+                self._opening.discard(file.plan.size)
+            if file.lost > MAX_RETRIES:
+                raise WorkerLostError(f"workers were lost {file.lost} times while they drew this file")
+            if task.method == "draw" and file.stage == "drawing" and not file.is_whole:
+                stretch = task.arguments[1]
+                assert isinstance(stretch, Stretch), "as _task_of gave it"
+                file.queue.appendleft(stretch)
 
     def _tell(self) -> None:
         if self._callbacks.on_progress is not None:

@@ -90,6 +90,12 @@ class Seats:
             if seat.future is future:
                 seat.future = seat.task = None
 
+    def renew(self, future: Future[Any]) -> None:
+        """Start another worker in the place of the one that had this task."""
+        for seat in self._seats:
+            if seat.future is future:
+                self._renew(seat)
+
     def lost(self) -> list[tuple[Future[Any], Task]]:
         """Return the tasks of workers that no longer answer, and start others in their places."""
         self._listen()
@@ -98,9 +104,12 @@ class Seats:
             if seat.is_ready and time.monotonic() - seat.heard > LOST_AFTER_S:
                 if seat.future is not None and seat.task is not None:
                     tasks.append((seat.future, seat.task))
-                self._pool.replace(seat.number)
-                seat.future, seat.task, seat.answer, seat.is_ready = None, None, None, False
+                self._renew(seat)
         return tasks
+
+    def _renew(self, seat: Seat) -> None:
+        self._pool.replace(seat.number)
+        seat.future, seat.task, seat.answer, seat.is_ready = None, None, None, False
 
     def absent_s(self) -> float:
         """Return the seconds since any worker was there; 0 if one is."""

@@ -27,8 +27,8 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
 
-FRAMES = 1000
-"""Of the long clip, with a key frame every 60: eight segments of 120, and the rest."""
+FRAMES = 700
+"""Of the long clip, with a key frame every 60: five segments of 120, and the rest."""
 
 
 @pytest.fixture(scope="module")

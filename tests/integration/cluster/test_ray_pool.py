@@ -30,7 +30,7 @@ def test_ray_does_not_report_its_use_unless_the_user_says_so() -> None:
     code = """
 from streamtoon.cluster.ray_pool import load_ray
 load_ray()
-from ray._private.usage.usage_lib import usage_stats_enabled
+from ray._common.usage.usage_lib import usage_stats_enabled
 print(usage_stats_enabled())
 """
     assert _python(code) == "False"
@@ -48,7 +48,7 @@ try:
 except EngineError as error:
     print(error)
 """
-    assert _python(code) == f"--ray needs Ray: {install_line('ray')}"
+    assert _python(code) == f"--ray needs Ray: {install_line('ray')}".strip()
 
 
 def test_nothing_imports_ray_or_fsspec_unless_it_is_asked_for() -> None:

@@ -39,7 +39,7 @@ def test_a_seek_to_any_frame_of_the_index_gives_that_frame(coding: str, ending: 
         pts, _, check = frames[number]
         with VideoReader(clip) as source:
             if not source.skip_to(number, pts, None):
-                assert (ending, number) == (".ts", 59), "only without an index, and only the last frame"
+                assert ending == ".ts", "only without an index: workers then read from the front"
                 continue
             assert [frame.check() for frame in source.frames()] == [frame[2] for frame in frames[number:]]
         assert check == frames[number][2]
