@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -393,8 +394,6 @@ def test_the_page_fits_a_phone_and_is_used_by_keyboard_and_by_ear(address: str, 
     browser.get("about:blank")
 
     def none_is_left() -> bool:
-        import urllib.request
-
         with urllib.request.urlopen(f"{address}metrics") as answer:
             return re.search(rb"^streamtoon_sessions 0.0$", answer.read(), re.MULTILINE) is not None
 

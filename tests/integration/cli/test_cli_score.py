@@ -228,7 +228,7 @@ def test_a_way_back_from_results_of_another_size_is_one_sentence(photos: Path) -
     with (
         Scorer(photos=find_images(photos), cartoons=None, metrics=["round-trip-psnr"]) as scorer,
         GeneratedImages("halved", halved, back=lambda result: result) as candidate,
-        pytest.raises(StreamtoonError, match="20x16 and the photo 40x32"),
+        pytest.raises(StreamtoonError, match="20x16.* 40x32"),
     ):
         scorer.score(candidate)
 
@@ -277,7 +277,7 @@ def _checkpoint(file: Path, generator: str = "lite") -> None:
 
 def test_weights_of_something_else_are_one_line(tmp_path: Path) -> None:
     _checkpoint(tmp_path / "step-1.safetensors", "unet")
-    with pytest.raises(StreamtoonError, match="not the weights of unet") as caught:
+    with pytest.raises(StreamtoonError, match="the weights of unet") as caught:
         open_generator(tmp_path / "step-1.safetensors")
     assert "\n" not in str(caught.value)
 

@@ -150,7 +150,7 @@ def test_what_cannot_be_drawn_is_said(style: Style, photos: dict[str, Image]) ->
     some = {name: photos[name] for name in ("0.png", "2.png")}
     rows = [row(style="shaken", precision="fp32"), row(style="shaken", precision="int8")]
     (found,), (note,) = compare_variants([style], rows, some)
-    assert note.startswith("shaken fast int8 is skipped: ")
+    assert "shaken fast int8 is skipped: " in note
     assert [look.quality for look in found.looks] == ["full", "fast", "lite"]
     nowhere = [row(style="shaken", precision="fp32", device="abacus")]
     found_none, (note,) = compare_variants([style], nowhere, some)

@@ -224,7 +224,7 @@ def test_one_sentence_answers(report: ScoreReport) -> None:
         "By KID, ink is best: 0.0374 ± 0.0012; the untouched photographs score 0.0300 ± 0.0012."
     )
     assert answer(_only(report, "fid")) == (
-        f"By FID, ink is best: 112.3 [107.1, 118.5], though {EVIL} cannot be distinguished from it with "
+        f"By FID, ink is best: 112.3 [107.1, 118.5], but {EVIL} cannot be distinguished from it with "
         "95\u00a0% confidence; the untouched photographs score 90.0 [84.8, 96.1]."
     )
     assert scored(report) == "2 candidates, 9 photographs, 7 drawings, 4 checkpoints"

@@ -188,7 +188,8 @@ def test_scores_hold_its_mean_over_photographs_and_take_the_pair_in_order(tmp_pa
     weights = [0.299, 0.587, 0.114]
     pictures = [read_image(path) for path in photos.paths]
     each = [outline(one @ weights, _inked_photo(one) @ weights, data_range=255) for one in pictures]
-    assert score.metrics == {"outline": pytest.approx(np.mean(each), abs=1e-4)}
+    # Places of equal gradient are edges or not by the last bit of a float32, which processors round differently.
+    assert score.metrics == {"outline": pytest.approx(np.mean(each), abs=1e-3)}
     assert np.mean(each) > 0.1
 
 
