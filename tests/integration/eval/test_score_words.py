@@ -64,7 +64,7 @@ def _score(photos: int, cartoons: int, **metrics: float) -> Score:
 
 def test_few_pictures_are_said_where_fid_is() -> None:
     assert "20 images" in small_set_warning([_score(20, 3000, fid=100.0)])
-    assert "2,048 pictures" in small_set_warning([_score(2048, 3000, artfid=100.0)])
+    assert "2,048 images" in small_set_warning([_score(2048, 3000, artfid=100.0)])
     assert small_set_warning([_score(2049, 3000, fid=100.0)]) == ""
     assert small_set_warning([_score(20, 20, kid=0.1)]) == ""
 
