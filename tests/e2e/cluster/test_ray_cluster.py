@@ -92,7 +92,7 @@ def test_a_worker_that_is_killed_costs_nothing(
 
     def kill() -> None:
         for process in Path("/proc").glob("[0-9]*/cmdline"):
-            if process.read_bytes().startswith(b"ray::_Actor.work"):
+            if process.read_bytes().startswith(b"ray::_Actor"):
                 killed.append(int(process.parent.name))
                 os.kill(killed[-1], signal.SIGKILL)
                 return
