@@ -55,11 +55,12 @@ def ray_cluster(address: str) -> Iterator[None]:
         ray.shutdown()
 
 
-def cluster_gpus() -> int:
-    """Return how many GPUs the connected cluster has."""
+def cluster_devices() -> tuple[int, int]:
+    """Return how many CPUs and GPUs the connected cluster has."""
     import ray
 
-    return int(ray.cluster_resources().get("GPU", 0))
+    resources = ray.cluster_resources()
+    return int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
 
 
 def ray_map(work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[tuple[Job, Result]]:

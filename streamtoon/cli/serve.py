@@ -121,8 +121,8 @@ def serve(
         typer.Option(
             metavar="SECONDS",
             min=0,
-            help="On SIGTERM, refuse new work, end live sessions with a message, and wait this long for files "
-            "to be drawn and downloaded. 0 stops at once.",
+            help="On SIGTERM, refuse new work, end live sessions with a message, and wait this long for "
+            "files to be drawn and downloaded. 0 stops at once.",
             rich_help_panel=REPLICA_PANEL,
         ),
     ] = 0.0,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engines.common.extras import install_line
-from streamtoon.cli.common import say
+from streamtoon.cli.common import say, say_warnings
 from streamtoon.errors import StreamtoonError
 
 if TYPE_CHECKING:
@@ -70,18 +70,23 @@ def train_here(job: TrainJob) -> None:
 
 
 def train_in_worker(job: TrainJob) -> None:
-    """Train in one of Ray Train's workers. Continues from the run's saved state where there is one."""
+    """Train in one of Ray Train's workers. Continues from the saved state after a failure."""
     os.chdir(job.directory)
     saved = (job.run / "state.safetensors").exists()
-    train_here(replace(job, resume=saved))
+    train_here(replace(job, resume=job.resume or saved))
 
 
 def train_on_ray(job: TrainJob, address: str) -> None:
     """Train in `job.devices` workers of a Ray cluster, each with a GPU of its own where it has enough."""
-    from training.ray_cluster import cluster_gpus, ray_cluster, ray_train
+    from training.ray_cluster import cluster_devices, ray_cluster, ray_train
 
     with ray_cluster(address):
-        gpus = job.device == "cuda" or (job.device == "auto" and cluster_gpus() >= job.devices)
+        cpus, cards = cluster_devices()
+        gpus = job.device == "cuda" or (job.device == "auto" and cards >= job.devices)
+        found = cards if gpus else cpus
+        if found < job.devices:
+            kind = "GPUs" if gpus else "CPUs"
+            say_warnings((f"waiting for {job.devices} {kind}: the cluster has {found} now",))
         work = partial(train_in_worker, replace(job, device="cuda" if gpus else "cpu", devices=1))
         ray_train(work, job.run, workers=job.devices, gpus=gpus)
 
