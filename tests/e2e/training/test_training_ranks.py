@@ -161,18 +161,19 @@ def _started(line: Sequence[str | Path]) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def _wait_for(file: Path, since: float = 0.0) -> None:
+def _wait_for(file: Path, process: subprocess.Popen[str], since: float = 0.0) -> None:
     end = time.monotonic() + TIMEOUT_S
     while not (file.exists() and file.stat().st_mtime > since):
+        assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end, f"{file} was not written"
         time.sleep(0.1)
 
 
 def test_ctrl_c_under_torchrun_saves_once_and_one_process_finishes(recipe: Path, tmp_path: Path) -> None:
     command = ("train", recipe, "--run", tmp_path / "run", "--out", tmp_path / "style", *LIGHT)
-    line = [*TORCHRUN, "-m", "streamtoon", *command, "--save-every", "0.01", "--set", "steps=100000"]
+    line = [*TORCHRUN, "-m", "--", "streamtoon", *command, "--save-every", "0.01", "--set", "steps=100000"]
     with _started(line) as process:
-        _wait_for(tmp_path / "run" / "state.safetensors")
+        _wait_for(tmp_path / "run" / "state.safetensors", process)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all processes of the job
         said, _ = process.communicate(timeout=TIMEOUT_S)
     assert said.count("interrupted: saved in") == 1, said
@@ -187,16 +188,18 @@ def test_ctrl_c_under_torchrun_saves_once_and_one_process_finishes(recipe: Path,
 def test_torchrun_goes_on_after_a_process_was_killed(recipe: Path, tmp_path: Path) -> None:
     state = tmp_path / "run" / "state.safetensors"
     command = ("train", recipe, "--run", tmp_path / "run", "--out", tmp_path / "style", *LIGHT)
-    line = [*TORCHRUN, "--max-restarts", "1", "-m", "streamtoon", *command, "--save-every", "0.01"]
+    line = [*TORCHRUN, "--max-restarts", "1", "-m", "--", "streamtoon", *command, "--save-every", "0.01"]
     with _started([*line, "--set", "steps=100000"]) as process:
-        _wait_for(state)
+        _wait_for(state, process)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         ranks = [
             int(each) for each in children if b"streamtoon" in Path(f"/proc/{each}/cmdline").read_bytes()
         ]
         os.kill(ranks[-1], signal.SIGKILL)
         killed = time.time()
-        _wait_for(state, since=killed + 5)  # torchrun notices within its interval and stops the other process
+        _wait_for(
+            state, process, since=killed + 5
+        )  # torchrun notices within its interval and stops the other process
         os.killpg(process.pid, signal.SIGINT)
         said, _ = process.communicate(timeout=TIMEOUT_S)
     begun = [
