@@ -45,10 +45,10 @@ def ray_cluster(address: str) -> Iterator[None]:
         ray.init(address, log_to_driver=True, logging_level="warning", **options)
     except Exception as error:  # Ray raises its base class where a node does not start in time
         reason = str(error).strip().partition("\n")[0].rstrip(".")
-        raise StreamtoonError(
-            f"no Ray cluster answers at {address} ({reason}); start one with `ray start --head`, or use "
-            "--ray local"
-        ) from error
+        advice = "start one with `ray start --head`, or use --ray local"
+        if address == "local":
+            advice = "this machine may be too busy; try again, or use --ray auto with a running cluster"
+        raise StreamtoonError(f"no Ray cluster answers at {address} ({reason}); {advice}") from error
     try:
         yield
     finally:
@@ -126,9 +126,8 @@ def ray_train(work: Callable[[], None], run: Path, *, workers: int, gpus: bool) 
     Raises:
         StreamtoonError: `work` failed in one of the workers.
     """
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError, WorkerGroupError
     from ray.train.torch import TorchTrainer
-    from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
     trainer = TorchTrainer(
         work,
