@@ -74,8 +74,8 @@ class Adversary:
         settings, count = self._settings, len(batch.picture)
         labels: tuple[float | Tensor, float | Tensor] = (1.0, 0.0)
         if settings.soft_labels:
-            real, fakes = rng.of_items(lambda n, dice: torch.cat(soft_labels(n, dice), 1), count).split(1, 1)
-            labels = real, fakes
+            drawn = rng.of_items(lambda n, dice: torch.cat(soft_labels(n, dice), 1), count)
+            labels = drawn[:, :1], drawn[:, 1:]
         fake = [seen.detach() for seen in batch.fake]
         if settings.history:
             with torch.no_grad():

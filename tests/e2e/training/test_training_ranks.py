@@ -197,9 +197,7 @@ def test_torchrun_goes_on_after_a_process_was_killed(recipe: Path, tmp_path: Pat
         ]
         os.kill(ranks[-1], signal.SIGKILL)
         killed = time.time()
-        _wait_for(
-            state, process, since=killed + 5
-        )  # torchrun needs a moment to notice
+        _wait_for(state, process, since=killed + 5)  # torchrun needs a moment to notice
         os.killpg(process.pid, signal.SIGINT)
         said, _ = process.communicate(timeout=TIMEOUT_S)
     begun = [
