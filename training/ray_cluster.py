@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from engines.common.extras import install_line
 from engines.errors import StreamtoonError
@@ -41,8 +42,8 @@ def ray_cluster(address: str) -> Iterator[None]:
         yield
         return
     try:
-        options = {"include_dashboard": False} if address == "local" else {}
-        ray.init(address, log_to_driver=True, logging_level="warning", **options)
+        dashboard = False if address == "local" else None
+        ray.init(address, include_dashboard=dashboard, logging_level=logging.WARNING)
     except Exception as error:  # Ray raises its base class where a node does not start in time
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         advice = "start one with `ray start --head`, or use --ray local"
@@ -75,9 +76,9 @@ def ray_map(work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[tupl
     import ray
     from ray.exceptions import RayError, RayTaskError
 
-    task = ray.remote(num_cpus=1, max_retries=MAX_TASK_RETRIES)(work_on_one_core)
+    task: Any = ray.remote(num_cpus=1, max_retries=MAX_TASK_RETRIES)(work_on_one_core)
     queue = iter(jobs)
-    running: dict[ray.ObjectRef, Job] = {}
+    running: dict[ray.ObjectRef[Any], Job] = {}
     shared_work = ray.put(work)
     try:
         while True:
