@@ -29,7 +29,7 @@ def test_a_user_without_rights_draws_a_video_on_a_read_only_system(container: St
     shutil.copy(ROOT / "samples" / "tour.mp4", data / "tour.mp4")
     video = shlex.join([*container.entrypoint, "video", "tour.mp4", "cartoon.mp4", "--to", "1"])
     said = container.contain(
-        f"id -u && {video} && for place in / /opt/streamtoon /usr /etc; do "
+        f"id -u && {video} >&2 && for place in / /opt/streamtoon /usr /etc; do "
         "touch $place/probe 2>/dev/null && echo wrote $place; done; echo end",
         data,
     )
@@ -51,7 +51,7 @@ def test_it_serves_as_it_is_and_the_health_check_tells(container: Stage, tmp_pat
     said = container.contain(
         f"{health} 2>/dev/null || echo down; {serve} 2>/tmp/said & server=$!; "
         f"for n in $(seq 120); do {health} 2>/dev/null && echo up && break; sleep 1; done; "
-        f"kill -INT $server; wait $server; {health} 2>/dev/null || echo down",
+        f"kill -TERM $server; wait $server; {health} 2>/dev/null || echo down",
         data,
     )
     assert said.split() == ["down", "up", "down"]
