@@ -100,7 +100,7 @@ def test_fields_of_ray_tasks_are_those_of_this_process(tmp_path: Path) -> None:
 
 def test_work_of_a_lost_node_is_done_by_another(tmp_path: Path) -> None:
     jobs = 12
-    said = _run([sys.executable, ROOT / "tests" / "support" / "ray_nodes.py", tmp_path, str(jobs)])
+    said = _run([sys.executable, ROOT / "tests" / "support" / "ray_lost_node.py", tmp_path, str(jobs)])
     results = dict(json.loads(said.splitlines()[-1]))
     assert results == {job: job * job for job in range(jobs)}
     tries = [int(file.name.split("-")[0]) for file in tmp_path.iterdir()]
