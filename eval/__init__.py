@@ -1,1 +1,3 @@
-"""How good a style, a checkpoint or an engine is: metrics named as the papers name them."""
+"""Measure how good a style, a checkpoint or an engine is. The metrics have the names that their papers give
+them.
+"""

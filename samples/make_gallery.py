@@ -1,7 +1,7 @@
-"""Draws the images of the README and every style's preview: `python samples/make_gallery.py`.
+"""Draw the images of the README and every style's preview: `python samples/make_gallery.py`.
 
-Needs the samples beside this file and nothing else, and takes about a minute. The stills are photographs
-in the shipped styles. The moving image is a part of tour.mp4, half as it is and half as a comic.
+It needs only the samples in this folder and takes about a minute. The stills are photographs in the shipped
+styles. The animation is a part of tour.mp4, half original and half comic.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ Rgb = NDArray[np.uint8]
 HERE = Path(__file__).parent
 IMAGES = HERE.parent / "docs" / "images"
 PHOTOS = {"person": ("astronaut", 0.0), "animal": ("osprey", 0.35), "street": ("city", 0.75)}
-"""Name in the README -> photograph, and which part of its height is shown: 0 the top, 1 the bottom."""
+"""Name in the README -> photograph, and the part of its height that is shown: 0 the top, 1 the bottom."""
 SHORT_SIDE = 540
-"""Pixels that photographs are drawn at."""
+"""Short side in pixels at which photographs are drawn."""
 SHOWN = (400, 300)
-"""Width and height, in pixels, of an image in the README's table."""
+"""Width and height of an image in the README's table, in pixels."""
 PREVIEW = (480, 320)
-"""Of each half of a style's preview."""
+"""Width and height of each half of a style's preview, in pixels."""
 MOVING = (640, 360)
 MOVING_PART = (0.5, 3.5)
-"""Seconds of tour.mp4."""
+"""Start and end in tour.mp4, in seconds."""
 MOVING_STEP = 2
 """Every second frame is shown, for twice as long."""
 SPLIT = 3
-"""Pixels of the line between both halves."""
+"""Width of the line between both halves, in pixels."""
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def _photo(path: Path) -> Rgb:
 
 
 def _cut(image: Rgb, size: tuple[int, int], part: float = 0.5) -> Rgb:
-    """An image at that width and height; `part` says which part of its height is kept, 0 the top."""
+    """Return a part of an image with that width and height; `part` positions it vertically, 0 is the top."""
     width, height = size
     scale = max(width / image.shape[1], height / image.shape[0])
     whole = round(image.shape[1] * scale), round(image.shape[0] * scale)
@@ -84,7 +84,7 @@ def _moving(path: Path) -> None:
             count += 1
             if count % MOVING_STEP:
                 continue
-            assert frame.picture is not None, "the film holds the frame that it has just given"
+            assert frame.picture is not None, "a seek returned no frame"
             source = frame.picture()
             frames.append(
                 Image.fromarray(_split(source, cartoonize(source), (frame.time - start) / (end - start)))
@@ -96,7 +96,7 @@ def _moving(path: Path) -> None:
 
 
 def _split(source: Rgb, cartoon: Rgb, progress: float) -> Rgb:
-    """The source on the left and the cartoon on the right of a line that swings to and fro."""
+    """Return the source on the left and the cartoon on the right of a line that moves back and forth."""
     left, right = _cut(source, MOVING), _cut(cartoon, MOVING)
     at = round(MOVING[0] * (0.5 + 0.28 * np.sin(2 * np.pi * progress)))
     both = np.hstack([left[:, :at], right[:, at:]])

@@ -1,15 +1,14 @@
-"""Makes the sample clips: `python samples/make_samples.py` (needs the `dev` extra, no network).
+"""Make the sample clips: `python samples/make_samples.py` (needs the `dev` extra, no network).
 
-`tour.mp4`   6 s, 1280x720, 25 frames/s, AAC stereo: a slow camera over four photographs
-`phone.mp4`  4 s, as a phone held upright records it: landscape frames with a display matrix that turns
-             them by 90 degrees, variable frame rate, AAC mono
-`photo.jpg`  one photograph
-`../engines/export/calibration_images.webp`  all photographs, small, on one sheet
-`../streamtoon/tools/benchmark/benchmark.mp4`  `tour.mp4` as a smaller file,
-    which comes with every installation
+    `tour.mp4`   6 s, 1280x720, 25 fps, AAC stereo: a slow camera over four photographs
+    `phone.mp4`  4 s, as from a phone held upright: landscape frames with a display matrix that turns them by
+                 90 degrees, variable frame rate, AAC mono
+    `photo.jpg`  one photograph
+    `../engines/export/calibration_images.webp`    all photographs, small, on one sheet
+    `../streamtoon/tools/benchmark/benchmark.mp4`  `tour.mp4` as a smaller file that every installation has
 
-The photographs in `photos/` are reduced crops from packages that carry them under CC0 (README.md lists
-them); `--packages DIR` makes them again out of those packages, unpacked below DIR. The same libraries
+The photographs in `photos/` are reduced copies from packages that distribute them under CC0 (listed in
+README.md). `--packages DIR` makes them again from those packages, unpacked in DIR. The same library versions
 give the same bytes.
 """
 
@@ -30,28 +29,29 @@ from numpy.typing import NDArray
 HERE = Path(__file__).resolve().parent
 PHOTOS = HERE / "photos"
 SHEET, TILE, COLUMNS = HERE.parent / "engines" / "export" / "calibration_images.webp", (640, 360), 3
-"""What `engines.export.calibration_images` reads; width and height of each photograph on it; photographs in a
-row."""
+"""The file that `engines.export.calibration_images` reads; width and height of each photograph; photographs
+per row.
+"""
 BENCHMARK = HERE.parent / "streamtoon" / "tools" / "benchmark" / "benchmark.mp4"
-"""What `streamtoon.tools.benchmark.clips` reads."""
+"""The file that `streamtoon.tools.benchmark.clips` reads."""
 
 Rgb = NDArray[np.uint8]
 Sound = NDArray[np.float32]
 View = tuple[float, float, float]
-"""Where the camera looks: centre x and y as parts of the photograph, and the part of its width seen."""
+"""The camera's view: centre x and y as shares of the photograph, and the visible share of its width."""
 
 RATE = 48_000
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A photograph in `photos/` and the file it was cut from."""
+    """A photograph in `photos/` and its original."""
 
     name: str
     glob: str
-    """The file in the unpacked package."""
+    """The path in the unpacked package."""
     size: tuple[int, int]
-    """Width and height after reduction."""
+    """Width and height after reduction, in pixels."""
 
 
 BUDGIE = "**/backgrounds/budgie"
@@ -74,7 +74,7 @@ FADE_S = 0.5
 
 
 def read(name: str) -> Rgb:
-    """The photograph `name` from `photos/`."""
+    """Read the photograph `name` from `photos/`."""
     bgr = cv2.imread(str(PHOTOS / f"{name}.jpg"))
     if bgr is None:
         raise FileNotFoundError(PHOTOS / f"{name}.jpg")
@@ -82,10 +82,10 @@ def read(name: str) -> Rgb:
 
 
 def look(photo: Rgb, view: View, size: tuple[int, int]) -> Rgb:
-    """The part of `photo` in `view`, at sub-pixel position, as a picture of `size`."""
+    """Return the part of `photo` in `view`, at sub-pixel position, as an image of `size`."""
     width, height = size
     scale = photo.shape[1] * view[2] / width
-    # The view stays inside the photograph, so that no border is ever seen.
+    # The view stays inside the photograph, so its border is never visible.
     x = float(np.clip(view[0] * photo.shape[1], scale * width / 2, photo.shape[1] - scale * width / 2))
     y = float(np.clip(view[1] * photo.shape[0], scale * height / 2, photo.shape[0] - scale * height / 2))
     matrix = np.array(
@@ -97,29 +97,29 @@ def look(photo: Rgb, view: View, size: tuple[int, int]) -> Rgb:
 
 
 def between(a: View, b: View, t: float) -> View:
-    """The view at time `t` in 0..1, starting and stopping softly."""
+    """Return the view at time `t` in 0..1, with a smooth start and stop."""
     s = 0.5 * t + 0.5 * (t * t * (3 - 2 * t))
     return (a[0] + (b[0] - a[0]) * s, a[1] + (b[1] - a[1]) * s, a[2] + (b[2] - a[2]) * s)
 
 
 def tour(time_s: float, length_s: float, photos: dict[str, Rgb], size: tuple[int, int]) -> Rgb:
-    """The tour's picture at `time_s`: one shot, or two where one fades into the next."""
+    """Return the tour's frame at `time_s`: one shot, or two during a cross-fade."""
     shot_s = (length_s + FADE_S * (len(TOUR) - 1)) / len(TOUR)
-    picture: NDArray[np.float32] | None = None
+    image: NDArray[np.float32] | None = None
     for index, (name, start, end) in enumerate(TOUR):
         since = time_s - index * (shot_s - FADE_S)
         if not 0 <= since < shot_s:
             continue
         shot = look(photos[name], between(start, end, since / shot_s), size).astype(np.float32)
         part = min(1.0, since / FADE_S) if index else 1.0
-        picture = shot if picture is None else picture * (1 - part) + shot * part
-    if picture is None:
-        raise ValueError(f"the tour has no picture at {time_s} s")
-    return np.asarray(np.clip(np.rint(picture), 0, 255), np.uint8)
+        image = shot if image is None else image * (1 - part) + shot * part
+    if image is None:
+        raise ValueError(f"the tour has no frame at {time_s} s")
+    return np.asarray(np.clip(np.rint(image), 0, 255), np.uint8)
 
 
 def music(length_s: float, chords: tuple[tuple[int, ...], ...], channels: int) -> Sound:
-    """Plucked chords as samples x channels in -1..1; the numbers are MIDI notes."""
+    """Return plucked chords as samples x channels in -1..1. The numbers are MIDI notes."""
     total = round(length_s * RATE)
     sound = np.zeros((total, channels), np.float64)
     notes = [note for chord in chords for note in (*chord, *chord[-2:0:-1])]
@@ -149,14 +149,24 @@ def write(
     rotation: int | None = None,
     crf: int = 21,
 ) -> None:
-    """Writes (timestamp, picture) pairs and `sound` as H.264 and AAC, tagged BT.709 limited range."""
+    """Write frames and sound as H.264 and AAC, tagged BT.709 limited range.
+
+    Args:
+        path: The file.
+        frames: Pairs of timestamp, in units of `time_base`, and H x W x 3 RGB frame.
+        time_base: Seconds per unit of the timestamps.
+        rate: Nominal frames per second.
+        sound: Samples x channels in -1..1.
+        rotation: Rotation in the display matrix, in degrees. None writes no matrix.
+        crf: Constant rate factor of the encoder.
+    """
     layout = "stereo" if sound.shape[1] == 2 else "mono"
     with av.open(str(path), "w", options={"movflags": "+faststart", "fflags": "+bitexact"}) as out:
         video = out.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "slow", "bf": "2"})
         video.height, video.width = frames[0][1].shape[:2]
         video.pix_fmt = "yuv420p"
         video.codec_context.time_base = time_base
-        video.codec_context.thread_count = 1  # one thread: the same bytes on every machine
+        video.codec_context.thread_count = 1  # one thread gives the same bytes on every machine
         video.codec_context.colorspace = video.codec_context.color_primaries = 1
         video.codec_context.color_trc = video.codec_context.color_range = 1
         if rotation is not None:
@@ -179,7 +189,7 @@ def write(
 
 
 def make_tour() -> None:
-    """Writes `tour.mp4`, and the same for `streamtoon bench`, small enough to come with a wheel."""
+    """Write `tour.mp4`, and a smaller copy for `streamtoon bench` in the wheel."""
     length_s, rate = 6.0, 25
     photos = {name: read(name) for name, _, _ in TOUR}
     frames = [(n, tour(n / rate, length_s, photos, (1280, 720))) for n in range(round(length_s * rate))]
@@ -189,9 +199,9 @@ def make_tour() -> None:
 
 
 def make_phone() -> None:
-    """Writes `phone.mp4`: shown upright (360x640), stored lying (640x360) with a display matrix."""
+    """Write `phone.mp4`: shown upright (360x640), stored in landscape (640x360) with a display matrix."""
     length_s, clock = 4.0, 90_000
-    # Phones stretch exposure in the dark: nearly 30 frames/s, then slower, and now and then a frame lost.
+    # Phones use longer exposures in the dark: nearly 30 fps, then slower, with an occasional lost frame.
     random = np.random.default_rng(7)
     times = [0]
     while (now := times[-1] / clock) < length_s:
@@ -216,12 +226,12 @@ def make_phone() -> None:
 
 
 def make_photo() -> None:
-    """Writes `photo.jpg`."""
+    """Write `photo.jpg`."""
     (HERE / "photo.jpg").write_bytes((PHOTOS / "tourist.jpg").read_bytes())
 
 
 def make_sheet() -> None:
-    """Writes `engines/photographs.webp`."""
+    """Write `engines/export/calibration_images.webp`."""
     tiles = []
     for origin in ORIGINS:
         photo = read(origin.name)
@@ -234,7 +244,7 @@ def make_sheet() -> None:
 
 
 def make_photos(packages: Path) -> None:
-    """Writes `photos/` from the unpacked packages below `packages`."""
+    """Write `photos/` from the unpacked packages in `packages`."""
     PHOTOS.mkdir(exist_ok=True)
     for origin in ORIGINS:
         found = sorted(packages.glob(origin.glob))
@@ -242,9 +252,9 @@ def make_photos(packages: Path) -> None:
             raise FileNotFoundError(f"{origin.glob} below {packages}")
         original = cv2.imread(str(found[0]))
         if original is None:
-            raise ValueError(f"{found[0]} is no picture")
-        picture = cv2.resize(original, origin.size, interpolation=cv2.INTER_AREA)
-        cv2.imwrite(str(PHOTOS / f"{origin.name}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
+            raise ValueError(f"{found[0]} is not an image")
+        image = cv2.resize(original, origin.size, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(PHOTOS / f"{origin.name}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,7 @@ from engines.settings import EngineSettings
 from engines.spec import AskedPrecision, AskedQuality
 from streamtoon.engine_holder import EngineHolder, EngineRequest
 from streamtoon.pipeline.run import Progress
-from streamtoon.reports import EngineReport, ImageReport, MediaReport, Report, engine_report
-
-if TYPE_CHECKING:
-    from streamtoon.media import MediaInfo
-    from streamtoon.media.writer.video_writer import OutputInfo
+from streamtoon.reports import EngineReport, ImageReport, Report, engine_report
 
 
 class Cartoonizer:
@@ -140,6 +136,7 @@ class Cartoonizer:
         """
         from streamtoon.convert.alternative import estimate_alternative
         from streamtoon.convert.renderer import FileRenderer
+        from streamtoon.convert.reporting import report_of
         from streamtoon.convert.video import Conversion
         from streamtoon.media.reader.frame_rate import parse_rate
         from streamtoon.media.reader.frame_size import FrameSize
@@ -167,21 +164,14 @@ class Cartoonizer:
         )
         done = conversion.run(resume=resume, stop=stop, on_progress=on_progress, on_warning=on_warning)
         seconds = time.perf_counter() - began
-        return Report(
-            frames_in=done.kept + done.outcome.frames_in,
-            frames_out=done.kept + done.outcome.frames_out,
-            kept=done.kept,
-            reused=done.reused,
-            seconds=round(seconds, 3),
-            fps=round(done.outcome.frames_out / seconds, 2),
-            stages=done.outcome.stages,
-            engine=done.engine,
-            input=_media_report(source, done.info, done.info.rate),
-            output=_media_report(target, done.written, done.written.rate),
-            chosen_fps=None if fps is None else round(float(parse_rate(fps)), 3),
+        return report_of(
+            source,
+            target,
+            done,
+            seconds=seconds,
+            chosen_fps=conversion.reading.fps,
             size_bytes=None if target == "-" else Path(target).stat().st_size,
             alternative=estimate_alternative(self._holder, seconds, done) if compare else None,
-            warnings=tuple(dict.fromkeys(done.warnings)),
         )
 
     def image(
@@ -250,14 +240,3 @@ class Cartoonizer:
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")
-
-
-def _media_report(path: str | Path, info: MediaInfo | OutputInfo, rate: Fraction) -> MediaReport:
-    return MediaReport(
-        path=str(path),
-        width=info.width,
-        height=info.height,
-        duration=None if info.duration is None else round(float(info.duration), 6),
-        fps=round(float(rate), 3),
-        codecs=(info.video_codec, *info.audio_codecs),
-    )

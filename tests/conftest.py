@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # pytest-xdist starts a worker per core. Threads of their own would only wait for each other, and these
@@ -97,8 +98,9 @@ def vgg_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     from engines.pretrained.vgg import CHANNELS, convolutions
 
     folder, dice = tmp_path_factory.mktemp("vgg"), torch.Generator().manual_seed(0)
-    files = {}
-    for name, deepest in (("vgg16", "conv5_3"), ("vgg19", "conv4_4")):
+    files: dict[str, Path] = {}
+    deepest_layers: dict[Literal["vgg16", "vgg19"], str] = {"vgg16": "conv5_3", "vgg19": "conv4_4"}
+    for name, deepest in deepest_layers.items():
         state, width = {}, 3
         for layer, index in convolutions(name).items():
             if layer > deepest:

@@ -1,4 +1,4 @@
-"""The end of a training: a style folder that every engine runs."""
+"""Export the result of a training: a style folder that every engine can run."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from training.trainer import Trainer
 PREVIEW, RECIPE = "preview.webp", "recipe.json"
 PREVIEW_PHOTOS = 3
 MEASURED_PHOTOS = 6
-"""Photos that the guided filter is measured on."""
+"""Photos on which the guided filter is measured."""
 PREVIEW_HEIGHT = 352
 WEBP_QUALITY = 85
-"""Of the preview, as WebP counts it."""
+"""WebP quality of the preview, 0 to 100."""
 
 
 Choose = Callable[[Style, Sequence[Image]], FilterSettings]
-"""What finds the guided filter that gives back best what a style draws, on some photographs."""
+"""Chooses the guided filter that best preserves a style's drawings of some photographs."""
 
 
 def finish(trainer: Trainer, folder: Path, choose: Choose | None = None) -> Style:
-    """Writes weights, graph, card, the recipe as it came to be, and before/after of the first photos shown.
+    """Write weights, graph, card, the complete recipe, and before/after images of the first sample photos.
 
-    `choose` measures the guided filter on those photos, and the card gets its numbers in place of the
-    recipe's, whose sharpness is the least that it keeps. Networks that gain from it get an int8 graph too,
-    its ranges taken from the recipe's sources.
+    `choose` measures the guided filter on those photos. Its result replaces the recipe's values on the card,
+    whose sharpness is the minimum. Networks that benefit from it also get an int8 graph, calibrated on the
+    recipe's sources.
 
-    Raises EngineError where the exported graph does not agree with torch, StyleError for a wrong card.
+    Raises EngineError if the exported graph does not agree with torch, StyleError for an invalid card.
     """
     folder.mkdir(parents=True, exist_ok=True)
     recipe, generator = trainer.recipe, trainer.system.forward.average.cpu()
@@ -60,7 +60,7 @@ def finish(trainer: Trainer, folder: Path, choose: Choose | None = None) -> Styl
         "data": [{"name": d.name, "licence": d.licence, "source": d.source} for d in card.data],
     }
     if recipe.makes_fields:
-        facts["look"] = {}  # the default one: whoever has a better one changes the card
+        facts["look"] = {}  # the default look, which users can change on the card
     else:
         facts["guided_filter"] = {"radius": card.radius, "eps": card.eps, "lines": card.lines}
     show = Path(recipe.data.show or recipe.data.source)

@@ -1,4 +1,6 @@
-"""A history of fakes, shown to discriminators again so that they do not forget (Shrivastava et al. 2017)."""
+"""A pool of earlier fakes that discriminators see again, so that they do not forget (Shrivastava et al.
+2017).
+"""
 
 from __future__ import annotations
 
@@ -7,17 +9,17 @@ from torch import Tensor
 
 
 class ImagePool:
-    """Remembers up to `size` pictures; 0 remembers none."""
+    """Stores up to `size` images; 0 stores none."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self.pictures: list[Tensor] = []
-        """Each 3 x H x W, 8-bit code values: what the real ones were made of too."""
+        """Each is 3 x H x W in 8-bit code values, like real images."""
 
     def exchange(self, fakes: Tensor, rng: torch.Generator) -> Tensor:
-        """N x 3 x H x W in [-1, 1]: each fake, or with a chance of one half an older one in its place.
+        """Replace each fake, with a probability of one half, by an older one; N x 3 x H x W in [-1, 1].
 
-        An older one that is given back leaves its place to the new one (CycleGAN).
+        The new fake takes the place of the older one in the pool (CycleGAN).
         """
         shown = []
         for fake in fakes:
@@ -33,5 +35,5 @@ class ImagePool:
         return torch.stack(shown)
 
 
-def _code_values(picture: Tensor) -> Tensor:
-    return ((picture.clamp(-1, 1) + 1) * 127.5).round().byte().cpu()
+def _code_values(image: Tensor) -> Tensor:
+    return ((image.clamp(-1, 1) + 1) * 127.5).round().byte().cpu()

@@ -1,4 +1,4 @@
-"""Optimizers, their rates over a run, and gradients shared between processes."""
+"""Optimizers, their learning rates over a run, and gradients averaged over processes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def to_device(network: Network, device: torch.device) -> Network:
-    """On the device, channels last: what convolutions are fastest in, on CPUs and GPUs."""
+    """Move the network to the device in channels-last layout, the fastest for convolutions on CPUs and
+    GPUs.
+    """
     return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def make_optimizer(
     settings: Optimizer, network: nn.Module, rate: float, fabric: Fabric
 ) -> torch.optim.Optimizer:
-    """Adam or stochastic gradient descent over the network's weights, set up for fabric's precision."""
+    """Return Adam or stochastic gradient descent for the network's weights, set up for fabric's precision."""
     optimizer: torch.optim.Optimizer
     if settings.name == "adam":
         optimizer = torch.optim.Adam(network.parameters(), lr=rate, betas=settings.betas)
@@ -35,10 +37,10 @@ def make_optimizer(
 
 
 def rate_share(settings: Optimizer, step: int, steps: int) -> float:
-    """What part of its rate an optimizer works with at `step` of `steps`, from 0.
+    """Return the share of the learning rate at `step` of `steps`, counted from 0.
 
-    The cosine's climb is for Adam, whose first steps are as long as the rate however small the gradient:
-    they would throw a generator off that starts as the identity.
+    The warm-up of the cosine is for Adam, whose first steps have the length of the rate however small the
+    gradient is. They would disturb a generator that starts as the identity.
     """
     if settings.schedule == "linear":
         return min(1.0, 2 * (1 - step / steps))
@@ -48,16 +50,16 @@ def rate_share(settings: Optimizer, step: int, steps: int) -> float:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """The rate of every weight from now on."""
+    """Set the learning rate of all weights."""
     for group in optimizer.param_groups:
         group["lr"] = rate
 
 
 def average_gradients(fabric: Fabric, network: nn.Module) -> None:
-    """Gives every process the mean of all processes' gradients, in one exchange.
+    """Replace the gradients of every process by their mean over all processes, in one exchange.
 
-    DistributedDataParallel does this for a network that is run forwards once and backwards once; here one
-    is run several times before its step and others are looked through without one.
+    DistributedDataParallel does this for a network with one forward and one backward pass per step. Here, a
+    network may run several times before its step, or without one.
     """
     if fabric.world_size == 1:
         return

@@ -1,4 +1,4 @@
-"""Before and after, side by side: what a training shows on its way and leaves in its style's folder."""
+"""Before/after images, which training shows during a run and adds to the style's folder."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from training.data.tensors import to_tensor
 
 @torch.no_grad()
 def draw_photo(generator: nn.Module, photo: Image) -> Image:
-    """The bare generator's picture of a photo, whose sides are multiples of the generator's own.
+    """Return the bare generator's image of a photo, whose sides are multiples of the generator's multiple.
 
-    What a generator of fields gives is drawn in the default look; sides are then multiples of a block.
+    Fields are drawn in the default look. Sides are then multiples of a block.
     """
     device = next(generator.parameters()).device
 
@@ -32,16 +32,16 @@ def draw_photo(generator: nn.Module, photo: Image) -> Image:
 
 
 def _codes(output: torch.Tensor) -> Image:
-    """1 x C x H x W in [-1, 1] as H x W x C code values."""
+    """Convert 1 x C x H x W in [-1, 1] to H x W x C code values."""
     values = (output[0].float().cpu().clamp(-1, 1) + 1) * 127.5
     codes: Image = values.round().byte().permute(1, 2, 0).contiguous().numpy()
     return codes
 
 
 def before_after(generator: nn.Module, show: Path, count: int, height: int) -> Image:
-    """The first `count` photos of the folder in one row, their cartoons under them.
+    """Return the first `count` photos of the folder in one row, with their cartoons below.
 
-    `height` is in pixels, a multiple of the generator's `size_multiple`; widths are made such.
+    `height` is in pixels, a multiple of the generator's `size_multiple`. Widths are rounded to one.
     """
     multiple = int(generator.size_multiple)  # type: ignore[arg-type]
     if getattr(generator, "channels", (3, 3))[1] == FIELDS:

@@ -1,8 +1,8 @@
-"""How fast the trainer is beside a plain loop of the same networks: `python -m training.speed --help`.
+"""Compare the trainer's speed with a plain loop of the same networks: `python -m training.speed --help`.
 
-Both learn from the same batches with the same losses, a least-squares game and content on VGG-16, in turns
-of some steps, so that whatever else the machine does falls on both alike. Pictures are decoded by themselves
-as well: what they take must be less than what the networks take.
+Both learn from the same batches with the same losses, a least-squares game and content on VGG-16. They run in
+turns of some steps, so that other load on the machine affects both equally. Image decoding is timed
+separately: it must take less time than the networks.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from training.trainer import Trainer
 
 
 def plain_loop(recipe: Recipe, vgg16: Path, device: torch.device) -> Callable[[Batch], None]:
-    """One step of the game as one would write it down without a trainer."""
+    """Return a function that takes one step, written without a trainer."""
     last = torch.channels_last
     generator = create(recipe.generator).to(device, memory_format=last)  # type: ignore[call-overload]
     discriminator = create_discriminator(recipe.adversary.discriminator).to(device, memory_format=last)  # type: ignore[call-overload]
@@ -43,8 +43,8 @@ def plain_loop(recipe: Recipe, vgg16: Path, device: torch.device) -> Callable[[B
     decay = torch.optim.swa_utils.get_ema_multi_avg_fn(0.999)  # type: ignore[no-untyped-call]
     average = torch.optim.swa_utils.AveragedModel(generator, multi_avg_fn=decay)
 
-    def look(picture: Tensor) -> Tensor:
-        features: Tensor = vgg(picture, (recipe.features.layer,), activated=False)[0]
+    def look(image: Tensor) -> Tensor:
+        features: Tensor = vgg(image, (recipe.features.layer,), activated=False)[0]
         return features.float()
 
     def step(batch: Batch) -> None:
@@ -66,7 +66,7 @@ def plain_loop(recipe: Recipe, vgg16: Path, device: torch.device) -> Callable[[B
         nn.utils.clip_grad_norm_(generator.parameters(), 1.0)
         ours.step()
         average.update_parameters(generator)
-        float(loss.detach())  # a loop that shows its loss waits for it
+        float(loss.detach())  # a loop that prints its loss waits for it
 
     return step
 
@@ -76,13 +76,13 @@ def main(
     target: Annotated[Path, typer.Option(help="Folder of drawings.")],
     vgg16: Annotated[Path, typer.Option(help="VGG-16's weights.")],
     generator: Annotated[str, typer.Option(help="A generator's name.")] = "unet",
-    batch: Annotated[int, typer.Option(help="Pictures in a step.")] = 4,
-    crop: Annotated[int, typer.Option(help="Side of the crops, pixels.")] = 192,
-    turns: Annotated[int, typer.Option(help="Turns of each.")] = 6,
+    batch: Annotated[int, typer.Option(help="Images in a step.")] = 4,
+    crop: Annotated[int, typer.Option(help="Side of the crops in pixels.")] = 192,
+    turns: Annotated[int, typer.Option(help="Number of turns.")] = 6,
     steps: Annotated[int, typer.Option(help="Steps in a turn.")] = 5,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Steps a second of the trainer, of a plain loop, and of the pictures alone."""
+    """Print steps per second of the trainer, of a plain loop, and of image decoding alone."""
     one = Ramp(1.0, 1.0)
     recipe = Recipe(
         "speed",
@@ -108,13 +108,13 @@ def main(
                 learn(batches[at % len(batches)])
             if turn:  # the first one warms up
                 rates[name].append(steps / (time.monotonic() - began))
-    rates["pictures alone"] = [_decoding(trainer.batches, steps) for _ in range(turns)]
+    rates["images alone"] = [_decoding(trainer.batches, steps) for _ in range(turns)]
     console = Console()
     for name, measured in rates.items():
         low, high = min(measured), max(measured)
         console.print(f"{name}: {statistics.median(measured):.2f} steps/s ({low:.2f} to {high:.2f})")
     ratio = statistics.median(a / b for a, b in zip(rates["trainer"], rates["plain loop"], strict=True))
-    console.print(f"trainer over plain loop, turn by turn: {ratio:.3f}")
+    console.print(f"trainer / plain loop, turn by turn: {ratio:.3f}")
 
 
 def _decoding(batches: BatchLoader | FieldBatches, steps: int) -> float:

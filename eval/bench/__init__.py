@@ -1,1 +1,1 @@
-"""How fast a style runs on this machine, beside the machine's own limits and other people's networks."""
+"""Measure how fast a style runs on this machine, compared with its limits and with other networks."""

@@ -1,4 +1,4 @@
-"""Whether a GPU copies pictures while it draws others: its own timeline, and how much of that is hidden."""
+"""Record the timeline of a GPU, and compute how much of its copying overlaps with drawing."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 from eval.bench.results import TimeSpan
 
 COPIES: dict[str, Literal["in", "out"]] = {"Memcpy HtoD": "in", "Memcpy DtoH": "out"}
-"""How CUDA's own tracing begins the names of copies from and to the host; all else is drawing."""
+"""The prefixes of CUDA's names for copies from and to the host. Everything else is drawing."""
 JOIN_GAP_MS = 0.005
-"""Milliseconds between two kernels below which they are shown as one."""
+"""Two kernels with a shorter gap, in milliseconds, are shown as one."""
 MAX_SPANS_PER_KIND = 40
-"""Spans of each kind that are kept: the middle of a run, where nothing fills or empties."""
+"""The number of spans kept of each kind. They come from the middle of a run, where the lanes are full."""
 
 
 def trace(draw: Callable[[], object]) -> list[TimeSpan]:
-    """What the GPU did while `draw` ran, in order of time, from 0; needs torch with CUDA and a GPU.
+    """Run `draw` and return what the GPU did meanwhile, ordered by time, starting at 0.
 
-    Empty where CUDA's tracing gives nothing.
+    Needs torch with CUDA and a GPU. Returns an empty list if CUDA's tracing reports nothing.
     """
-    # Left to itself CUDA's tracing is taken down after the first time, and may not come up again.
+    # By default CUDA's tracing is torn down after its first use and may fail to start again.
     os.environ.setdefault("TEARDOWN_CUPTI", "0")
     import torch
     from torch.profiler import ProfilerActivity, profile
@@ -45,7 +45,10 @@ def trace(draw: Callable[[], object]) -> list[TimeSpan]:
 
 
 def hidden(spans: Iterable[TimeSpan]) -> float | None:
-    """Share of the time of all copies during which something was drawn; None where nothing was copied."""
+    """Return the share of all copying time during which the GPU also drew, 0 to 1.
+
+    Returns None if nothing was copied.
+    """
     spans = list(spans)
     drawing = join_spans((span for span in spans if span.kind == "draw"), 0.0)
     copies = np.array([(span.begin, span.end) for span in spans if span.kind != "draw"]).reshape(-1, 2)
@@ -54,7 +57,7 @@ def hidden(spans: Iterable[TimeSpan]) -> float | None:
         return None
     if not drawing:
         return 0.0
-    # How long it has drawn until a time: that rises within spans and stays between them.
+    # Total drawing time before a given time: it rises within spans and is constant between them.
     times = np.array([(span.begin, span.end) for span in drawing])
     drawn = np.zeros(times.size)
     drawn[1::2] = np.cumsum(np.diff(times))
@@ -63,7 +66,7 @@ def hidden(spans: Iterable[TimeSpan]) -> float | None:
 
 
 def join_spans(spans: Iterable[TimeSpan], gap: float = JOIN_GAP_MS) -> list[TimeSpan]:
-    """Spans of one kind, in order; those that overlap or lie at most `gap` milliseconds apart are one."""
+    """Merge spans of one kind, given in order, that overlap or are at most `gap` milliseconds apart."""
     found: list[TimeSpan] = []
     for span in sorted(spans, key=lambda span: span.begin):
         if found and span.begin - found[-1].end <= gap:
@@ -74,9 +77,7 @@ def join_spans(spans: Iterable[TimeSpan], gap: float = JOIN_GAP_MS) -> list[Time
 
 
 def middle_spans(spans: Sequence[TimeSpan]) -> list[TimeSpan]:
-    """What is worth a look: about `MAX_SPANS_PER_KIND` spans of drawing out of the middle, and the copies
-    beside them.
-    """
+    """Return about `MAX_SPANS_PER_KIND` drawing spans from the middle, with the copies around them."""
     drawing = join_spans(span for span in spans if span.kind == "draw")
     if not drawing:
         return []

@@ -1,4 +1,4 @@
-"""Calls timed in turns over several stages of a run, and whether the machine was quiet enough to tell."""
+"""Time several calls in turns over the stages of a run, and judge whether the machine was quiet enough."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from eval.bench.results import Latency
 from eval.scoring.timing import time_calls
 
 NOISY_SPREAD = 0.15
-"""Interquartile range over the median above which a figure says more about the machine's other work."""
+"""A figure with a larger ratio of interquartile range to median is noisy: other processes disturbed it."""
 
 
 IDLE_TIMEOUT_S, IDLE_POLL_S = 2.0, 0.03
-"""Seconds: the longest wait for threads to come to rest, and between two looks at them."""
+"""Seconds: the longest wait for threads to become idle, and the interval between two checks."""
 IDLE_CORE_SHARE = 0.1
-"""Of one core, below which a process is at rest."""
+"""A process that uses less than this share of one core is idle."""
 
 
 class InterleavedTimer:
     """Keeps the time of every call by name, across the stages in which the call takes part.
 
-    What a call leaves behind, such as threads that go on spinning, is waited for and counts for nobody.
+    Before the next call starts, the timer waits for threads that the last call left busy. That wait is not
+    counted.
     """
 
     def __init__(self) -> None:
@@ -40,8 +41,15 @@ class InterleavedTimer:
         restless: Collection[str] = (),
         tick: Callable[[float], object] | None = None,
     ) -> None:
-        """As `eval.scoring.timing.time_calls`, which sets the order; what the `restless` leave is waited
-        for.
+        """Time the calls in the order of `eval.scoring.timing.time_calls`.
+
+        Args:
+            calls: Name -> the call to time.
+            seconds: Time to spend on each call.
+            runs: The least number of runs of each call.
+            warm: The number of runs of each call before timing starts.
+            restless: Names of calls that leave threads busy. The timer waits until they are idle.
+            tick: Called with the share that is done, 0 to 1.
         """
         for call in calls.values():
             for _ in range(warm):
@@ -50,11 +58,11 @@ class InterleavedTimer:
         time_calls(watched, seconds=seconds, runs=runs, warm=0, tick=tick)
 
     def latency(self, name: str) -> Latency:
-        """Of all runs of a call. Raises KeyError for one that never ran."""
+        """Return the statistics of all runs of a call. Raises KeyError if it never ran."""
         return latency(self.took[name])
 
     def fastest(self, name: str) -> float:
-        """Seconds of the shortest run."""
+        """Return the seconds of the shortest run."""
         return min(self.took[name])
 
     def _watched(self, name: str, call: Callable[[], object], restless: bool) -> Callable[[], object]:
@@ -71,12 +79,12 @@ class InterleavedTimer:
 
 
 def wait_until_idle() -> None:
-    """Waits until no thread of this process computes, for `IDLE_TIMEOUT_S` at most.
+    """Wait until no thread of this process computes, for `IDLE_TIMEOUT_S` seconds at most.
 
-    ONNX Runtime's threads go on spinning when their work is done, and would slow down whoever comes next.
+    ONNX Runtime's threads keep spinning after their work is done and would slow down the next call.
     """
     until, quiet = time.perf_counter() + IDLE_TIMEOUT_S, 0
-    # Two looks: a thread that the system leaves waiting for once seems to be at rest.
+    # Two checks: a thread that the system briefly suspends looks idle once.
     while quiet < 2 and time.perf_counter() < until:
         began, spent = time.perf_counter(), time.process_time()
         time.sleep(IDLE_POLL_S)
@@ -85,13 +93,15 @@ def wait_until_idle() -> None:
 
 
 def latency(seconds: Sequence[float]) -> Latency:
-    """Median, 95th percentile and spread of runs, in milliseconds."""
+    """Return the median, 95th percentile and spread of runs. The input is in seconds, the result in
+    milliseconds.
+    """
     low, median, high, p95 = (float(value) for value in np.percentile(seconds, (25, 50, 75, 95)))
     return Latency(round(1000 * median, 3), round(1000 * p95, 3), round(_ratio(high - low, median), 3))
 
 
 def spread(values: Sequence[float]) -> float:
-    """Interquartile range over the median; 0 of a single value."""
+    """Return the interquartile range divided by the median. It is 0 for a single value."""
     low, median, high = (float(value) for value in np.percentile(values, (25, 50, 75)))
     return round(_ratio(high - low, median), 3)
 
@@ -101,20 +111,22 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def noise_sentence(spreads: Mapping[str, float], rows: Iterable[bool]) -> str:
-    """What to say of a machine that did other things meanwhile; empty where it was quiet.
+    """Return a sentence that says why the machine was too noisy, or "" if it was quiet.
 
-    `spreads` are those of sums that should always take the same time, by what they are called; `rows` says
-    of each row whether it was noisy. The machine is too noisy when a sum was, or more than half of the rows.
+    `spreads` maps the names of calculations that should always take the same time to their spreads. `rows`
+    says for each row whether it was noisy. The machine is too noisy if one of the calculations was, or more
+    than half of the rows.
     """
     restless = {name: value for name, value in spreads.items() if value > NOISY_SPREAD}
     noisy = list(rows)
     if restless:
         name, worst = max(restless.items(), key=lambda item: item[1])
-        found = f"the time of one and the same sum ({name}) varied by {100 * worst:.0f} %"
+        found = f"the time of an unchanged calculation ({name}) varied by {100 * worst:.0f} %"
     elif noisy and 2 * sum(noisy) > len(noisy):
         found = f"{sum(noisy)} of {len(noisy)} rows varied by more than {100 * NOISY_SPREAD:.0f} %"
     else:
         return ""
     return (
-        f"the machine was too noisy to tell: {found} (interquartile range); repeat it when nothing else runs"
+        f"the machine was too busy for reliable times: {found} (interquartile range); stop "
+        "other programs and run this again"
     )

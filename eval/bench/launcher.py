@@ -1,10 +1,9 @@
-"""Starts one command and says what it took, as a line of JSON on standard output.
+"""Start one command and print its resource usage as a line of JSON on standard output.
 
-Run by its path in an interpreter of its own: a process that a large one starts counts the large one's memory
-as its own peak until it has loaded itself (Linux keeps the highest of both, see getrusage(2) and exec), so
-something small has to stand between them.
+This file runs by its path in a separate interpreter. On Linux, a child process starts with the peak memory of
+its parent (see getrusage(2) and exec), so a small process has to start the command.
 
-Usage: launcher.py OUT ERR COMMAND... ; OUT and ERR are files for what the command prints.
+Usage: launcher.py OUT ERR COMMAND... ; OUT and ERR are files for the command's output.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import time
 
 
 def main() -> None:
-    """Run the command of this process's arguments."""
+    """Run the command that this process's arguments name."""
     out, err, *command = sys.argv[1:]
     with open(out, "wb") as to, open(err, "wb") as errors:  # noqa: PTH123 (pathlib costs memory here)
         began = time.perf_counter()
@@ -39,5 +38,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except KeyboardInterrupt:  # whoever started us was interrupted too, and says so
+    except KeyboardInterrupt:  # the parent was interrupted too and reports it
         sys.exit(130)

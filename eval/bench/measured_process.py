@@ -1,4 +1,4 @@
-"""A command in a process of its own, with what it took: time, processor time, memory, power."""
+"""Run a command in a separate process and measure its time, processor time, memory and power."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ LAUNCHER = Path(__file__).with_name("launcher.py")
 
 @dataclass(frozen=True, slots=True)
 class ProcessResult:
-    """One finished process."""
+    """The result of one finished process."""
 
     output: str
-    """What it printed on standard output."""
+    """Its standard output."""
     seconds: float
-    """From its start to its end."""
+    """Wall-clock time from its start to its end."""
     cpu_seconds: float | None
-    """Of all its threads; None where the system does not say."""
+    """Processor time of all its threads. None if the system does not report it."""
     peak_rss: int | None
-    """Bytes of main memory it held at most; None where the system does not say."""
+    """Peak main memory in bytes. None if the system does not report it."""
     watts: dict[str, float] | None
 
 
 def run_measured(
     command: Sequence[str], environment: Mapping[str, str], *, gpu: bool = False
 ) -> ProcessResult:
-    """Runs a command to its end; `gpu` reads its power too.
+    """Run a command until it ends. With `gpu`, the GPU's power is measured as well.
 
-    Raises StreamtoonError with the last line it said on standard error when it fails.
+    Raises StreamtoonError with the command's last line on standard error if it fails.
     """
     with tempfile.TemporaryDirectory(prefix="streamtoon-bench-") as folder:
         out, err = Path(folder, "out"), Path(folder, "err")

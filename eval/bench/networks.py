@@ -1,8 +1,8 @@
-"""Generators side by side, as papers' tables have them: each by every way that this machine has to run it.
+"""Time the generators alone, as papers do, with every runtime that this machine has.
 
-Weights are drawn by lot: what a network takes hangs on its layers alone. "layer by layer" is torch as it
-comes, the network by itself from a tensor on the device to a tensor on the device; an engine's time is from
-the picture's planes to the cartoon's, guided filter or look included.
+The weights are random: the time of a network depends only on its layers. "layer by layer" is plain torch,
+timed from a tensor on the device to a tensor on the device. The time of an engine runs from the planes of the
+frame to the planes of the cartoon and includes the guided filter or the look.
 """
 
 from __future__ import annotations
@@ -45,37 +45,47 @@ from eval.scoring.cost import generator_macs
 LAYERS, COMPILED = "layer by layer", "torch.compile"
 RUNS = 3
 MIN_IN_A_ROW_S = 0.2
-"""Seconds that pictures in a row are drawn for: filling and emptying the lanes then count for little."""
+"""Seconds for which frames are drawn in a row. It is long enough that filling and emptying the lanes hardly
+counts.
+"""
 SEED = 0
 GUIDED_FILTER = {"radius": 1, "eps": 3e-4}
 Runtime = tuple[str, str, str]
-"""What runs it, device, precision."""
+"""Runtime, device, precision."""
 
 
 @dataclass(slots=True)
 class Networks:
-    """What was found."""
+    """The results."""
 
     rows: list[NetworkRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    """A sentence for each way that does not run."""
+    """One sentence for each runtime that could not be used."""
     timeline: list[TimeSpan] = field(default_factory=list)
-    """Of the first engine that ran on a GPU."""
+    """The timeline of the first engine that ran on a GPU."""
 
 
 def measure_networks(
     generators: Sequence[str],
     width: int,
     height: int,
-    pictures: Sequence[Frame],
+    frames: Sequence[Frame],
     *,
     seconds: float = 2.0,
     report: Callable[[float, str], object] | None = None,
 ) -> Networks:
-    """Every way to run each of the generators, in turns.
+    """Time every runtime for each generator, in turns.
 
-    `pictures` are of width x height, all different; `seconds` are for each way. `report` is called with the
-    share that is done, 0 to 1, and what is being done. Raises StyleError for an unknown generator.
+    Args:
+        generators: Names of generators.
+        width: Width of the frames in pixels.
+        height: Height of the frames in pixels.
+        frames: Different frames of that size.
+        seconds: Time to spend on each runtime.
+        report: Called with the share that is done, 0 to 1, and the name of what runs now.
+
+    Raises:
+        StyleError: A generator is unknown.
     """
     networks = {name: create(name) for name in _named(generators)}
     found = Networks()
@@ -86,13 +96,13 @@ def measure_networks(
             torch.manual_seed(SEED)
             network = create(name).eval().requires_grad_(requires_grad=False)
             style = save_style(folder / name, network, _card(name, height))
-            _NetworkRuns(style, network, (width, height), pictures, found).measure(seconds)
+            _NetworkRuns(style, network, (width, height), frames, found).measure(seconds)
     return found
 
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Where the styles lie for as long as they are timed; TensorRT engines kept of them go with it."""
+    """Make a temporary folder for the styles, which also removes the TensorRT engines cached for them."""
     with tempfile.TemporaryDirectory(prefix="streamtoon-networks-") as name:
         folder = Path(name).resolve()
         try:
@@ -109,24 +119,24 @@ def _named(generators: Sequence[str]) -> list[str]:
 
 
 class _NetworkRuns:
-    """All ways to run one network."""
+    """All runtimes of one network."""
 
     def __init__(
         self,
         style: Style,
         network: nn.Module,
         size: tuple[int, int],
-        pictures: Sequence[Frame],
+        frames: Sequence[Frame],
         found: Networks,
     ) -> None:
         self._style, self._network, self._size = style, network, size
-        self._pictures, self._found = pictures, found
+        self._frames, self._found = frames, found
         self._turns = InterleavedTimer()
         self._device_ms: dict[Runtime, float] = {}
         self._hidden: dict[Runtime, float | None] = {}
 
     def measure(self, seconds: float) -> None:
-        """Adds the rows, the fastest last."""
+        """Time the runtimes and add their rows, the fastest last."""
         alone: dict[Runtime, Callable[[], object]] = {}
         in_a_row: dict[Runtime, int] = {}
         with ExitStack() as stack:
@@ -134,17 +144,18 @@ class _NetworkRuns:
                 try:
                     call = make()
                     call()
-                except Exception as error:  # torch raises whatever its compilers do
+                except Exception as error:  # torch passes on any exception of its compilers
                     self._leave_out(" ".join(runtime), error)
                 else:
                     alone[runtime] = call
             for runtime, engine in self._engines(throughput=False, kept=stack):
-                alone[runtime] = partial(_draw_next, engine, cycle(self._pictures))
+                alone[runtime] = partial(_draw_next, engine, cycle(self._frames))
             self._run(alone, "alone", seconds)
-        # One engine at a time: several pictures of each under way would fill a small machine's memory.
+        # One engine at a time: the frames in flight of several engines would fill the memory of a small
+        # machine.
         for runtime, engine in self._engines(throughput=True):
             if runtime in alone and engine.concurrency > 1:
-                several = _DrawnInARow(engine, self._pictures, self._seconds("alone", runtime))
+                several = _DrawnInARow(engine, self._frames, self._seconds("alone", runtime))
                 in_a_row[runtime] = several.count
                 with closing(several):
                     self._run({runtime: several}, "in a row", seconds)
@@ -153,14 +164,14 @@ class _NetworkRuns:
         self._found.rows += sorted(rows, key=lambda row: row.ms.median, reverse=True)
 
     def _look_inside(self, runtime: Runtime, several: _DrawnInARow) -> None:
-        """What a GPU says of itself, where it is one."""
+        """Add the GPU's own measurements, if the engine runs on a GPU."""
         if (seconds := several.engine.device_seconds()) is not None:
             self._device_ms[runtime] = round(1000 * seconds, 4)
             spans = trace(several)
             self._hidden[runtime] = hidden(spans)
             self._found.timeline = self._found.timeline or middle_spans(spans)
             if not spans:
-                self._leave_out(f"the timeline of {' '.join(runtime)}", "CUDA's tracing gives nothing")
+                self._leave_out(f"the timeline of {' '.join(runtime)}", "CUDA's tracing reports nothing")
 
     def _run(self, calls: Mapping[Runtime, Callable[[], object]], what: str, seconds: float) -> None:
         named = {f"{what} {' '.join(runtime)}": call for runtime, call in calls.items()}
@@ -195,10 +206,12 @@ class _NetworkRuns:
         )
 
     def _by_torch(self) -> dict[Runtime, Callable[[], Callable[[], object]]]:
-        """What makes the network alone by torch: on a GPU where there is one, else on the processor."""
+        """Return functions that open the network alone in torch, on a GPU if there is one and on the CPU
+        otherwise.
+        """
         if not torch.cuda.is_available():
             return {(LAYERS, "cpu", "fp32"): partial(self._alone, "cpu", torch.float32)}
-        # As torch comes, cuDNN's convolutions of fp32 keep ten bits of mantissa.
+        # By default cuDNN computes fp32 convolutions with ten bits of mantissa.
         single = "tf32" if torch.backends.cudnn.allow_tf32 else "fp32"
         runtimes = {
             (LAYERS, "cuda", single): partial(self._alone, "cuda", torch.float32),
@@ -209,7 +222,7 @@ class _NetworkRuns:
         return dict(runtimes)
 
     def _alone(self, device: str, kind: torch.dtype, *, compiled: bool = False) -> Callable[[], object]:
-        given = _given(self._style, self._size, self._pictures[0])
+        given = _given(self._style, self._size, self._frames[0])
         values = torch.from_numpy(given).permute(2, 0, 1)[None].float() / 127.5 - 1
         layout = torch.contiguous_format if kind == torch.float32 else torch.channels_last
         network: Any = create(self._style.generator).eval()
@@ -221,12 +234,12 @@ class _NetworkRuns:
     def _engines(
         self, *, throughput: bool, kept: ExitStack | None = None
     ) -> Iterator[tuple[Runtime, Engine]]:
-        """Every engine that is installed, on its first device and in that one's first precision.
+        """Open every installed engine on its first device, in that device's first precision.
 
-        Each is closed before the next one is opened, or kept open by `kept`.
+        Each engine is closed before the next one is opened, unless `kept` keeps it open.
         """
         width, height = self._size
-        colour = self._pictures[0].colour
+        colour = self._frames[0].colour
         for row in available():
             if not row.present:
                 continue
@@ -246,17 +259,17 @@ class _NetworkRuns:
 
     def _leave_out(self, what: str, why: Exception | str) -> None:
         said = " ".join(str(why).split())[:200].rstrip(".")
-        note = f"{self._style.generator}: {what} is left out: {said}"
+        note = f"{self._style.generator}: {what} is skipped: {said}"
         if note not in self._found.notes:
             self._found.notes.append(note)
 
 
 class _DrawnInARow:
-    """Draws `count` pictures, as many at a time as the engine takes; returns when all are there."""
+    """Draws `count` frames with as many in flight as the engine allows, and returns when all are finished."""
 
-    def __init__(self, engine: Engine, pictures: Sequence[Frame], seconds_alone: float) -> None:
-        self.engine, self._turn = engine, cycle(pictures)
-        # A whole number of batches: one that does not fill waits a while for more.
+    def __init__(self, engine: Engine, frames: Sequence[Frame], seconds_alone: float) -> None:
+        self.engine, self._turn = engine, cycle(frames)
+        # A whole number of batches: an incomplete batch waits for more frames.
         times = max(2, round(MIN_IN_A_ROW_S / seconds_alone / engine.concurrency))
         self.count = times * engine.concurrency
         self._pool = ThreadPoolExecutor(engine.concurrency)
@@ -281,37 +294,37 @@ class _DrawnInARow:
         self._pool.shutdown()
 
 
-def _given(style: Style, size: tuple[int, int], picture: Frame) -> Bytes:
-    """The picture as the style's generator takes it whole: RGB pixels, or blocks of samples."""
+def _given(style: Style, size: tuple[int, int], frame: Frame) -> Bytes:
+    """Return the frame as the input of the style's generator: RGB pixels, or blocks of samples."""
     width, height = size
     if style.gives_fields:
         blocks = BlockSize.of(height, width, 1.0, style.size_multiple)
         half = blocks.height // 2, blocks.width // 2
-        y = extend(picture.y, blocks.height, blocks.width)
-        return pack((y, extend(picture.u, *half), extend(picture.v, *half)))
+        y = extend(frame.y, blocks.height, blocks.width)
+        return pack((y, extend(frame.u, *half), extend(frame.v, *half)))
     pixels = WorkingSize.of(height, width, 1.0, style.size_multiple)
-    y, u, v = (pixels.shrink(plane) for plane in (picture.y, picture.u, picture.v))
-    return np.ascontiguousarray(pixels.pad(yuv_to_rgb(y, u, v, picture.colour)))
+    y, u, v = (pixels.shrink(plane) for plane in (frame.y, frame.u, frame.v))
+    return np.ascontiguousarray(pixels.pad(yuv_to_rgb(y, u, v, frame.colour)))
 
 
 @torch.inference_mode()
-def _called(network: Callable[[Tensor], Tensor], picture: Tensor) -> None:
-    network(picture)
-    if picture.is_cuda:
-        torch.cuda.synchronize(picture.device)
+def _called(network: Callable[[Tensor], Tensor], frame: Tensor) -> None:
+    network(frame)
+    if frame.is_cuda:
+        torch.cuda.synchronize(frame.device)
 
 
-def _draw_next(engine: Engine, pictures: Iterator[Frame]) -> object:
-    return engine(next(pictures))
+def _draw_next(engine: Engine, frames: Iterator[Frame]) -> object:
+    return engine(next(frames))
 
 
 def _card(generator: str, height: int) -> dict[str, object]:
-    """Of a style that nobody keeps."""
+    """Return the card of a temporary style."""
     drawn_by = {"look": {}} if generator in FIELD_GENERATORS else {"guided_filter": GUIDED_FILTER}
     return {
         "name": generator,
         "title": generator,
-        "description": "Weights drawn by lot, to be timed.",
+        "description": "Random weights for timing.",
         "generator": generator,
         "working_height": height,
         "licence": "Apache-2.0",

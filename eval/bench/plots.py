@@ -1,4 +1,4 @@
-"""The report's plots, drawn as those of `eval.report` are."""
+"""Draw the report's plots in the style of `eval.report`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from eval.bench.results import Bench, BenchRow, LengthRow, TimeSpan
 from eval.report.plots import ACCENT, INK, MARKERS, PAPER, SETTINGS, SOFT, new_figure, shortened, to_svg
 
 MAX_LABEL_CHARS = 40
-"""Letters of a row's name beside its bar."""
+"""Longest label of a bar, in characters."""
 
 
 def rate_plot(bench: Bench) -> Markup:
-    """A bar for every row's rate from file to file, the fastest of each size marked, and for each peer."""
+    """Plot the frame rate of every row from file to file and of each peer. The fastest row of each size is
+    marked.
+    """
     bars: list[tuple[str, float, str]] = []
     for size, rows in _by_size(bench.results):
         best = max(row.file_fps for row in rows)
@@ -42,11 +44,11 @@ def rate_plot(bench: Bench) -> Markup:
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        return to_svg(figure, "rates", f"Pictures a second of {len(bars)} rows")
+        return to_svg(figure, "rates", f"Frames per second of {len(bars)} rows")
 
 
 def scaling_plot(bench: Bench) -> Markup | None:
-    """Milliseconds of a picture from file to file against its pixels; None of a single size."""
+    """Plot milliseconds per frame from file to file against its pixels. Returns None for a single size."""
     lines: dict[str, list[BenchRow]] = {}
     for row in bench.results:
         lines.setdefault(" ".join(row.title.split()[:-1]), []).append(row)
@@ -77,11 +79,11 @@ def scaling_plot(bench: Bench) -> Markup | None:
         axes.yaxis.set_major_formatter(ScalarFormatter())
         axes.set_ylabel("milliseconds")
         figure.legend(loc="outside lower left", frameon=False, fontsize=9)
-        return to_svg(figure, "scaling", f"Milliseconds against pixels of {len(lines)} rows")
+        return to_svg(figure, "scaling", f"Milliseconds per frame against pixels, {len(lines)} rows")
 
 
 def length_plot(lengths: Sequence[LengthRow]) -> Markup | None:
-    """Memory against the length of the video; None where nothing was measured."""
+    """Plot memory against the length of the video. Returns None if that was not measured."""
     shown = [(one.frames, one.peak_rss_mb) for one in lengths if one.peak_rss_mb is not None]
     if len(shown) < 2:
         return None
@@ -91,15 +93,15 @@ def length_plot(lengths: Sequence[LengthRow]) -> Markup | None:
         axes.plot(frames, megabytes, "-o", color=INK, linewidth=1.3, markersize=5, markerfacecolor=PAPER)
         axes.set_xlim(0, 1.05 * max(frames))
         axes.set_ylim(0, 1.2 * max(megabytes))
-        axes.set_xlabel("pictures")
-        axes.set_ylabel("MB at most")
+        axes.set_xlabel("frames")
+        axes.set_ylabel("peak MB")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4))
-        return to_svg(figure, "length", "Peak memory against the number of pictures")
+        return to_svg(figure, "length", "Peak memory against the number of frames")
 
 
 def overlap_plot(timeline: Sequence[TimeSpan]) -> Markup | None:
-    """When a GPU copied and when it drew; None without one."""
+    """Plot when a GPU copied and when it drew. Returns None without a GPU."""
     if not timeline:
         return None
     rows = {"in": ("to the GPU", SOFT), "draw": ("drawing", INK), "out": ("back", SOFT)}
@@ -116,7 +118,7 @@ def overlap_plot(timeline: Sequence[TimeSpan]) -> Markup | None:
         axes.spines["left"].set_visible(False)
         axes.set_xlabel("milliseconds")
         axes.xaxis.set_major_locator(MaxNLocator(6))
-        return to_svg(figure, "overlap", "When the GPU copied pictures, and when it drew")
+        return to_svg(figure, "overlap", "When the GPU copied frames, and when it drew")
 
 
 def _by_size(rows: Sequence[BenchRow]) -> list[tuple[str, list[BenchRow]]]:
@@ -124,7 +126,7 @@ def _by_size(rows: Sequence[BenchRow]) -> list[tuple[str, list[BenchRow]]]:
 
 
 def _name(row: BenchRow, bench: Bench) -> str:
-    """The row's title without the style where there is but one."""
+    """Return the row's title, without the style if there is only one."""
     words = row.title.split()
     if len({one.style for one in bench.results}) == 1:
         words = words[1:]

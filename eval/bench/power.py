@@ -1,4 +1,4 @@
-"""Power while something runs, where the machine says: RAPL for processors, NVML for NVIDIA's GPUs."""
+"""Measure power where the machine reports it: RAPL for processors, NVML for NVIDIA GPUs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ GPU_POLL_MS = 200
 
 
 class PowerMeter:
-    """Within its block power is metered; afterwards `watts` says the mean.
+    """Measures power within its `with` block. Afterwards `watts` has the mean.
 
-    `cpu` is the energy of all processor packages over the time; they are another user's secret on many
-    systems and absent in most virtual machines. `gpu` is the mean of the readings of all NVIDIA GPUs.
+    `cpu` is the energy of all processor packages divided by the time. Many systems hide it from ordinary
+    users, and most virtual machines lack it. `gpu` is the mean of the readings of all NVIDIA GPUs.
     """
 
     def __init__(self, *, gpu: bool = False) -> None:
         self.watts: dict[str, float] | None = None
-        """By `cpu` and `gpu`; None where neither can be read."""
+        """Watts by `cpu` and `gpu`. None if neither can be read."""
         self._gpu = gpu
         self._reader: subprocess.Popen[str] | None = None
 
@@ -56,7 +56,10 @@ class PowerMeter:
 
 
 def packages(root: Path) -> dict[str, tuple[int, int]]:
-    """Microjoules so far of every processor package, and where that counter starts anew; empty if unread."""
+    """Return the energy so far, and the value at which the counter wraps, of every package, in microjoules.
+
+    Counters that cannot be read are left out.
+    """
     found = {}
     for zone in sorted(root.glob("*rapl:*")):
         with contextlib.suppress(OSError, ValueError):
@@ -67,6 +70,6 @@ def packages(root: Path) -> dict[str, tuple[int, int]]:
 
 
 def _since(before: tuple[int, int], after: tuple[int, int]) -> float:
-    """Joules between two readings of a counter that may have started anew once."""
+    """Return the joules between two readings of a counter that wraps at most once."""
     passed = after[0] - before[0]
     return (passed if passed >= 0 else passed + after[1]) / 1e6

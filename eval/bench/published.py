@@ -1,4 +1,4 @@
-"""What was published of the generators that a benchmark times by themselves."""
+"""Published times of the generators that a benchmark times alone."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from eval.report.published import published
 
 WIDTH, HEIGHT = 1280, 720
 NAMES = {"AnimeGAN": "animegan", "CartoonGAN": "cartoongan", "CycleGAN": "cyclegan", "Ours": "unet"}
-"""As Le, Bui and Phan's Table 1 has them -> generators."""
+"""Name in Table 1 of Le, Bui and Phan -> generator."""
 
 
 def published_ms(bench: Bench) -> Mapping[str, float]:
-    """Milliseconds of a picture by generator, where they were timed at the size of that table, else nothing.
+    """Return the published milliseconds per image by generator.
 
-    On what GPU is not said.
+    It is empty unless the generators were timed at the size of that table. The table does not name its GPU.
     """
     if {(row.width, row.height) for row in bench.networks} != {(WIDTH, HEIGHT)}:
         return {}

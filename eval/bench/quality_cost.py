@@ -1,4 +1,4 @@
-"""What each way of drawing looks like beside the whole of it: what speed costs."""
+"""Compare the results of each quality, precision and engine with the full quality: the cost of speed."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from eval.scoring.image_set import sample_evenly
 from eval.scoring.paired import PAIRED_METRICS
 
 MAX_COMPARED_PHOTOS, MAX_SHOWN_PHOTOS = 24, 3
-"""Photographs at most."""
+"""Most photographs that are compared, and most that are shown."""
 MAX_SIDE_PIXELS = 1280
-"""Pixels of a photograph's longer side; a larger one is reduced to it."""
+"""Longer side in pixels. A larger photograph is reduced to it."""
 Offers = Mapping[str, Mapping[str, Sequence[str]]]
 """Backend -> device -> precisions."""
 
 
 @dataclass(frozen=True, slots=True)
 class QualityVariant:
-    """One way to draw in a style."""
+    """One combination of quality, engine, device and precision."""
 
     engine: str
     device: str
@@ -44,37 +44,40 @@ class QualityVariant:
 
 @dataclass(frozen=True, slots=True)
 class StyleLooks:
-    """Every way of one style."""
+    """All variants of one style."""
 
     style: str
     looks: Sequence[QualityRow]
-    """The reference first."""
+    """The rows, the reference first."""
     pictures: Sequence[PictureRow]
-    """A few of the photographs; the results by the place in `looks`, as text."""
+    """Some of the photographs. The results are keyed by their position in `looks`, as text."""
     ssim: Sequence[Sequence[float]]
-    """Of each of `pictures`, in the order of `looks`."""
+    """SSIM of each of `pictures`, in the order of `looks`."""
 
 
 def read_photos(folder: Path) -> dict[str, Image]:
-    """Photographs by name, from all over `folder` and what is below it.
+    """Read all photographs in `folder` and its subfolders, by name.
 
-    Raises StreamtoonError: there is none, one cannot be opened, or is too small to be compared.
+    Raises StreamtoonError if there is none, or if one cannot be opened or is too small for the comparison.
     """
     if not folder.is_dir():
-        raise StreamtoonError(f"{folder} is not a folder; name one with photographs")
+        raise StreamtoonError(f"{folder} is not a folder; give a folder of photographs")
     paths = sample_evenly(list_images(folder), MAX_COMPARED_PHOTOS)
     return bundled_photos({path.relative_to(folder).as_posix(): read_image(path) for path in paths})
 
 
 def bundled_photos(pictures: Mapping[str, Image]) -> dict[str, Image]:
-    """The same at a size to work with. Raises StreamtoonError for one that is too small to be compared."""
+    """Return the images at the size of the comparison.
+
+    Raises StreamtoonError if one is too small for it.
+    """
     found = {name: _reduced(picture) for name, picture in pictures.items()}
     for name, picture in found.items():
         height, width = picture.shape[:2]
         if min(height, width) < WINDOW:
             raise StreamtoonError(
-                f"{name} is {width}x{height} at the size of the comparison, and SSIM needs {WINDOW} pixels "
-                "each way: take it out of the folder"
+                f"{name} is {width}x{height} pixels at the size of the comparison, but SSIM needs "
+                f"{WINDOW} pixels each way; remove it from the folder"
             )
     return found
 
@@ -85,9 +88,11 @@ def compare_variants(
     photos: Mapping[str, Image],
     report: Callable[[float, str], object] | None = None,
 ) -> tuple[list[StyleLooks], list[str]]:
-    """Every style that has rows, in the ways of these rows and in all others of the same engine.
+    """Compare the variants of every style that has rows: those of its rows, and all others of the same
+    engine.
 
-    With it what was left out, a sentence each. `report` hears the share that is done and what is being done.
+    Returns the results, and one sentence for each variant that was skipped. `report` is called with the share
+    that is done, 0 to 1, and the name of what runs now.
     """
     offers = {backend.name: backend.devices for backend in available()}
     jobs = {
@@ -109,8 +114,8 @@ def compare_variants(
                     if report:
                         report(done / total, words)
             except StreamtoonError as error:
-                notes.append(f"how {words} looks is left out: {str(error).rstrip('.')}")
-                if not comparison.looks:  # nothing to compare the others with
+                notes.append(f"the comparison of {words} is skipped: {str(error).rstrip('.')}")
+                if not comparison.looks:  # there is no reference
                     break
         if comparison.looks:
             looks.append(comparison.found())
@@ -118,7 +123,9 @@ def compare_variants(
 
 
 def variants_of(style: Style, rows: Sequence[BenchRow], offers: Offers) -> list[QualityVariant]:
-    """The reference, then what the first row's engine has in fp32 and int8, and every other row's way."""
+    """Return the reference, the fp32 and int8 variants of the first row's engine, and the variants of all
+    other rows.
+    """
     engine, device = rows[0].engine, rows[0].device
     kinds = ("full", "fast", "lite") if style.lite else ("full", "fast")
     forms = {kind: style.form(kind) for kind in kinds}
@@ -135,7 +142,7 @@ def variants_of(style: Style, rows: Sequence[BenchRow], offers: Offers) -> list[
 
 
 class _Comparison:
-    """One style's ways, one added after the other, the reference first."""
+    """Compares the variants of one style, added one after the other, the reference first."""
 
     def __init__(self, style: Style, photos: Mapping[str, Image]) -> None:
         self._style, self._photos = style, photos
@@ -147,7 +154,7 @@ class _Comparison:
         self.looks: list[QualityRow] = []
 
     def add(self, variant: QualityVariant) -> Iterator[None]:
-        """Draws every photograph in that way, a step each. Raises StreamtoonError where it cannot."""
+        """Draw every photograph in that variant, one per step. Raises StreamtoonError if that fails."""
         ssim: dict[str, float] = {}
         drawn: dict[str, Image] = {}
         for name, cartoon in _drawings(self._style, variant, self._photos):
@@ -173,7 +180,7 @@ class _Comparison:
         )
 
     def found(self) -> StyleLooks:
-        """All that was added."""
+        """Return the results of all variants added so far."""
         shown = [PictureRow(name, self._photos[name], drawn) for name, drawn in self._drawn.items()]
         each = [[ssim[row.name] for ssim in self._ssim] for row in shown]
         return StyleLooks(self._style.name, self.looks, shown, each)
@@ -182,7 +189,7 @@ class _Comparison:
 def _drawings(
     style: Style, variant: QualityVariant, photos: Mapping[str, Image]
 ) -> Iterator[tuple[str, Image]]:
-    """Each photograph's cartoon, those of one size together: for another size an engine compiles anew."""
+    """Yield each photograph's name and cartoon, grouped by size: a new size compiles the engine again."""
     ordered = sorted(photos.items(), key=lambda item: item[1].shape)
     height, width = ordered[0][1].shape[:2]
     settings = EngineSettings(

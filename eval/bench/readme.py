@@ -1,9 +1,9 @@
-"""A README's table and chart of speed, made anew out of what `streamtoon bench --json` printed.
+"""Write a README's table and chart of speed from the output of `streamtoon bench --json`.
 
     python -m streamtoon.cli.bench_maintainer --sizes 720p,1080p --peers generators/ --json > bench.json
     python -m eval.bench.readme bench.json README.md docs/images/speed.svg
 
-The table takes the place of what stands between the two comments BEGIN and END; nothing else is touched.
+The table replaces the text between the comments BEGIN and END. The rest of the README does not change.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OURS, THEIRS = "#b3401f", "#8a8a8a"
 
 
 def speed_table(bench: dict[str, Any]) -> str:
-    """The rows as a Markdown table, a line on the machine above it, other people's networks below."""
+    """Return the rows as a Markdown table, with the machine above it and other networks below it."""
     machine, rows, peers = bench["machine"], bench["results"], bench["peers"]
     names = sorted({name for row in rows for name in row["ratios"]})
     lines = [
@@ -51,7 +51,7 @@ def speed_table(bench: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     alone = [f"{peer['name']} alone at {peer['size']}: {peer['fps']:.2f} fps" for peer in peers]
     if alone:
-        how = "Other networks, in turns with ours, in ONNX Runtime with its default settings"
+        how = "Other networks, timed in turns with ours, in ONNX Runtime with its default settings"
         lines += ["", f"{how}: {'; '.join(alone)}."]
     if bench["noisy"]:
         lines += ["", "Other work disturbed this run. Trust the ratios rather than the times."]
@@ -59,7 +59,7 @@ def speed_table(bench: dict[str, Any]) -> str:
 
 
 def draw_chart(bench: dict[str, Any], path: Path) -> None:
-    """Draw bars of frames per second as an SVG file: ours from file to file, theirs of the network alone."""
+    """Draw bars of frames per second as an SVG file: ours from file to file, other networks alone."""
     bars = [(f"{r['size']} {r['quality']}", r["file_fps"], OURS) for r in bench["results"]]
     bars += [(f"{p['size']} {p['name']}", p["fps"], THEIRS) for p in bench["peers"]]
     with mpl.rc_context(SETTINGS):
@@ -72,7 +72,7 @@ def draw_chart(bench: dict[str, Any], path: Path) -> None:
         axes.set_ylim(len(bars) - 0.4, -0.6)
         axes.set_xlim(0, 1.12 * max(rate for _, rate, _ in bars))
         axes.set_xlabel("frames per second")
-        # On light and on dark pages alike.
+        # Readable on light and dark pages.
         axes.tick_params(axis="both", length=0, colors=THEIRS)
         axes.xaxis.label.set_color(THEIRS)
         axes.grid(visible=False)
@@ -82,11 +82,11 @@ def draw_chart(bench: dict[str, Any], path: Path) -> None:
 
 
 def replace_part(text: str, table: str) -> str:
-    """The text with `table` between the comments. Raises StreamtoonError where they are not there."""
+    """Return the text with `table` between the comments. Raises StreamtoonError if these are missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise StreamtoonError(f"the README has no part between {BEGIN} and {END}; write both into it")
+        raise StreamtoonError(f"the README has no part between {BEGIN} and {END}; add both comments to it")
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
@@ -96,7 +96,7 @@ def _cpu(machine: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """BENCH.json README.md CHART.svg."""
+    """Update the files. The arguments are BENCH.json README.md CHART.svg."""
     if len(arguments) != 3:
         raise SystemExit("usage: python -m eval.bench.readme BENCH.json README.md CHART.svg")
     found, readme, chart = map(Path, arguments)

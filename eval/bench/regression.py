@@ -1,4 +1,4 @@
-"""What moved since an earlier run."""
+"""Compare a run with an earlier one."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from engines.errors import StreamtoonError
 from eval.bench.results import Bench, BenchRow, row_key, title_parts
 
 WATCHED = ("fps", "file_fps")
-"""What must not fall."""
+"""Figures that must not fall."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One figure then and now."""
+    """One figure in both runs."""
 
     row: str
     figure: str
     old: float
     new: float
     ratio: float
-    """New over old: above 1 is faster."""
+    """New value divided by the old one. Above 1 is faster."""
     fell: bool
-    """By more than the threshold."""
+    """It fell by more than the threshold."""
     noisy: bool
-    """One of the two runs says of itself that this row cannot be relied on."""
+    """The row was noisy in one of the two runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """An earlier run, as it was written."""
+    """An earlier run, read from its file."""
 
     path: Path
     machine: Mapping[str, Any]
@@ -43,13 +43,13 @@ class Earlier:
 
 
 def read_earlier(path: Path) -> Earlier:
-    """Raises StreamtoonError when it is not what `streamtoon bench --json` prints."""
+    """Read an earlier run. Raises StreamtoonError unless it is output of `streamtoon bench --json`."""
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StreamtoonError(f"{path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
-        raise StreamtoonError(f"{path} is no JSON; give what streamtoon bench --json printed") from error
+        raise StreamtoonError(f"{path} is not JSON; give the output of `streamtoon bench --json`") from error
     try:
         rows = {row_key(row): row for row in said["results"]}
         for row in rows.values():
@@ -59,18 +59,18 @@ def read_earlier(path: Path) -> Earlier:
                 raise ValueError
         return Earlier(path, dict(said["machine"]), dict(said["clip"]), rows)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StreamtoonError(f"{path} is no result of streamtoon bench --json") from error
+        raise StreamtoonError(f"{path} is not the output of `streamtoon bench --json`") from error
 
 
 def same_machine(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether times of the two can be compared: the same processor, as many cores, the same GPUs."""
+    """Return whether the times of two runs are comparable: same processor, number of cores and GPUs."""
     return all(one.get(fact) == other.get(fact) for fact in ("cpu", "cores", "gpus"))
 
 
 def require_comparable(earlier: Earlier, machine: Mapping[str, Any], peers: Sequence[str]) -> bool:
-    """Whether times may be compared; else the ratios to peers, of which one has to be in both runs.
+    """Return whether times are comparable. If not, ratios to peers are, and one peer must be in both runs.
 
-    Raises StreamtoonError where neither is possible: before minutes are spent.
+    Raises StreamtoonError if neither can be compared. It does so before anything is timed.
     """
     if same_machine(earlier.machine, machine):
         return True
@@ -80,16 +80,16 @@ def require_comparable(earlier: Earlier, machine: Mapping[str, Any], peers: Sequ
         names = ", ".join(sorted(known))
         way = f"--peers with {names}" if known else "the same --peers for both"
         raise StreamtoonError(
-            f"{earlier.path} was measured on another machine ({there}; this one has {here}): "
-            f"to compare ratios, run python -m streamtoon.cli.bench_maintainer with {way}"
+            f"{earlier.path} was measured on another machine ({there}; this one has {here}). To "
+            f"compare ratios, run python -m streamtoon.cli.bench_maintainer with {way}"
         )
     return False
 
 
 def compare(earlier: Earlier, bench: Bench, threshold: float, *, times: bool) -> list[Change]:
-    """Every row that is in both runs: its rates, or with `times` false its ratios to peers.
+    """Compare the rates of every row that is in both runs, or their ratios to peers if `times` is false.
 
-    `threshold` is the share, 0 to 1, by which a figure may fall. Empty where the runs have no row in common.
+    `threshold` is the largest allowed fall, 0 to 1. Returns an empty list if the runs have no row in common.
     """
     moved = []
     for row in bench.results:
@@ -100,9 +100,9 @@ def compare(earlier: Earlier, bench: Bench, threshold: float, *, times: bool) ->
 
 
 def missing_row(earlier: Earlier) -> StreamtoonError:
-    """What to say where `compare` found nothing."""
+    """Return the error for two runs without a common row."""
     had = "; ".join(" ".join(title_parts(key)) for key in earlier.rows) or "none"
-    return StreamtoonError(f"{earlier.path} has no row of this run: it has {had}")
+    return StreamtoonError(f"{earlier.path} and this run have no row in common; the earlier run has {had}")
 
 
 def _change(old: Mapping[str, Any], row: BenchRow, threshold: float, *, times: bool) -> list[Change]:

@@ -1,4 +1,4 @@
-"""A benchmark as one HTML file, in the look of `eval.report`."""
+"""Write a benchmark as one HTML file in the style of `eval.report`."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ STAGES = {"decode": "Decode", "run": "Draw", "encode": "Encode"}
 def write_report(
     path: Path, bench: Bench, moved: Sequence[Change] = (), looks: Sequence[StyleLooks] = ()
 ) -> None:
-    """The report as one file that asks nothing of any network; it appears when it is whole.
+    """Write the report as one self-contained file, which appears when it is complete.
 
-    Raises StreamtoonError when it cannot be written.
+    Raises StreamtoonError if it cannot be written.
     """
-    # A style's folder may be named with bytes that are no text.
+    # The name of a style's folder may contain bytes that are not text.
     write_whole(path, render(bench, moved, looks).encode("utf-8", "replace"))
 
 
 def render(bench: Bench, moved: Sequence[Change] = (), looks: Sequence[StyleLooks] = ()) -> str:
-    """The page itself."""
+    """Return the page as text."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -68,7 +68,7 @@ def render(bench: Bench, moved: Sequence[Change] = (), looks: Sequence[StyleLook
 
 
 def _shown(looks: StyleLooks, bench: Bench) -> dict[str, Any]:
-    """A style's looks as the page has them: a row of pictures for each quality, the source before them."""
+    """Return a style's comparison for the page: the photographs, then a row of images for each variant."""
     several = len({(look.engine, look.device) for look in looks.looks}) > 1
     each = Counter(look.quality for look in looks.looks)
     return {
@@ -89,7 +89,7 @@ def _shown(looks: StyleLooks, bench: Bench) -> dict[str, Any]:
 
 
 def _rates(look: QualityRow, bench: Bench) -> dict[str, float]:
-    """Pictures a second from file to file, by size; empty where that way was not timed."""
+    """Return frames per second from file to file by size. It is empty for a variant that was not timed."""
     way = (look.style, look.engine, look.device, look.quality, look.precision)
     return {
         row.size: row.file_fps
@@ -99,30 +99,31 @@ def _rates(look: QualityRow, bench: Bench) -> dict[str, float]:
 
 
 def answer(bench: Bench, best: Sequence[BenchRow]) -> str:
-    """What the run says, in a sentence or two."""
-    parts = [f"{row.size} at {row.file_fps:.3g} pictures a second" for row in best]
+    """Return the result of the run in one or two sentences."""
+    parts = [f"{row.size} at {row.file_fps:.3g} frames per second" for row in best]
     said = (
-        f"From file to file, {', '.join(parts)} on {bench.machine['cores']} cores of {bench.machine['cpu']}."
+        f"From file to file: {', '.join(parts)} on {bench.machine['cores']} cores of {bench.machine['cpu']}."
     )
     if bench.peers:
         widest = max(bench.peers, key=lambda peer: peer.ratio)
         said += (
-            f" That is {widest.ratio:.3g} times the rate of {widest.name}'s network alone at {widest.size}."
+            f" That is {widest.ratio:.3g} times the rate of the network of {widest.name} alone at "
+            f"{widest.size}."
         )
     return said
 
 
 def _facts(bench: Bench) -> list[tuple[str, str]]:
-    """The protocol: how it was measured, and on what."""
+    """Return the protocol: how the run was measured, and on which machine."""
     facts: dict[str, Any] = {
         "clip": bench.clip,
         "seconds for each figure": bench.seconds,
         **bench.machine,
     }
     if bench.matrix_tmacs:
-        facts["matrix units, 10^12 multiply-accumulates a second"] = bench.matrix_tmacs
+        facts["matrix units, 10^12 multiply-accumulates per second"] = bench.matrix_tmacs
     if bench.memory_gbs:
-        facts["main memory, GB a second"] = bench.memory_gbs
+        facts["main memory, GB per second"] = bench.memory_gbs
     return [(name, _plain(value)) for name, value in facts.items() if value not in ([], {}, None)]
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark found, as `--json` has it."""
+"""The results of a benchmark, with the fields that `--json` writes."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 FORMAT = 1
-"""Raised when a key changes its meaning."""
+"""Version of the format. It rises when a key changes its meaning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Time of one call over its runs."""
+    """The time of one call over its runs."""
 
     median: float
     """Milliseconds."""
     p95: float
-    """Milliseconds: of twenty runs, one took longer."""
+    """Milliseconds; 95 % of the runs were faster."""
     spread: float
-    """Interquartile range over the median."""
+    """Interquartile range divided by the median."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The shortest time that the machine's own limits allow for one picture."""
+    """The shortest time per frame that the machine allows."""
 
     macs: int
     """Multiply-accumulates of the generator at its working size."""
     transferred: int
-    """Bytes that have to move once: picture and cartoon, the generator's view of both, its weights."""
+    """Bytes that must move at least once: frame, cartoon, the generator's input and output, weights."""
     matrix_ms: float
-    """`macs` over the measured rate at the row's precision."""
+    """`macs` divided by the measured rate at the row's precision."""
     memory_ms: float
-    """`transferred` over the measured bandwidth of main memory."""
+    """`transferred` divided by the measured bandwidth of main memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class BenchRow:
-    """One style on one engine, at one size of picture, in one quality."""
+    """One style on one engine, at one frame size, in one quality."""
 
     engine: str
     device: str
@@ -46,56 +46,58 @@ class BenchRow:
     style: str
     generator: str
     size: str
-    """As asked for: 720p."""
+    """The size as requested, such as 720p."""
     width: int
-    """Pixels of the pictures."""
+    """Width of the frames in pixels."""
     height: int
     working_width: int
-    """Pixels that the generator sees."""
+    """Width in pixels at which the generator sees the frame."""
     working_height: int
     quality: str
-    """As asked for."""
+    """The quality as requested."""
     chosen: str
-    """What it came to, where `quality` is auto."""
+    """The quality in use, if `quality` is auto."""
     latency_ms: Latency
-    """One picture through the engine, YUV to YUV, everything included."""
+    """Time of one frame through the engine, from YUV to YUV."""
     fps: float
-    """Pictures a second through the engine alone, one after the other: 1000 / median latency."""
+    """Frames per second of the engine alone, one frame after the other: 1000 / median latency."""
     file_fps: float
-    """Pictures a second from file to file, once it runs: `start_s` is told apart and not in it."""
+    """Frames per second from file to file while it runs. It does not include `start_s`."""
     file_spread: float
-    """Interquartile range over the median of the rounds."""
+    """Interquartile range of the rounds divided by their median."""
     frames: int
-    """Pictures of each file's run."""
+    """Frames in each run of the file."""
     stages: dict[str, float]
-    """Milliseconds at work on a picture: decode, run (the drawing), encode, as the pipeline reports them."""
+    """Milliseconds of work per frame: decode, run (drawing), encode, as the pipeline reports them."""
     efficiency: float | None
-    """`file_fps` over the rate of the slowest stage by itself: 1 where everything overlaps."""
+    """`file_fps` divided by the rate of the slowest stage alone. It is 1 if the stages overlap perfectly."""
     cpu_ms: float | None
-    """Processor time of a picture from file to file, all threads; None where the system does not say."""
+    """Processor time per frame from file to file, over all threads. None if the system does not report it."""
     peak_rss_mb: float | None
-    """Most main memory the process held, 10^6 bytes; None where the system does not say."""
+    """Peak main memory of the process, in 10^6 bytes. None if the system does not report it."""
     start_s: float
-    """From the start of the process to the finished file of a single picture."""
+    """Time from the start of the process to the finished file of a single frame."""
     watts: dict[str, float] | None
-    """Mean power during the file's run, `cpu` and `gpu`, where it can be read."""
+    """Mean power during the run of the file, `cpu` and `gpu`, where it can be read."""
     limit: Limit | None
-    """None where it cannot be known: torch is missing, or no sum of that precision runs on that device."""
+    """None if it is unknown: torch is not installed, or no reference calculation supports device and
+    precision.
+    """
     limit_fraction: float | None
-    """Time at the limit over the measured latency: 1 is as fast as the machine can be."""
+    """The limit's time divided by the measured latency. 1 is as fast as the machine can be."""
     ratios: dict[str, float]
-    """`file_fps` over the rate of each peer's network alone at the same size, by the peer's name."""
+    """`file_fps` divided by the rate of each peer's network alone at the same size, by the peer's name."""
     noisy: bool
-    """Latency or file runs spread too far to rely on."""
+    """Latency or file runs varied too much to be reliable."""
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What makes a row the same one in another run."""
+        """Return the fields that identify a row across runs."""
         return row_key({name: getattr(self, name) for name in KEY})
 
     @property
     def title(self) -> str:
-        """For people: "comic openvino int8 fast 720p"."""
+        """Return a readable title, such as "comic openvino int8 fast 720p"."""
         return " ".join(title_parts(self.key))
 
 
@@ -104,18 +106,18 @@ KEY = ("engine", "device", "precision", "style", "size", "quality")
 
 @dataclass(frozen=True, slots=True)
 class BaselineRow:
-    """Somebody else's network, alone, through ONNX Runtime as it comes."""
+    """A network of another project, alone, in ONNX Runtime with its default settings."""
 
     name: str
     size: str
     width: int
-    """Pixels that it was given."""
+    """Width of its input in pixels."""
     height: int
     fps: float
-    """Pictures a second, without reading, converting or writing them: 1000 / median latency."""
+    """Frames per second of the network alone: 1000 / median latency."""
     latency_ms: Latency
     ratio: float
-    """`file_fps` of the fastest row at this size over `fps`."""
+    """`file_fps` of the fastest row at this size divided by `fps`."""
     row: str
     """The title of that row."""
     noisy: bool
@@ -123,10 +125,10 @@ class BaselineRow:
 
 @dataclass(frozen=True, slots=True)
 class TimeSpan:
-    """What a GPU did at a time."""
+    """One activity of a GPU."""
 
     kind: Literal["in", "draw", "out"]
-    """Copying from the host, drawing, copying to the host."""
+    """Copying from the host, drawing, or copying to the host."""
     begin: float
     """Milliseconds."""
     end: float
@@ -134,32 +136,32 @@ class TimeSpan:
 
 @dataclass(frozen=True, slots=True)
 class NetworkRow:
-    """One generator, its weights drawn by lot, by one way to run it."""
+    """One generator with random weights in one runtime."""
 
     generator: str
     parameters: int
     gmacs: float
-    """10^9 multiply-accumulates of a picture."""
+    """10^9 multiply-accumulates per image."""
     engine: str
-    """An engine's name, or how torch runs the network by itself: layer by layer, torch.compile."""
+    """The name of an engine, or how torch runs the network alone: layer by layer, torch.compile."""
     device: str
     precision: str
     width: int
     height: int
     ms: Latency
-    """One picture after the other. By an engine from planes to planes, else from tensor to tensor."""
+    """One image after the other. An engine is timed from planes to planes, torch from tensor to tensor."""
     in_a_row_ms: float | None
-    """A picture's share where as many are under way as the engine takes; None where that is one."""
+    """Time per image with as many in flight as the engine allows. None if that number is one."""
     device_ms: float | None
-    """That share by the GPU's own clock (CUDA events), copies left out; None off a GPU."""
+    """The same by the GPU's own clock (CUDA events), without copies. None without a GPU."""
     hidden: float | None
-    """Share of the time of copies to and from a GPU during which it drew; None without one."""
+    """Share of the time of copies to and from a GPU during which it drew, 0 to 1. None without a GPU."""
     noisy: bool
 
 
 @dataclass(frozen=True, slots=True)
 class LengthRow:
-    """What a video of this length takes: whether memory grows with it."""
+    """Resources used for a video of one length. They show whether memory grows with length."""
 
     row: str
     frames: int
@@ -169,7 +171,7 @@ class LengthRow:
 
 @dataclass(frozen=True, slots=True)
 class Similarity:
-    """SSIM over all photographs: 1 where nothing differs."""
+    """SSIM over all photographs. It is 1 for identical images."""
 
     mean: float
     least: float
@@ -177,59 +179,61 @@ class Similarity:
 
 @dataclass(frozen=True, slots=True)
 class QualityRow:
-    """How near a way of drawing comes to the reference: the style's own network, `full`, in fp32."""
+    """Similarity of one variant to the reference: the style's own network, quality `full`, fp32."""
 
     style: str
     engine: str
     device: str
     quality: str
-    """What it came to, never auto."""
+    """The quality in use, never auto."""
     precision: str
     ssim: Similarity
-    """Of BT.601 luma."""
+    """SSIM of BT.601 luma."""
     photos: int
-    """How many were compared."""
+    """The number of photographs compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One run."""
+    """The results of one run."""
 
     machine: dict[str, Any]
     """Processor, cores, memory, system and versions."""
     clip: dict[str, Any]
-    """What was converted."""
+    """The clip that was converted."""
     seconds: float
-    """For which each figure was measured, about."""
+    """Approximate time spent on each figure."""
     results: Sequence[BenchRow]
     peers: Sequence[BaselineRow]
     lengths: Sequence[LengthRow] = ()
     looks: Sequence[QualityRow] = ()
-    """Style after style, the reference first; empty where it was not asked for."""
+    """Rows of every style, the reference first. Empty if not requested."""
     networks: Sequence[NetworkRow] = ()
-    """Generator after generator, the slowest way first; empty where it was not asked for."""
+    """Rows of every generator, the slowest runtime first. Empty if not requested."""
     timeline: Sequence[TimeSpan] = ()
-    """A while of a GPU's drawing pictures in a row, by the first of those ways; empty without a GPU."""
+    """Part of the timeline of a GPU that draws frames in a row, for the first of those runtimes. Empty
+    without a GPU.
+    """
     matrix_tmacs: dict[str, float] = field(default_factory=dict)
-    """Measured rate of the matrix units, 10^12 multiply-accumulates a second, by device and precision."""
+    """Measured rate of the matrix units by device and precision, in 10^12 multiply-accumulates per second."""
     memory_gbs: float | None = None
-    """Measured bandwidth of main memory, 10^9 bytes read or written a second."""
+    """Measured bandwidth of main memory, in 10^9 bytes read or written per second."""
     noisy: bool = False
-    """Too noisy to tell."""
+    """The machine was too busy for reliable times."""
     notes: Sequence[str] = ()
-    """What was left out and what to keep in mind, a sentence each."""
+    """One sentence for each thing that was skipped or that limits the results."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {"format": FORMAT, **asdict(self)}
 
 
 def row_key(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Of a row as JSON has it. Raises KeyError where a part is missing."""
+    """Return the key of a row read from JSON. Raises KeyError if a part is missing."""
     return tuple(str(row[name]) for name in KEY)
 
 
 def title_parts(key: tuple[str, ...]) -> list[str]:
-    """The words of a row's title; the device is named where it is not the processor."""
+    """Return the words of a row's title. The device is included unless it is the CPU."""
     engine, device, precision, style, size, quality = key
     return [style, engine, *([] if device == "cpu" else [device]), precision, quality, size]

@@ -1,7 +1,8 @@
-"""The shortest time a picture can take: operations over the matrix units' rate, bytes over the bandwidth.
+"""The shortest possible time per frame: operations over the rate of the matrix units, bytes over the
+bandwidth.
 
-Williams, Waterman and Patterson, "Roofline: an insightful visual performance model" (2009): whichever of the
-two takes longer is the limit, as a perfect program does both at once.
+The limit is the larger of the two, as a perfect program does both at once. Source: Williams, Waterman and
+Patterson, "Roofline: an insightful visual performance model", 2009.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from engines.imaging.field_blocks import BLOCK, FIELDS, SAMPLES
 from eval.bench.results import Limit
 
 BYTES_PER_WEIGHT = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "fp8": 1}
-"""Of one weight."""
+"""Bytes of one weight by precision."""
 RGB = (3, 3)
-"""Channels of a generator of finished pictures."""
+"""Input and output channels of a generator from RGB to RGB."""
 
 
 def roofline_limit(
@@ -22,18 +23,29 @@ def roofline_limit(
     parameters: int,
     precision: str,
     channels: tuple[int, int],
-    picture: tuple[int, int],
+    frame: tuple[int, int],
     working: tuple[int, int],
     rate: float,
     bandwidth: float,
 ) -> Limit:
-    """Of one picture of `picture` (width, height) that the generator sees as `working`.
+    """Return the limit for one frame.
 
-    `channels` are those that it takes and gives, a byte each: of pixels, or of blocks where it gives fields.
-    `rate` is in multiply-accumulates a second, `bandwidth` in bytes read or written a second. What passes
-    between a network's layers is not counted: caches may hold it, and a limit must not lie.
+    Args:
+        macs: Multiply-accumulates of the generator at its working size.
+        parameters: Number of weights.
+        precision: A key of `BYTES_PER_WEIGHT`.
+        channels: Input and output channels of the generator, one byte each: of pixels, or of blocks if it
+            returns fields.
+        frame: Width and height of the frame in pixels.
+        working: Width and height that the generator sees, in pixels.
+        rate: Multiply-accumulates per second.
+        bandwidth: Bytes read or written per second.
+
+    Returns:
+        The limit. Data between the layers of a network is not counted: it may stay in caches, and the limit
+        must be a lower bound.
     """
-    planes = 3 * picture[0] * picture[1] // 2  # YUV 4:2:0
+    planes = 3 * frame[0] * frame[1] // 2  # YUV 4:2:0
     side = 1 if channels == RGB else BLOCK
     view = sum(channels) * -(-working[0] // side) * -(-working[1] // side)
     transferred = 2 * planes + view + parameters * BYTES_PER_WEIGHT[precision]
@@ -41,12 +53,15 @@ def roofline_limit(
 
 
 def fraction(limit: Limit, latency_ms: float) -> float:
-    """Of the limit that was reached: its time over the measured one."""
+    """Return the limit's time divided by the measured latency, both in milliseconds."""
     return round(max(limit.matrix_ms, limit.memory_ms) / latency_ms, 4)
 
 
 def parameters_of(generator: str) -> int:
-    """Weights of a generator by its name. Raises StyleError for an unknown one, ImportError without torch."""
+    """Return the number of weights of a generator.
+
+    Raises StyleError for an unknown generator, ImportError without torch.
+    """
     import torch
 
     from engines.generators import find
@@ -56,5 +71,5 @@ def parameters_of(generator: str) -> int:
 
 
 def channels_of(generator: str) -> tuple[int, int]:
-    """Those that a generator takes and gives."""
+    """Return the numbers of input and output channels of a generator."""
     return (SAMPLES, FIELDS) if generator in FIELD_GENERATORS else RGB

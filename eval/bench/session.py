@@ -1,6 +1,6 @@
-"""A benchmark's course: engines in turns with peers and gauges, then whole files, likewise in turns.
+"""The course of a benchmark: engines, peers and reference calculations in turns, then whole files in turns.
 
-It is given what to time and knows nothing of videos: `Case` holds the calls.
+It does not know about videos: `Case` has the calls to time.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from eval.bench.roofline import channels_of, fraction, parameters_of, roofline_l
 from eval.scoring.cost import generator_macs
 
 FILE_ROUNDS = 3
-"""Of every file's run."""
+"""Runs of every file."""
 MIN_RUNS = 5
-"""Of an engine, at least, however long it takes."""
+"""Least number of runs of an engine, however slow it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileRun:
-    """One video converted from file to file by a process of its own."""
+    """The conversion of one video from file to file in a separate process."""
 
     frames: int
-    """Pictures written."""
+    """Frames written."""
     seconds: float
-    """As the conversion itself reports: from its call to the finished file."""
+    """Time that the conversion itself reports: from its call to the finished file."""
     process_seconds: float
-    """From the start of the process to its end."""
+    """Time from the start of the process to its end."""
     stages: Mapping[str, float]
-    """Mean milliseconds of a picture."""
+    """Mean milliseconds per frame of each stage."""
     cpu_seconds: float | None
     peak_rss: int | None
-    """Bytes."""
+    """Peak main memory in bytes."""
     watts: Mapping[str, float] | None
 
 
@@ -53,72 +53,80 @@ class Case:
 
     facts: EngineFacts
     asked: str
-    """The quality as asked for."""
+    """The quality as requested."""
     draw: Callable[[], object]
-    """One picture through the open engine, a different one from call to call."""
+    """Draws one frame with the open engine, a different frame in each call."""
     convert: Callable[[int], FileRun]
-    """Converts that many pictures from file to file."""
+    """Converts that many frames from file to file."""
     frames: int = 0
-    """Pictures of the long run; set by whoever knows how fast the engine is."""
+    """Frames of the long run. The caller sets it when the speed of the engine is known."""
     long: list[FileRun] = field(default_factory=list)
     short: list[FileRun] = field(default_factory=list)
 
     @property
     def name(self) -> str:
-        """Differs between the cases of one size."""
+        """Return a name that is unique among the cases of one size."""
         facts = self.facts
         return f"{facts.style} {facts.backend} {facts.device} {facts.precision} {self.asked}"
 
 
 class BenchSession:
-    """What has been measured at one size of picture; `gauges` are shared by all sizes."""
+    """The measurements at one frame size.
+
+    Args:
+        size: The size as requested, such as 720p.
+        frame_size: Width and height of the frames in pixels.
+        seconds: Time to spend on each engine, peer and reference calculation.
+        gauges: The reference calculations, which all sizes share.
+        peers: Networks of other projects, timed in turns with the engines.
+    """
 
     def __init__(
         self,
         size: str,
-        picture: tuple[int, int],
+        frame_size: tuple[int, int],
         seconds: float,
         gauges: ReferenceKernels,
         peers: Sequence[Baseline],
     ) -> None:
-        self.size, self.picture, self.seconds = size, picture, seconds
+        self.size, self.frame_size, self.seconds = size, frame_size, seconds
         self._gauges, self._turns = gauges, InterleavedTimer()
         self._peers: dict[str, tuple[Callable[[], object], tuple[int, int]]] = {}
         self._asked = peers
         self.notes: list[str] = []
 
-    def show(self, pictures: Sequence[Image]) -> None:
-        """Opens this size for the peers: H x W x 3 RGB pictures that each of them is given in turn."""
+    def show(self, images: Sequence[Image]) -> None:
+        """Open this size for the peers, which receive these H x W x 3 RGB images in turn."""
         for peer in self._asked:
-            seen = peer.size_for(*self.picture)
+            seen = peer.size_for(*self.frame_size)
             if seen is None:
                 fixed = f"{peer.layout.width}x{peer.layout.height}"
-                self.notes.append(f"{peer.name} takes {fixed} only: it is left out at {self.size}")
+                self.notes.append(f"{peer.name} accepts {fixed} only; it is skipped at {self.size}")
                 continue
-            turn = cycle([peer.tensor(picture, seen) for picture in pictures])
+            turn = cycle([peer.tensor(image, seen) for image in images])
             call = partial(_next, peer, turn)
             try:
                 call()
             except StreamtoonError as error:
-                self.notes.append(f"{error}; it is left out at {self.size}")
+                self.notes.append(f"{error}; it is skipped at {self.size}")
             else:
                 self._peers[peer.name] = (call, seen)
 
     def draw(self, cases: Sequence[Case], tick: Callable[[float], object] | None = None) -> None:
-        """Times the engines of these cases, all of them open, in turns with peers and gauges."""
+        """Time the open engines of these cases in turns with peers and reference calculations."""
         gauges = self._gauges.of({(case.facts.device, case.facts.precision) for case in cases})
         calls = {**{case.name: case.draw for case in cases}, **self._peer_calls()}
-        # Before and after, not between: a copy of main memory would empty the caches for whoever comes next.
+        # Before and after, not in between: copying main memory would empty the caches for the next call.
         self._gauges.turns.run(gauges, seconds=self.seconds / 4, runs=MIN_RUNS)
         self._turns.run(calls, seconds=self.seconds, runs=MIN_RUNS, restless=self._peer_calls(), tick=tick)
         self._gauges.turns.run(gauges, seconds=self.seconds / 4, runs=MIN_RUNS, warm=0)
 
     def latency_ms(self, case: Case) -> float:
-        """Of a case that was drawn."""
+        """Return the median latency of a case that has been drawn."""
         return self._turns.latency(case.name).median
 
     def convert(self, cases: Sequence[Case], tick: Callable[[float], object] | None = None) -> None:
-        """Converts each case's files, long and short, in turns with peers and gauges."""
+        """Convert the long and short file of each case in turns with peers and reference calculations."""
         gauges = self._gauges.of({(case.facts.device, case.facts.precision) for case in cases})
         calls: dict[str, Callable[[], object]] = {}
         for case in cases:
@@ -130,7 +138,7 @@ class BenchSession:
         self._turns.run(calls, seconds=0, runs=FILE_ROUNDS, warm=0, restless=self._peer_calls(), tick=tick)
 
     def row(self, case: Case) -> BenchRow:
-        """What became of a case that was drawn and converted."""
+        """Return the row of a case that has been drawn and converted."""
         facts, latency = case.facts, self._turns.latency(case.name)
         ours, stages = rates(case.long, case.short), stages_of(case.long, case.short)
         slowest = max(stages.values(), default=0.0)
@@ -143,8 +151,8 @@ class BenchSession:
             style=facts.style,
             generator=facts.generator,
             size=self.size,
-            width=self.picture[0],
-            height=self.picture[1],
+            width=self.frame_size[0],
+            height=self.frame_size[1],
             working_width=facts.working_width,
             working_height=facts.working_height,
             quality=case.asked,
@@ -167,7 +175,7 @@ class BenchSession:
         )
 
     def peer_rows(self, rows: Sequence[BenchRow]) -> list[BaselineRow]:
-        """The peers beside the rows of this size."""
+        """Return the rows of the peers, with ratios to the rows of this size."""
         best = max(rows, key=lambda row: row.file_fps)
         found = []
         for name, (_, (width, height)) in self._peers.items():
@@ -194,8 +202,8 @@ class BenchSession:
             parameters = parameters_of(facts.generator)
         except (StreamtoonError, ImportError):
             self.notes.append(
-                "how near this is to the machine's limit is left out: torch counts a network's operations; "
-                f"install it with: {install_line('torch')}"
+                "the fraction of the machine's limit is not shown: it needs torch to count a "
+                f"network's operations; install it with: {install_line('torch')}"
             )
             return None
         return roofline_limit(
@@ -203,7 +211,7 @@ class BenchSession:
             parameters=parameters,
             precision=facts.precision,
             channels=channels_of(facts.generator),
-            picture=self.picture,
+            frame=self.frame_size,
             working=(facts.working_width, facts.working_height),
             rate=rate,
             bandwidth=self._gauges.bandwidth,
@@ -212,7 +220,7 @@ class BenchSession:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Of a file, start-up taken off."""
+    """The figures of a file without the time to start."""
 
     fps: float
     cpu_ms: float | None
@@ -220,10 +228,11 @@ class Rates:
 
 
 def rates(long: Sequence[FileRun], short: Sequence[FileRun]) -> Rates:
-    """What a picture takes in a long file: the long run less the short one, over the pictures between them.
+    """Return the time per frame in a long file: the long run minus the short run, divided by the difference
+    in frames.
 
-    Medians of both, as start-up and the encoder's end are in both alike. Where the short run took as long,
-    which happens to tiny files only, nothing is taken off.
+    Both are medians. Starting and finishing the encoder take the same time in both runs and cancel out. If
+    the short run took as long, which happens only with tiny files, nothing is subtracted.
     """
     first, frames = median(run.seconds for run in short), long[0].frames - short[0].frames
     seconds = median(run.seconds for run in long) - first
@@ -242,7 +251,7 @@ def _cpu_ms(long: Sequence[FileRun], short: Sequence[FileRun]) -> float | None:
 
 
 def stages_of(long: Sequence[FileRun], short: Sequence[FileRun]) -> dict[str, float]:
-    """Milliseconds of a picture in each stage, likewise less the short run's: the first picture warms up."""
+    """Return milliseconds per frame of each stage, also minus the short run: the first frame warms up."""
     found = {}
     for name in long[0].stages:
         total, first = (median(run.stages[name] * run.frames for run in runs) for runs in (long, short))
@@ -272,5 +281,5 @@ def _next(peer: Baseline, turn: Any) -> object:
 
 
 def _figure(value: float) -> float:
-    """Four digits that count."""
+    """Return the value rounded to four significant digits."""
     return float(f"{value:.4g}")

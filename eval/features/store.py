@@ -1,4 +1,4 @@
-"""Features kept between runs: a second style is scored against the same cartoons for half the work."""
+"""Keep features between runs. A second style is then scored against the same cartoons in half the time."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Vector = NDArray[np.float32]
 Result = TypeVar("Result")
 
 MAX_STORE_BYTES = 4_000_000_000
-"""Bytes. What was used longest ago goes first."""
+"""Size limit in bytes. The least recently used features are removed first."""
 
 LOCK_TIMEOUT_S = 30.0
-"""Seconds to wait for another process to finish its writing."""
+"""Seconds to wait for another process that writes."""
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
-"""Not a database, a broken one, or one with other tables."""
+"""The file is no database, or it is damaged, or it has other tables."""
 
 _MAX_PENDING_USES = 256
-"""Uses that are remembered before they are written."""
+"""Number of uses that are collected before they are written."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS features (key BLOB PRIMARY KEY, value BLOB NOT NULL, used REAL NOT NULL);
@@ -42,23 +42,24 @@ CREATE INDEX IF NOT EXISTS by_use ON features (used);
 
 
 def open_feature_store() -> FeatureStore | None:
-    """The user's own, in the cache folder; None where there is no place for it."""
+    """Open the user's store in the cache folder. Returns None if there is no such folder."""
     folder = cache_folder("features")
     return FeatureStore(folder / "features.sqlite") if folder else None
 
 
-def content_key(picture: Image, extractor: str) -> bytes:
-    """SHA-256 of a picture's pixels and shape and of who looks at it: no name, no date, no place."""
-    digest = hashlib.sha256(f"{extractor}\n{picture.shape}\n".encode())
-    digest.update(np.ascontiguousarray(picture).data)
+def content_key(image: Image, extractor: str) -> bytes:
+    """Return the SHA-256 of the image's pixels and shape and of the extractor's name."""
+    digest = hashlib.sha256(f"{extractor}\n{image.shape}\n".encode())
+    digest.update(np.ascontiguousarray(image).data)
     return digest.digest()
 
 
 class FeatureStore:
-    """Vectors by key in one SQLite file, which several threads and processes may use at once.
+    """Feature vectors by key in one SQLite file. Threads and processes may use it at the same time.
 
-    It never fails: a damaged file is set aside as `NAME.damaged` and begun anew, a damaged row counts as
-    missing, and where nothing can be read or written any more it says so once in the log and keeps nothing.
+    It never raises. A damaged file is renamed to `NAME.damaged` and a new one is started. A damaged row
+    counts as missing. If the file can no longer be read or written, the store logs one warning and keeps
+    nothing.
     """
 
     def __init__(self, path: Path, limit: int = MAX_STORE_BYTES) -> None:
@@ -70,17 +71,17 @@ class FeatureStore:
         self._touched: set[bytes] = set()
 
     def get(self, key: bytes) -> Vector | None:
-        """The vector of that key."""
+        """Return the vector of that key, or None."""
         with self._lock:
             return self._do(lambda database: self._get(database, key), None)
 
     def put(self, rows: Sequence[tuple[bytes, Vector]]) -> None:
-        """Keep them, and drop what was used longest ago where the file would outgrow its limit."""
+        """Store the rows. The least recently used rows are removed if the file would exceed its limit."""
         with self._lock:
             self._do(lambda database: self._put(database, rows), None)
 
     def close(self) -> None:
-        """Write what was used, and let go of the file."""
+        """Write the times of use and close the file."""
         with self._lock:
             if self._touched:
                 self._do(lambda database: self._put(database, ()), None)
@@ -126,7 +127,7 @@ class FeatureStore:
         self._touched.clear()
 
     def _do(self, work: Callable[[sqlite3.Connection], Result], otherwise: Result) -> Result:
-        """`work` on the open file; `otherwise` where there is none to be had."""
+        """Call `work` with the open database. Returns `otherwise` if it cannot be opened."""
         for chance in (1, 2):
             if self._given_up:
                 break
@@ -138,11 +139,11 @@ class FeatureStore:
                 damaged = code is not None and code & 0xFF in _DAMAGED
                 if chance == 2 or not damaged or not self._set_aside():
                     self._given_up = True
-                    log.warning("%s: no features are kept between runs (%s)", self._path, error)
+                    log.warning("%s: features are not kept between runs (%s)", self._path, error)
         return otherwise
 
     def _open(self) -> sqlite3.Connection:
-        # Transactions are our own (isolation_level), threads take turns by our own lock.
+        # Transactions are explicit (isolation_level), and threads share the connection under a lock.
         self._connection = sqlite3.connect(
             self._path, LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
@@ -152,34 +153,36 @@ class FeatureStore:
 
     def _drop(self) -> None:
         if self._connection is not None:
-            self._connection.close()  # takes back what was not committed
+            self._connection.close()  # rolls back what was not committed
             self._connection = None
 
     def _set_aside(self) -> bool:
-        """Whether the way is free for a new file. One that another process has just begun anew stays."""
+        """Rename a damaged file and return whether a new one may be made. A new file of another process
+        stays.
+        """
         aside = self._path.with_name(f"{self._path.name}.damaged")
         try:
             if self._path.stat().st_ino == self._opened:
-                # What it had begun must not be taken for the new file's.
+                # Journals of the old file must not be applied to the new one.
                 self._path.with_name(f"{self._path.name}-journal").unlink(missing_ok=True)
                 self._path.replace(aside)
-                log.warning("%s was damaged; it is set aside as %s", self._path, aside.name)
+                log.warning("%s was damaged and is now %s", self._path, aside.name)
         except FileNotFoundError:
             pass
         except OSError as error:
-            log.debug("%s cannot be set aside: %s", self._path, error)
+            log.debug("%s cannot be renamed: %s", self._path, error)
             return False
         self._touched.clear()
         return True
 
 
 def _signed(key: bytes, value: bytes) -> bytes:
-    """The value behind its checksum, which SQLite's pages do not have."""
+    """Return the value after its checksum. SQLite's pages have no checksums."""
     return zlib.crc32(value, zlib.crc32(key)).to_bytes(4, "little") + value
 
 
 def _size(database: sqlite3.Connection) -> int:
-    """Bytes that are in use, which is less than the file's once rows have been dropped."""
+    """Return the bytes in use. The file is larger after rows have been removed."""
     used, free, size = (
         int(database.execute(f"PRAGMA {name}").fetchone()[0])
         for name in ("page_count", "freelist_count", "page_size")

@@ -1,4 +1,4 @@
-"""Many vectors in a file that nobody else sees: memory stays small for any number of pictures."""
+"""Feature vectors in a temporary file. Memory use does not grow with the number of images."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Rows = NDArray[np.float32]
 
 
 class RowFile:
-    """Rows of float32 in a temporary file, written in any order; the file goes when they are closed.
+    """Rows of float32 in a temporary file, written in any order. Closing removes the file.
 
-    Raises StreamtoonError where the disk has no room for them.
+    Raises StreamtoonError if the disk is full.
     """
 
     def __init__(self, width: int) -> None:
@@ -30,7 +30,9 @@ class RowFile:
             raise _no_room(error) from error
 
     def put(self, first: int, rows: Rows) -> None:
-        """Rows `first`, `first` + 1...: N x width. What lies before them and is never put is undefined."""
+        """Write the rows `first`, `first` + 1...: N x width. Earlier rows that are never written are
+        undefined.
+        """
         assert rows.ndim == 2 and rows.shape[1] == self.width
         self._map = None
         try:
@@ -41,9 +43,9 @@ class RowFile:
         self._count = max(self._count, first + len(rows))
 
     def rows(self) -> Rows:
-        """All of them, N x width, read-only and read from the disk as they are used.
+        """Return all rows, N x width, as a read-only memory map.
 
-        They stay valid as long as somebody holds them, closed or not.
+        They stay valid for as long as they are referenced, even after `close`.
         """
         if not self._count:
             return np.empty((0, self.width), np.float32)
@@ -56,20 +58,20 @@ class RowFile:
         return self._map
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._map = None
         self._file.close()
 
 
 def _no_room(error: OSError) -> StreamtoonError:
     return StreamtoonError(
-        f"features cannot be kept in {tempfile.gettempdir()} ({error.strerror or error}); "
-        "make room there, or name another folder with TMPDIR"
+        f"cannot store features in {tempfile.gettempdir()} ({error.strerror or error}); free "
+        "space there, or set TMPDIR to another folder"
     )
 
 
 class FeatureVectors:
-    """What a network, or a plain resize, says of N pictures. A context manager; closing it frees the disk."""
+    """The features of N images. It is a context manager that frees the disk space."""
 
     def __init__(self, width: int, classes: int = 0) -> None:
         self.classes = classes
@@ -81,23 +83,23 @@ class FeatureVectors:
 
     @property
     def values(self) -> Rows:
-        """N x D, in the pictures' order."""
+        """N x D values in the order of the images."""
         return self._vectors.rows()
 
     @property
     def probabilities(self) -> Rows | None:
-        """N x classes, each row's sum 1; None where they were not asked for."""
+        """N x classes, each row with the sum 1. None if they were not requested."""
         return None if self._probabilities is None else self._probabilities.rows()
 
     def put(self, first: int, values: Rows, probabilities: Rows | None = None) -> None:
-        """Rows from `first` on."""
+        """Write rows from number `first` on."""
         self._vectors.put(first, values)
         if self._probabilities is not None:
             assert probabilities is not None
             self._probabilities.put(first, probabilities)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self._vectors.close()
         if self._probabilities is not None:
             self._probabilities.close()

@@ -1,1 +1,1 @@
-"""The metrics, one per file; each file holds a function of its own name and cites its source."""
+"""The metrics, one per file. Each file has a function of its own name and cites its source."""

@@ -17,13 +17,14 @@ from eval.statistics.feature_sets import (
 )
 
 MIN_IMAGES = 2
-"""A covariance wants two pictures. Below some thousands FID is biased upwards: compare equal numbers only."""
+"""A covariance needs two images. FID is biased upwards below some thousands: compare equal numbers only."""
 
 
 class Moments:
-    """Count, sum and sum of outer products of feature vectors, in float64: all that FID needs of a set.
+    """Count, sum and sum of outer products of feature vectors in float64, which is all that FID needs of a
+    set.
 
-    The order and the sizes of the blocks change nothing but the last digits. Memory: D x D, for any count.
+    The order and the size of the blocks change only the last digits. Memory is D x D for any count.
     """
 
     def __init__(self, width: int) -> None:
@@ -33,15 +34,15 @@ class Moments:
 
     @classmethod
     def of(cls, features: Features) -> Moments:
-        """The moments of a whole set, N x D."""
+        """Return the moments of a whole set, N x D."""
         moments = cls(features.shape[1])
         moments.add(features)
         return moments
 
     def add(self, block: Features) -> None:
-        """Takes N x D more feature vectors in.
+        """Add N x D feature vectors.
 
-        Raises StreamtoonError, and takes nothing in, where one is not finite; ValueError unless it is N x D.
+        Raises StreamtoonError and adds nothing if one is not finite, ValueError unless the shape is N x D.
         """
         if block.ndim != 2:
             raise ValueError(f"shape {block.shape}, expected N x D")
@@ -59,21 +60,21 @@ class Moments:
 
     @property
     def covariance(self) -> Array:
-        """D x D, unbiased: divided by the count less one."""
+        """The unbiased D x D covariance, divided by the count minus one."""
         return np.asarray((self.outer - self.count * np.outer(self.mean, self.mean)) / (self.count - 1))
 
 
 def fid(a: Moments, b: Moments) -> float:
-    """||mu_a - mu_b||^2 + tr(S_a + S_b - 2 (S_a S_b)^1/2), at least 0 (Heusel et al., Eq. 6).
+    """Return ||mu_a - mu_b||^2 + tr(S_a + S_b - 2 (S_a S_b)^1/2), at least 0 (Heusel et al., Eq. 6).
 
-    With factors S = L L^T, the products S_a S_b = L_a (L_a^T S_b) and (L_a^T S_b) L_a have the same
-    eigenvalues but for zeros, since XY and YX always do. The second is (L_a^T L_b)(L_a^T L_b)^T, symmetric
-    with no eigenvalue below 0. So the trace of the usual matrix root of S_a S_b, the sum of the roots of its
-    eigenvalues, is the sum of the singular values of L_a^T L_b: real, and to full precision where a root of
-    rounded eigenvalues keeps half the digits. L is as wide as its covariance's rank, so sets with fewer
-    pictures than features are no special case.
+    Let S = L L^T. The products S_a S_b = L_a (L_a^T S_b) and (L_a^T S_b) L_a have the same nonzero
+    eigenvalues, since XY and YX always do. The second product is (L_a^T L_b)(L_a^T L_b)^T, which is symmetric
+    and positive semidefinite. The trace of the matrix root of S_a S_b is therefore the sum of the singular
+    values of L_a^T L_b. It is real and has full precision, while roots of rounded eigenvalues keep half the
+    digits. L is as wide as the rank of its covariance, so sets with fewer images than features need no
+    special case.
 
-    Raises StreamtoonError for fewer than 2 pictures in a set.
+    Raises StreamtoonError for fewer than 2 images in a set.
     """
     require_same_width(len(a.sum), len(b.sum))
     for moments in (a, b):
@@ -84,8 +85,10 @@ def fid(a: Moments, b: Moments) -> float:
 
 
 def _factor(moments: Moments) -> Array:
-    """L, D x rank, with L L^T the covariance: Cholesky's, the largest remaining variance first."""
-    # What is left of a variance below the rounding of the sums that it came from is not there.
+    """Return L, D x rank, with L L^T the covariance, by Cholesky with the largest remaining variance
+    first.
+    """
+    # A remaining variance below the rounding error of the sums is zero.
     terms = max(moments.count, moments.sum.size)
     rounding = np.finfo(np.float64).eps * terms * np.diagonal(moments.outer).max() / moments.count
     lower, order, rank, _ = dpstrf(moments.covariance, tol=rounding, lower=1)

@@ -1,10 +1,10 @@
-"""Flatness: how much of a result is level colour where the photograph has no edge.
+"""Flatness: the share of a result that has level colour where the photograph has no edge.
 
-A cartoon's patches are level and a photograph's surfaces are not. Distances between features (FID, KID)
-hardly see this. L0 smoothing counts the same thing, the places whose step to the next pixel is not zero: Xu,
-Lu, Xu, Jia, "Image smoothing via L0 gradient minimization", ACM Transactions on Graphics 30(6), 2011, Eq. 5.
-Here a step may have up to 1.5 code values of 255, since coded pictures are nowhere exactly level, and the
-photograph's edges are left out, since a good cartoon keeps them.
+The patches of a cartoon are level, the surfaces of a photograph are not. Distances between features (FID,
+KID) hardly measure this. L0 smoothing counts the same, the places whose step to the next pixel is not zero:
+Xu, Lu, Xu, Jia, "Image smoothing via L0 gradient minimization", ACM Transactions on Graphics 30(6), 2011, Eq.
+5. Here a step may have up to 1.5 code values of 255, since coded images are nowhere exactly level. The
+photograph's edges are excluded, since a good cartoon keeps them.
 """
 
 from __future__ import annotations
@@ -21,28 +21,30 @@ MINIMUM_SIDE = 64
 FLAT_STEP = 1.5
 """Code values of 255. A smaller step is flat."""
 EDGE_STEP = 68.0
-"""Code values of 255: height of the lowest upright, sharp step in the photograph that is an edge."""
+"""Code values of 255: the lowest sharp vertical step in the photograph that counts as an edge."""
 SIGMA = 1.5
-"""Of the Gaussian before edges are sought, pixels at a short side of 720."""
+"""Standard deviation of the Gaussian before edge detection, in pixels at a short side of 720."""
 MARGIN = 4
-"""How far around an edge nothing is counted, pixels at a short side of 720."""
+"""Distance from an edge within which nothing is counted, in pixels at a short side of 720."""
 REFERENCE_SIDE = 720
-"""Short side, in pixels, that the lengths are given for; at other sizes they grow and shrink with it."""
+"""Short side in pixels for which the lengths are given. They scale with the image size."""
 MIN_SCALE = 0.5
-"""Below half of `REFERENCE_SIDE` lengths shrink no further: a pixel cannot be divided."""
+"""Lengths do not shrink below half of their value, since a pixel cannot be divided."""
 
 
 def flat(photo: NDArray[Any], result: NDArray[Any], *, data_range: float) -> float:
-    """The share (0..1) of flat steps in `result` away from the edges of `photo`; 1 for one level colour.
+    """Return the share (0..1) of flat steps in `result` away from the edges of `photo`.
 
-    Both are luma, H x W, both sides at least 64, better not rounded to whole code values; `data_range` is the
-    distance from the lowest to the highest value possible, 255 for 8 bits. A place's step is the root mean
-    square of the differences to its right and its lower neighbour; it is flat below 1.5 / 255 of the range.
-    Edges are where Sobel's gradient of the photograph, after a Gaussian, reaches the peak of an upright step
-    of 68 / 255; nothing is counted within `MARGIN` of them. If a photograph has edges everywhere,
-    every place counts. The step is not scaled with the size, so figures of different sizes do not compare.
-    Blur and a blank sheet have many flat steps too: look at the figure beside others. Raises ValueError for
-    shapes that differ or are too small.
+    Both are luma, H x W with sides of at least 64, preferably not rounded to whole code values. `data_range`
+    is the difference between the highest and lowest possible value, 255 for 8 bits. The step of a place is
+    the root mean square of the differences to its right and lower neighbours. It is flat below 1.5 / 255 of
+    the range. An edge is where the photograph's Sobel gradient, after a Gaussian, reaches the peak of a
+    vertical step of 68 / 255. Nothing is counted within `MARGIN` of an edge. If the photograph has edges
+    everywhere, every place counts.
+
+    One level colour gives 1. The step does not scale with the image size, so compare equal sizes only.
+    Blurred and blank images have many flat steps, too: use the figure together with others. Raises ValueError
+    if the shapes differ or are too small.
     """
     if photo.shape != result.shape or photo.ndim != 2 or min(photo.shape) < MINIMUM_SIDE:
         raise ValueError(
@@ -60,7 +62,7 @@ def flat(photo: NDArray[Any], result: NDArray[Any], *, data_range: float) -> flo
 
 
 def near_edges(luma: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where an H x W photograph, in code values of 255, has an edge within `MARGIN`."""
+    """Return where an H x W photograph, in code values of 255, has an edge within `MARGIN`."""
     scale = max(min(luma.shape) / REFERENCE_SIDE, MIN_SCALE)
     sigma, margin = SIGMA * scale, round(MARGIN * scale)
     smooth = cv2.GaussianBlur(luma, (0, 0), sigma)
@@ -73,8 +75,8 @@ def near_edges(luma: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _peak(sigma: float) -> float:
-    """Sobel's gradient, per pixel, beside an upright step of height 1 after a Gaussian.
+    """Return the Sobel gradient per pixel next to a vertical step of height 1 after a Gaussian.
 
-    The operator takes half the difference of two pixels, which lie 0.5 before and 1.5 behind the step.
+    The operator takes half the difference of two pixels, 0.5 before and 1.5 behind the step.
     """
     return (erf(0.5 / (sigma * sqrt(2))) + erf(1.5 / (sigma * sqrt(2)))) / 4

@@ -16,36 +16,46 @@ from eval.statistics.feature_sets import (
 from eval.statistics.kernels import polynomial, weighted_mmd2
 
 MIN_IMAGES = 2
-"""Pairs of two different pictures are what is averaged."""
+"""The metric averages over pairs of two different images."""
 
 SUBSETS, SUBSET_SIZE = 100, 1000
-"""clean-fid's."""
+"""The values of clean-fid."""
 
 MAX_CACHED_IMAGES = 4096
-"""Pictures of both sets together up to which every kernel value is kept (134 MB) and none computed twice."""
+"""Up to this number of images in both sets, all kernel values are kept (134 MB) and none is computed
+twice.
+"""
 
 
 def kid(
     real: Features, fake: Features, *, subsets: int = SUBSETS, subset_size: int = SUBSET_SIZE, seed: int
 ) -> Spread:
-    """Unbiased MMD^2 with the kernel (x . y / D + 1)^3, as mean and deviation over random subsets.
+    """Return the unbiased MMD^2 with the kernel (x . y / D + 1)^3, as mean and deviation over random subsets.
 
-    `real` is N x D, `fake` M x D. A subset is `subset_size` pictures of each set, drawn without repetition;
-    it shrinks to the smaller set, as clean-fid has it. Where both sets are as large as that, every subset
-    is the whole and the deviation is 0: it is no measure of certainty. The estimate has no bias at any
-    number of pictures, so two samples of one distribution give about 0, and less about half of the time; a
-    set against itself is below 0, because only the pairs across sets hold a picture and its equal.
+    The same seed gives the same subsets. The estimate is unbiased for any number of images: two samples of
+    one distribution give about 0 and are negative about half of the time. A set compared with itself is below
+    0, since only pairs across the sets contain equal images.
 
-    The same seed gives the same subsets. Raises StreamtoonError for fewer than 2 pictures in a set and for
-    features that are not finite.
+    Args:
+        real: Features of the reference images, N x D.
+        fake: Features of the results, M x D.
+        subsets: Number of subsets.
+        subset_size: Images of each set in a subset, drawn without repetition. It shrinks to the smaller set,
+            as in clean-fid. If both sets have this size, every subset is the whole set. The deviation is then
+            0 and does not measure certainty.
+        seed: Random seed of the subsets.
+
+    Raises:
+        StreamtoonError: A set has fewer than 2 images, or features are not finite.
+        ValueError: There is no subset, or a subset has fewer than 2 images.
     """
     require_same_width(real.shape[-1], fake.shape[-1])
     for features in (real, fake):
         require_features(features, "KID", MIN_IMAGES)
     if subsets < 1 or subset_size < MIN_IMAGES:
-        raise ValueError(f"{subsets} subsets of {subset_size}, expected at least 1 of {MIN_IMAGES}")
+        raise ValueError(f"{subsets} subsets of {subset_size} images, expected at least 1 of {MIN_IMAGES}")
     size = min(subset_size, len(real), len(fake))
-    if size == len(real) == len(fake):  # every subset is the whole: what differed would be rounding
+    if size == len(real) == len(fake):  # every subset is the whole set: only rounding would differ
         subsets = 1
     generator = np.random.default_rng(seed)
     draws = [(sample(len(real), size, generator), sample(len(fake), size, generator)) for _ in range(subsets)]
@@ -64,7 +74,7 @@ def _mmd2(real: Features, fake: Features, real_weights: Array, fake_weights: Arr
 
 
 def _chosen(draws: list[Indices], count: int) -> Array:
-    """Subsets as rows of ones and zeros."""
+    """Return the subsets as rows of ones and zeros."""
     weights = np.zeros((len(draws), count))
     for row, draw in zip(weights, draws, strict=True):
         row[draw] = 1

@@ -13,25 +13,25 @@ from eval.statistics.feature_sets import Features, blocks, require_features, req
 from eval.statistics.kernels import gaussian, squared_distances
 
 MIN_IMAGES = 2
-"""Pairs of two different pictures are what is averaged."""
+"""The metric averages over pairs of two different images."""
 
 MEDIAN_SAMPLE = 1000
-"""Pictures whose pairwise distances the median is taken of."""
+"""Images whose pairwise distances give the median."""
 
 
 def mmd(a: Features, b: Features, *, sigma: float) -> float:
-    """Unbiased MMD^2 with the kernel exp(-||x - y||^2 / (2 sigma^2)) (Gretton et al., Eq. 3).
+    """Return the unbiased MMD^2 with the kernel exp(-||x - y||^2 / (2 sigma^2)) (Gretton et al., Eq. 3).
 
-    `a` is N x D, `b` M x D; all pairs count, in blocks. Two samples of one distribution give about 0, and
-    less about half of the time; a set against itself is below 0. `sigma` is in the features' own unit and
-    belongs to the number: values at different sigmas cannot be compared, so take `median_distance` of the
-    drawings for every candidate.
+    `a` is N x D, `b` M x D. All pairs count; they are computed in blocks. Two samples of one distribution
+    give about 0 and are negative about half of the time. A set compared with itself is below 0. `sigma` has
+    the unit of the features. Values with different sigmas are not comparable, so use the `median_distance` of
+    the drawings for every candidate.
 
-    "Cartoon to human recovery with Cycle-GAN" takes the mean distance between real pictures in place of the
-    median and leaves open whether a picture is paired with itself: its figures are on another scale.
+    "Cartoon to human recovery with Cycle-GAN" uses the mean distance of real images instead of the median and
+    does not say whether an image is paired with itself. Its figures have another scale.
 
-    Raises StreamtoonError for fewer than 2 pictures in a set and for features that are not finite, ValueError
-    where sigma is not a positive number.
+    Raises StreamtoonError for fewer than 2 images in a set and for features that are not finite, ValueError
+    if sigma is not a positive number.
     """
     require_same_width(a.shape[-1], b.shape[-1])
     for features in (a, b):
@@ -42,24 +42,24 @@ def mmd(a: Features, b: Features, *, sigma: float) -> float:
 
 
 def median_distance(real: Features, *, seed: int) -> float:
-    """The median heuristic for `sigma`: the median distance between two different pictures of `real`, N x D.
+    """Return the median heuristic for `sigma`: the median distance of two different images of `real`, N x D.
 
-    Gretton et al. take it over both sets together. Here it is of the drawings alone, so that all candidates
-    scored against the same drawings share one kernel and can be compared. Of more than 1,000 pictures,
-    1,000 are drawn with the seed. Raises StreamtoonError where it is 0, for fewer than 2 pictures and for
-    features that are not finite.
+    Gretton et al. use both sets together. Here only the drawings count, so that all candidates scored against
+    the same drawings share one kernel and are comparable. Of more than 1,000 images, a random sample of 1,000
+    is used. Raises StreamtoonError if the median is 0, for fewer than 2 images and for features that are not
+    finite.
     """
     require_features(real, "MMD", MIN_IMAGES)
     chosen = sample(len(real), MEDIAN_SAMPLE, np.random.default_rng(seed))
     x = np.asarray(real[chosen], np.float64)
-    # Around their mean the distances of features far from 0 keep their digits, and equal pictures a 0.
+    # Centred features far from 0 keep the digits of their distances, and equal images have a distance of 0.
     x -= x.mean(0)
     squares = squared_distances(x, x)[np.triu_indices(len(x), 1)]
     median = float(np.sqrt(np.median(squares)))
     if median <= np.sqrt(np.finfo(np.float64).eps * x.shape[1] * np.square(x).sum(1).max()):
         raise StreamtoonError(
-            "Most of the drawings are the same picture to the feature network, so MMD has no scale: "
-            "give different drawings, or leave MMD out."
+            "MMD has no scale, because the feature network sees most of the drawings as the same "
+            "image. Use different drawings, or leave MMD out."
         )
     return median
 

@@ -16,21 +16,22 @@ from eval.metrics.ssim import WINDOW, similarities
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the scales, the finest first (Wang et al., section 3.2)."""
 MINIMUM_SIDE = WINDOW * 2 ** (len(WEIGHTS) - 1)
-"""Pixels: at the coarsest scale the window must still fit in."""
+"""Smallest side in pixels: the window must fit into the image at the coarsest scale."""
 
 
 def ms_ssim(a: NDArray[Any], b: NDArray[Any], *, data_range: float) -> float:
-    """Multi-scale structural similarity of two H x W pictures, 1 for equal ones (Wang et al., Eq. 7).
+    """Return the multi-scale structural similarity of two H x W images, 1 if equal (Wang et al., Eq. 7).
 
-    The product over five scales of the mean contrast and structure, at the coarsest of the mean of all three
-    factors, each to the power of its weight; windows as in `ssim`. From scale to scale 2 x 2 pixels are
-    averaged, and a last odd row or column is dropped. A factor below 0, which has no real power, counts as 0.
-    `data_range` is the distance from the lowest to the highest value possible: 255 for 8 bits. Raises
-    ValueError when the shapes differ, are not H x W, or a side is shorter than `MINIMUM_SIDE`.
+    It is a product over five scales: of the mean contrast and structure, and at the coarsest scale of the
+    mean of all three factors, each to the power of its weight. The windows are those of `ssim`. From scale to
+    scale, 2 x 2 pixels are averaged and a last odd row or column is dropped. A factor below 0, which has no
+    real power, counts as 0. `data_range` is the difference between the highest and lowest possible value, 255
+    for 8 bits. Raises ValueError if the shapes differ, are not H x W, or a side is shorter than
+    `MINIMUM_SIDE`.
     """
     if a.shape != b.shape or a.ndim != 2 or min(a.shape) < MINIMUM_SIDE:
         raise ValueError(
-            f"shapes {a.shape} and {b.shape}, expected H x W, equal, both sides >= {MINIMUM_SIDE}"
+            f"shapes {a.shape} and {b.shape}, expected equal shapes H x W with sides >= {MINIMUM_SIDE}"
         )
     x, y = a.astype(np.float64), b.astype(np.float64)
     product = 1.0

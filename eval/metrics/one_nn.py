@@ -1,5 +1,5 @@
 """Leave-one-out accuracy of the nearest neighbour: Lopez-Paz, Oquab, "Revisiting classifier two-sample
-tests", ICLR 2017; for pictures of GANs, Xu et al., "An empirical study on evaluation metrics of generative
+tests", ICLR 2017; for images of GANs, Xu et al., "An empirical study on evaluation metrics of generative
 adversarial networks", 2018.
 """
 
@@ -24,31 +24,31 @@ from eval.statistics.feature_sets import (
 from eval.statistics.kernels import squared_distances
 
 MIN_IMAGES = 2
-"""With one picture a set, the one neighbour there is belongs to the other."""
+"""If each set has one image, its only neighbour is in the other set."""
 
 MAX_DISTANCES = 2**24
-"""Distances in memory at once, 134 MB."""
+"""Distances in memory at a time, 134 MB."""
 
 
 class OneNN(NamedTuple):
-    """Shares of pictures whose nearest neighbour is of their own set, 0.5 where nothing tells them apart."""
+    """Shares of images whose nearest neighbour is in their own set. 0.5 if the sets cannot be told apart."""
 
     accuracy: float
     real: float
-    """Of the real pictures. Low beside `fake`: each real picture has results nearby, which keep together."""
+    """The share of the real images. Low next to `fake` if real images have results nearby, which cluster."""
     fake: float
 
 
 def one_nn(real: Features, fake: Features, *, seed: int) -> OneNN:
-    """Accuracy with which each picture's nearest neighbour (Euclidean) among all others tells its set.
+    """Return how often each image's nearest neighbour (Euclidean) among all others is in the same set.
 
-    `real` is N x D, `fake` M x D. The sets must be equally large for 0.5 to mean alike, so the larger one is
-    sampled down with the seed. Of k neighbours that are equally near, of which j are of the picture's own
-    set, j / k of a hit is counted: what drawing one of them by lot would give in the mean, so neither set
-    nor order is favoured. Identical sets without repeated pictures score 0, not 0.5: each picture's own copy
-    lies in the other set at distance 0, and a result that repeats the drawings is what a score near 0 shows.
+    `real` is N x D, `fake` M x D. Chance is 0.5 only for sets of equal size, so the larger set is sampled
+    down with the seed. If k neighbours are equally near and j of them are in the image's own set, j / k of a
+    hit is counted. That is the mean of a random choice, so neither set nor order is favoured. Identical sets
+    without repeated images score 0, not 0.5: the other set contains a copy of each image at distance 0. A
+    score near 0 therefore shows that the results repeat the drawings.
 
-    Raises StreamtoonError for fewer than 2 pictures in a set and for features that are not finite.
+    Raises StreamtoonError for fewer than 2 images in a set and for features that are not finite.
     """
     require_same_width(real.shape[-1], fake.shape[-1])
     for features in (real, fake):
@@ -72,19 +72,21 @@ def one_nn(real: Features, fake: Features, *, seed: int) -> OneNN:
 
 
 def equal_numbers(real: int, fake: int, seed: int) -> tuple[Indices, Indices]:
-    """Which pictures of both sets take part: all of the smaller set and as many of the larger, ascending."""
+    """Return which images of both sets take part, ascending: all of the smaller set, as many of the
+    larger.
+    """
     n = min(real, fake)
     generator = np.random.default_rng(seed)
     return sample(real, n, generator), sample(fake, n, generator)
 
 
 def rounding(norms: Array, width: int) -> Array:
-    """What `squared_distances` of vectors with these squared norms may be off: what is nearer is equal."""
+    """Return the error bound of `squared_distances` for these squared norms. Smaller differences are ties."""
     return np.asarray(np.finfo(np.float64).eps * width * (norms + norms.max()))
 
 
 def _joined(sets: list[tuple[Features, Indices]], size: int = BLOCK) -> Iterator[tuple[int, Array]]:
-    """The chosen rows of the first set, then of the second, in blocks with where they start in both."""
+    """Yield the chosen rows of both sets, one after the other, in blocks with their start positions."""
     (real, reals), (fake, fakes) = sets
     behind = ((len(reals) + start, rows) for start, rows in blocks(fake, fakes, size))
     return chain(blocks(real, reals, size), behind)

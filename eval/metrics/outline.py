@@ -1,7 +1,7 @@
 """Outline: how much deeper than in the photograph the dark valley is along the photograph's strongest edges.
 
-An ink line on an edge is a dark valley with brighter paint on both sides; a plain step has a dark side and no
-valley. Ridges of the gradient are thinned as by Canny, "A computational approach to edge detection", IEEE
+An ink line on an edge is a dark valley with brighter paint on both sides. A plain step has a dark side but no
+valley. Ridges of the gradient are thinned as in Canny, "A computational approach to edge detection", IEEE
 Transactions on Pattern Analysis and Machine Intelligence 8(6), 1986, section VII.
 """
 
@@ -17,26 +17,26 @@ from numpy.typing import NDArray
 MINIMUM_SIDE = 64
 """Pixels."""
 EDGE_SHARE = 0.02
-"""The share of a photograph's places, those of the largest gradient, among which edges are sought."""
+"""Edges are searched among this share of the photograph's places with the largest gradient."""
 MIN_GRADIENT = 1.0
-"""Code values of 255 per pixel. A smaller gradient is no edge, whatever its rank."""
+"""Code values of 255 per pixel. A smaller gradient is not an edge, whatever its rank."""
 SIGMA = 2.0
-"""Of the Gaussian before edges are sought, pixels at a short side of 720."""
+"""Standard deviation of the Gaussian before edge detection, in pixels at a short side of 720."""
 MAX_VALLEY_OFFSET = 3
-"""How far from the edge, to both sides, the valley's bottom may lie, pixels at a short side of 720."""
+"""Largest distance between edge and valley, on both sides, in pixels at a short side of 720."""
 SHOULDER_RANGE = (6, 8)
-"""From where to where, to both sides of the edge, its shoulders lie, pixels at a short side of 720."""
+"""Range of distances between edge and shoulder, on both sides, in pixels at a short side of 720."""
 REFERENCE_SIDE = 720
-"""Short side, in pixels, that the lengths are given for; at other sizes they grow and shrink with it."""
+"""Short side in pixels for which the lengths are given. They scale with the image size."""
 MIN_SCALE = 0.5
-"""Below half of `REFERENCE_SIDE` lengths shrink no further: a pixel cannot be divided."""
+"""Lengths do not shrink below half of their value, since a pixel cannot be divided."""
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """Places on a photograph's strongest edges, and across them unit vectors up the gradient. Pixels."""
+    """Places on a photograph's strongest edges in pixels, and unit vectors in the gradient's direction."""
 
     x: Floats
     y: Floats
@@ -45,18 +45,20 @@ class Edges:
 
 
 def outline(photo: NDArray[Any], result: NDArray[Any], *, data_range: float) -> float:
-    """The mean valley depth across the edges of `photo`: that in `result` minus that in `photo`, -1..1.
+    """Return the mean valley depth across the edges of `photo`: that of `result` minus that of `photo`,
+    -1..1.
 
-    Both are luma, H x W, both sides at least 64; `data_range` is the distance from the lowest to the highest
-    value possible, 255 for 8 bits. Depths are shares of it. A place's profile runs along the photograph's
-    gradient, in steps of a pixel. A shoulder is as bright as its darkest sample. The valley is as deep as the
-    lower shoulder lies above the darkest sample near the edge, or 0. The photograph itself has 0; beside a
-    photograph without edges every result has. Contrast deepens valleys too. Raises ValueError for shapes that
-    differ or are too small.
+    Both are luma, H x W with sides of at least 64. `data_range` is the difference between the highest and
+    lowest possible value, 255 for 8 bits. Depths are shares of it. The profile of a place follows the
+    photograph's gradient in steps of one pixel. A shoulder is as bright as its darkest sample. The depth of
+    the valley is the lower shoulder minus the darkest sample near the edge, at least 0. The photograph itself
+    scores 0, and so does every result of a photograph without edges. Contrast deepens valleys, too. Raises
+    ValueError if the shapes differ or are too small.
     """
     if photo.shape != result.shape or photo.ndim != 2 or min(photo.shape) < MINIMUM_SIDE:
         raise ValueError(
-            f"shapes {photo.shape} and {result.shape}, expected H x W, equal, both sides >= {MINIMUM_SIDE}"
+            f"shapes {photo.shape} and {result.shape}, expected equal shapes H x W with sides >= "
+            f"{MINIMUM_SIDE}"
         )
     if not data_range > 0:
         raise ValueError(f"data_range is {data_range}, expected a positive number")
@@ -70,9 +72,9 @@ def outline(photo: NDArray[Any], result: NDArray[Any], *, data_range: float) -> 
 
 
 def strongest_edges(luma: Floats) -> Edges:
-    """The ridge points of the gradient among the top `EDGE_SHARE` of an H x W photograph in 0..1.
+    """Return the gradient's ridge points among the top `EDGE_SHARE` of an H x W photograph in 0..1.
 
-    By Sobel's operator after a Gaussian. A border as wide as a profile is long is left out.
+    The gradient is Sobel's after a Gaussian. A border with the width of a profile is excluded.
     """
     scale, border = _scale(luma), _lengths(luma)[-1]
     smooth = cv2.GaussianBlur(luma, (0, 0), SIGMA * scale)
@@ -89,7 +91,7 @@ def strongest_edges(luma: Floats) -> Edges:
 
 
 def valleys(luma: Floats, edges: Edges) -> Floats:
-    """The depth of the valley at each of the places, in the unit of `luma`; 0 where there is none."""
+    """Return the depth of the valley at each place, in the unit of `luma`; 0 if there is none."""
     near, first, last = _lengths(luma)
 
     def darkest(start: int, stop: int) -> Floats:
@@ -107,16 +109,16 @@ def _scale(luma: Floats) -> float:
 
 
 def _lengths(luma: Floats) -> tuple[int, int, int]:
-    """`MAX_VALLEY_OFFSET` and the ends of `SHOULDER_RANGE` in whole pixels of this picture."""
+    """Return `MAX_VALLEY_OFFSET` and the ends of `SHOULDER_RANGE` in whole pixels of this image."""
     scale = _scale(luma)
     near, first, last = (int(length * scale + 0.5) for length in (MAX_VALLEY_OFFSET, *SHOULDER_RANGE))
     return near, first, last
 
 
 def _samples(values: Floats, edges: Edges, distance: int) -> Floats:
-    """Values so many pixels up the gradient from each place, bilinear.
+    """Return bilinear samples `distance` pixels from each place in the gradient's direction.
 
-    OpenCV's `remap` takes pictures and maps of up to 32766 pixels a side and 1/32 of a pixel only.
+    OpenCV's `remap` supports images and maps of up to 32766 pixels a side, and steps of 1/32 pixel only.
     """
     height, width = values.shape
     x = np.clip(edges.x + np.float32(distance) * edges.across, 0, width - 1)

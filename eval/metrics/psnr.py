@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 
 def psnr(a: NDArray[Any], b: NDArray[Any], *, data_range: float) -> float:
-    """10 log10(data_range^2 / mean squared error) in dB, over all values; infinity for equal pictures.
+    """Return 10 log10(data_range^2 / mean squared error) in dB over all values; infinity for equal images.
 
-    `data_range` is the distance from the lowest to the highest value possible: 255 for 8 bits. Raises
-    ValueError when the shapes differ or `data_range` is not positive.
+    `data_range` is the difference between the highest and lowest possible value, 255 for 8 bits. Raises
+    ValueError if the shapes differ or `data_range` is not positive.
     """
     if a.shape != b.shape or not a.size:
-        raise ValueError(f"shapes {a.shape} and {b.shape}, expected two equal ones that are not empty")
+        raise ValueError(f"shapes {a.shape} and {b.shape}, expected equal shapes that are not empty")
     if not data_range > 0:
         raise ValueError(f"data_range is {data_range}, expected a positive number")
     error = float(np.mean(np.square(a.astype(np.float64) - b.astype(np.float64))))

@@ -1,9 +1,9 @@
-"""Sharpness as mean gradient: the measure that blur cannot win.
+"""Sharpness as mean gradient. Blur cannot raise it.
 
-After the Tenengrad focus measures, which sum up the gradient by Sobel's operator: Krotkov, "Focusing",
-International Journal of Computer Vision 1, 1988; Pertuz, Puig, Garcia, "Analysis of focus measure operators
-for shape-from-focus", Pattern Recognition 46(5), 2013. Theirs sum its square, in which few strong edges
-outweigh everything else.
+It follows the Tenengrad focus measures, which sum the Sobel gradient: Krotkov, "Focusing", International
+Journal of Computer Vision 1, 1988; Pertuz, Puig, Garcia, "Analysis of focus measure operators for
+shape-from-focus", Pattern Recognition 46(5), 2013. Theirs sum its square, in which few strong edges outweigh
+everything else.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 
 def sharpness(luma: NDArray[Any], where: NDArray[np.bool_] | None = None) -> float:
-    """Mean length of the gradient of an H x W picture, in code values per pixel; 0 for a flat one.
+    """Return the mean gradient length of an H x W image in code values per pixel; 0 for a flat image.
 
-    By Sobel's 3 x 3 operator, divided by 8 so that a ramp of slope s has s, where it lies wholly inside the
-    picture. Noise and contrast count as sharpness: the figure means something beside that of the picture
-    it came from. `where`, H x W, names the places that count, where there are any; all without it. Raises
+    The operator is Sobel's 3 x 3, divided by 8 so that a ramp of slope s has the gradient s, where it lies
+    fully inside the image. Noise and contrast count as sharpness: compare the figure with that of the source.
+    `where`, H x W, selects the places that count; if it selects none, or is None, all places count. Raises
     ValueError for another shape or a side shorter than 3.
     """
     if luma.ndim != 2 or min(luma.shape) < 3:

@@ -17,12 +17,12 @@ K2 = 0.03
 
 
 def ssim(a: NDArray[Any], b: NDArray[Any], *, data_range: float) -> float:
-    """Mean structural similarity of two H x W pictures, 1 for equal ones (Wang et al., Eq. 13 and 17).
+    """Return the mean structural similarity of two H x W images, 1 if equal (Wang et al., Eq. 13 and 17).
 
-    Gaussian window of 11 x 11 with sigma 1.5, population statistics, and only windows that lie wholly
-    inside the picture, as in the authors' own code; their optional shrinking beforehand is left to the
-    caller. `data_range` is the distance from the lowest to the highest value possible: 255 for 8 bits.
-    Raises ValueError when the shapes differ, are not H x W, or a side is shorter than the window.
+    The window is a Gaussian of 11 x 11 with sigma 1.5, with population statistics and only windows that are
+    fully inside the image, as in the authors' code. Their optional downscaling is left to the caller.
+    `data_range` is the difference between the highest and lowest possible value, 255 for 8 bits. Raises
+    ValueError if the shapes differ, are not H x W, or a side is shorter than the window.
     """
     luminance, contrast_structure = similarities(a, b, data_range=data_range)
     return float(np.mean(luminance * contrast_structure))
@@ -31,12 +31,14 @@ def ssim(a: NDArray[Any], b: NDArray[Any], *, data_range: float) -> float:
 def similarities(
     a: NDArray[Any], b: NDArray[Any], *, data_range: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The two factors of `ssim` in every window: luminance (Eq. 6), contrast and structure (Eq. 9, 10).
+    """Return the two factors of `ssim` per window: luminance (Eq. 6), contrast and structure (Eq. 9, 10).
 
-    Maps of (H - 10) x (W - 10). Raises ValueError as `ssim` does.
+    Both are maps of (H - 10) x (W - 10). Raises ValueError as `ssim` does.
     """
     if a.shape != b.shape or a.ndim != 2 or min(a.shape) < WINDOW:
-        raise ValueError(f"shapes {a.shape} and {b.shape}, expected H x W, equal, both sides >= {WINDOW}")
+        raise ValueError(
+            f"shapes {a.shape} and {b.shape}, expected equal shapes H x W with sides >= {WINDOW}"
+        )
     if not data_range > 0:
         raise ValueError(f"data_range is {data_range}, expected a positive number")
     x, y = a.astype(np.float64), b.astype(np.float64)

@@ -1,1 +1,1 @@
-"""The report: one HTML file that holds its pictures, its plots and its numbers."""
+"""The report: one self-contained HTML file with images, plots and figures."""

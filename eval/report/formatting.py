@@ -1,4 +1,4 @@
-"""Numbers as people read them, and which of them is the best."""
+"""Format figures for readers, and mark the best one."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from eval.scoring.metric_registry import METRICS
 from eval.scoring.results import Interval, Number, Spread
 
 MAX_DECIMALS = 6
-WORDS = {"lower": "lower is better", "higher": "higher is better", "nearer 0.5": "nearer 0.5 is better"}
+WORDS = {"lower": "lower is better", "higher": "higher is better", "nearer 0.5": "closer to 0.5 is better"}
 ARROWS = {"lower": "↓", "higher": "↑", "nearer 0.5": "→ ½"}
 
 
 def central_value(number: Number) -> float:
-    """The figure itself, without its spread."""
+    """Return the figure without its spread."""
     return number.mean if isinstance(number, Spread) else number
 
 
 def decimals_for(values: Iterable[float]) -> int:
-    """So many that the largest shows three or four digits: 110.2, 17.15, 0.8123, 0.0351."""
+    """Return the number of decimals that shows three or four digits of the largest value.
+
+    Examples: 110.2, 17.15, 0.8123, 0.0351.
+    """
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     if largest == 0:
         return 1
@@ -28,7 +31,7 @@ def decimals_for(values: Iterable[float]) -> int:
 
 
 def format_number(value: float, decimals: int) -> str:
-    """With thousands set apart and a true minus; infinity and what is no number by their signs."""
+    """Return the value with thousands separators and a true minus sign, infinity as ∞ and NaN as its sign."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):
@@ -38,12 +41,12 @@ def format_number(value: float, decimals: int) -> str:
 
 
 def format_interval(interval: Interval, decimals: int) -> str:
-    """Both ends in brackets."""
+    """Return both ends in brackets."""
     return f"[{format_number(interval.low, decimals)}, {format_number(interval.high, decimals)}]"
 
 
 def merit(metric: str, value: float) -> float:
-    """The higher the better, whichever way the metric counts; minus infinity for what is no number."""
+    """Return a value for which higher is better, whatever the metric; minus infinity for NaN."""
     if math.isnan(value):
         return -math.inf
     better = METRICS[metric].better
@@ -51,7 +54,7 @@ def merit(metric: str, value: float) -> float:
 
 
 def best(metric: str, numbers: Mapping[str, Number]) -> frozenset[str]:
-    """The names that no other beats; several where figures are equal, none where nothing is a number."""
+    """Return the names with the best value: several if values are equal, none if all values are NaN."""
     merits = {
         name: merit(metric, central_value(number))
         for name, number in numbers.items()
@@ -61,12 +64,12 @@ def best(metric: str, numbers: Mapping[str, Number]) -> frozenset[str]:
 
 
 def winners(metric: str, numbers: Mapping[str, Number]) -> frozenset[str]:
-    """Those to mark as the best: none where all are alike, nor by a metric that is not there to decide by."""
+    """Return the names to mark as best: none if all values are equal or the metric is secondary."""
     names = frozenset() if METRICS[metric].secondary else best(metric, numbers)
     return names if len(names) < len(numbers) else frozenset()
 
 
 def join_words(words: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Return `a`, `a and b`, or `a, b and c`."""
     *first, last = list(words) or [""]
     return f"{', '.join(first)} and {last}" if first else last

@@ -1,4 +1,4 @@
-"""What a report is made of."""
+"""The contents of a report."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from eval.scoring.results import Interval, Number, Score
 
 @dataclass(frozen=True, slots=True)
 class PictureRow:
-    """One photograph and what became of it."""
+    """One photograph with its results."""
 
     name: str
     photo: Image
     results: Mapping[str, Image]
-    """By candidate; of the photo's shape of side to side, at any size."""
+    """By candidate. They have the photo's aspect ratio and any size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,35 +26,39 @@ class SweepPoint:
     step: int
     epoch: float
     metrics: Mapping[str, Number]
-    """Keys are those of `eval.scoring.metric_registry.METRICS`."""
+    """The keys are those of `eval.scoring.metric_registry.METRICS`."""
     best_for: frozenset[str] = frozenset()
-    """The metrics by which no other checkpoint is better."""
+    """The metrics for which no other checkpoint is better."""
     intervals: Mapping[str, Interval] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """As the report names it."""
+        """Return the checkpoint's name in the report."""
         return f"step {self.step:,}"
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreReport:
-    """Everything that `eval.report.page.write_report` puts on its page; what is empty is left out."""
+    """Everything that `eval.report.page.write_report` shows. Empty parts are left out."""
 
     title: str
     scores: Sequence[Score] = ()
-    """In the order in which they are shown; their names differ."""
+    """In display order, with different names."""
     pictures: Sequence[PictureRow] = ()
-    """The first `eval.report.embed.MAX_ROWS` are shown."""
+    """The report shows the first `eval.report.embed.MAX_ROWS`."""
     sweep: Sequence[SweepPoint] | None = None
-    """By step."""
+    """Ordered by training step."""
     film: Mapping[str, float] | None = None
-    """Figures of a film by name; NAME-source and NAME-ratio stand beside NAME."""
+    """Figures of a video by name. NAME-source and NAME-ratio accompany NAME."""
     made_with: Mapping[str, object] = field(default_factory=dict)
-    """Versions, the machine, the command; plain values."""
+    """Versions, the machine and the command, as plain values."""
     tied: Mapping[str, frozenset[str] | set[str]] = field(default_factory=dict)
-    """By metric, the candidates that the data do not tell from the best one; it may be among them."""
+    """For each metric, the candidates that the data cannot distinguish from the best one. It may be
+    included.
+    """
     untouched: str | None = None
-    """The score whose pictures are the photographs themselves: shown for comparison, never the best."""
+    """The score whose results are the photographs themselves. It is shown for comparison and never the
+    best.
+    """
     asked: Sequence[str] = ()
-    """Metrics that were asked for one by one: the best is named by the first of them."""
+    """Metrics that the user requested. The first of them decides which candidate is best."""

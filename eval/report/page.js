@@ -4,14 +4,14 @@ if (viewer) {
   const stage = viewer.querySelector(".stage");
   const [result, photo] = stage.querySelectorAll("img");
   const split = stage.querySelector("input");
-  const picture = viewer.querySelector("select");
+  const image = viewer.querySelector("select");
   const chosen = () => viewer.querySelector("input[type=radio]:checked");
   const move = () => {
     stage.style.setProperty("--split", split.value + "%");
     split.setAttribute("aria-valuetext", split.value + " % photograph");
   };
   const show = () => {
-    const row = document.querySelectorAll(".pictures-row")[picture.value];
+    const row = document.querySelectorAll(".pictures-row")[image.value];
     const [from, to] = [row.querySelector("[data-result='']"), row.querySelector(`[data-result="${chosen().value}"]`)];
     [photo.src, photo.alt] = [from.src, from.alt];
     [result.src, result.alt] = to ? [to.src, to.alt] : [from.src, from.alt];
@@ -20,12 +20,12 @@ if (viewer) {
     viewer.querySelector(".right").textContent = to ? chosen().dataset.name : "no result";
   };
   split.addEventListener("input", move);
-  picture.addEventListener("change", show);
+  image.addEventListener("change", show);
   viewer.addEventListener("change", show);
-  for (const image of document.querySelectorAll(".pictures-row img")) {
-    image.addEventListener("click", () => {
-      picture.value = image.dataset.row;
-      const radio = viewer.querySelector(`input[value="${image.dataset.result}"]`);
+  for (const cell of document.querySelectorAll(".pictures-row img")) {
+    cell.addEventListener("click", () => {
+      image.value = cell.dataset.row;
+      const radio = viewer.querySelector(`input[value="${cell.dataset.result}"]`);
       if (radio) radio.checked = true;
       show();
       viewer.scrollIntoView({ block: "nearest" });

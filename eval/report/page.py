@@ -1,4 +1,4 @@
-"""A report written as one HTML file that asks nothing of any network."""
+"""Write a report as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from eval.scoring.metric_registry import METRICS, deciding_metric
 from eval.scoring.results import Skipped
 
 MAX_SKIPPED_SHOWN = 500
-"""Files named as left out; the rest of them are counted."""
+"""Number of skipped files that are listed. The others are counted."""
 
 
 def write_report(path: Path, report: ScoreReport) -> None:
-    """The report as one file of HTML, the same bytes for the same report.
+    """Write the report as one HTML file. The same report gives the same bytes.
 
-    It appears under its name when it is whole. Raises StreamtoonError when it cannot be written.
+    The file appears when it is complete. Raises StreamtoonError if it cannot be written.
     """
-    # A file's name may hold bytes that are no text.
+    # A file name may contain bytes that are not text.
     write_whole(path, render(report).encode("utf-8", "replace"))
 
 
 def render(report: ScoreReport) -> str:
-    """The page itself."""
+    """Return the page as text."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -81,12 +81,12 @@ def _text(name: str) -> str:
 
 
 def _skipped(items: Iterable[Skipped]) -> Sequence[Skipped]:
-    """Each file once: candidates share their photographs."""
+    """Return each file once, although candidates share their photographs."""
     return list(dict.fromkeys(items))
 
 
 def _protocol(protocols: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """By what it says, to whom it applies: one line without a name where all agree."""
+    """Group the protocol by its values: one line without a name if all candidates agree."""
     lines = []
     for name in dict.fromkeys(name for protocol in protocols.values() for name in protocol):
         said = {who: plain(protocol[name]) for who, protocol in protocols.items() if name in protocol}
@@ -96,7 +96,7 @@ def _protocol(protocols: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, lis
 
 
 def plain(value: object) -> str:
-    """A plain value on one line."""
+    """Return a plain value on one line."""
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, default=str)

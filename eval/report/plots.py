@@ -1,4 +1,4 @@
-"""The page's plots: SVG whose text is text and whose colours are the page's own."""
+"""The page's plots: SVG with real text and the colours of the page."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from eval.report.model import SweepPoint
 from eval.scoring.metric_registry import METRICS
 from eval.scoring.results import Cost, Interval, Number, Score, Spread
 
-# Colours that nobody would draw in stand for the page's variables, which follow its light or dark scheme.
+# Placeholder colours, replaced by the page's variables, which follow its light or dark scheme.
 INK, SOFT, RULE, ACCENT, PAPER = "#10fe01", "#10fe02", "#10fe03", "#10fe04", "#10fe05"
 _VARIABLES = {INK: "--ink", SOFT: "--soft", RULE: "--rule", ACCENT: "--accent", PAPER: "--paper"}
 
 SETTINGS: Any = {
     "svg.fonttype": "none",
-    "svg.hashsalt": "streamtoon",  # equal plots, equal bytes
-    "text.parse_math": False,  # a name may hold a dollar
+    "svg.hashsalt": "streamtoon",  # equal plots give equal bytes
+    "text.parse_math": False,  # a name may contain a dollar sign
     "font.family": "sans-serif",
     "font.size": 10.5,
     "axes.edgecolor": SOFT,
@@ -50,14 +50,14 @@ SETTINGS: Any = {
     "ytick.major.size": 3,
 }
 _WIDTH = 5.0
-"""Inches: 360 units of the SVG, a telephone's width of CSS pixels."""
+"""Inches: 360 units of the SVG, the width of a phone in CSS pixels."""
 _MAX_NAME_CHARS = 26
 MARKERS = "osD^vPX*<>"
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """One drawing and what stands beside it."""
+    """One plot with its description."""
 
     metric: str
     svg: Markup
@@ -65,10 +65,10 @@ class Plot:
 
 
 def metric_plots(scores: Sequence[Score], untouched: str | None) -> list[Plot]:
-    """For every metric that two of the scores have: their figures with intervals, one line each."""
+    """Plot each metric that at least two scores have: one line per score, with its interval."""
     plots = []
     for key, row in METRICS.items():
-        # Of the photographs beside themselves there is nothing to learn, and it would stretch the axis.
+        # Comparing the photographs with themselves says nothing, and would stretch the axis.
         trivial = "features" not in row.needs and bool(row.needs & {"pairs", "round trip"})
         shown = [
             score
@@ -122,7 +122,7 @@ def _ends(key: str, score: Score, with_intervals: bool) -> Interval | None:
 
 
 def sweep_plots(points: Sequence[SweepPoint]) -> list[Plot]:
-    """Each metric against the epoch, the best checkpoint marked and named."""
+    """Plot each metric against the epoch, with the best checkpoint marked and named."""
     keys = [key for key in METRICS if sum(key in point.metrics for point in points) > 1]
     return [_sweep_plot(key, [point for point in points if key in point.metrics]) for key in keys]
 
@@ -160,7 +160,7 @@ def _deviation(number: Number) -> Interval | None:
 
 
 def _name_best(axes: Axes, point: SweepPoint, value: float, values: Sequence[float]) -> None:
-    """Written outwards from the curve, and towards the middle of the plot."""
+    """Write the name away from the curve and towards the middle of the plot."""
     low, high = axes.get_xlim()
     place = (point.epoch - low) / (high - low)
     side = "left" if place < 0.3 else "right" if place > 0.7 else "center"
@@ -178,7 +178,7 @@ def _name_best(axes: Axes, point: SweepPoint, value: float, values: Sequence[flo
 
 
 def cost_plot(scores: Sequence[Score], key: str) -> Plot | None:
-    """Milliseconds against a figure of quality, one line for a candidate, one mark for an engine."""
+    """Plot milliseconds against a quality metric: one line per candidate, one mark per engine."""
     shown = sorted(
         (
             score
@@ -201,7 +201,7 @@ def cost_plot(scores: Sequence[Score], key: str) -> Plot | None:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.set_xlabel("milliseconds for one picture of 1280x720")
+        axes.set_xlabel("milliseconds per image of 1280x720")
         axes.set_ylabel(METRICS[key].title)
         axes.margins(x=0.06, y=0.22)
         figure.draw_without_rendering()
@@ -227,7 +227,7 @@ def _cost_row(axes: Axes, costs: Sequence[Cost], value: float, markers: Mapping[
 
 
 def _name_rows(figure: Figure, axes: Axes, scores: Sequence[Score], key: str) -> None:
-    """Names above their lines, moved up where they would meet the one below."""
+    """Write the names above their lines, moved up if they would overlap the one below."""
     places = axes.transData.transform(
         [
             (min(cost.milliseconds for cost in score.costs), central_value(score.metrics[key]))
@@ -250,23 +250,25 @@ def _name_rows(figure: Figure, axes: Axes, scores: Sequence[Score], key: str) ->
 
 
 def new_figure(height: float) -> tuple[Figure, Axes]:
-    """A figure of the pages' width with one pair of axes; `height` in inches."""
+    """Return a figure with the width of the page and one pair of axes. `height` is in inches."""
     figure = Figure(figsize=(_WIDTH, height), dpi=72, layout="constrained")
     FigureCanvasSVG(figure)
     return figure, figure.add_subplot()
 
 
 def shortened(name: str) -> str:
-    """A name that fits beside a bar, without characters that no font draws."""
+    """Return a name that fits next to a bar, without characters that fonts cannot draw."""
     plain = "".join(letter if letter.isprintable() else " " for letter in name)
     return plain if len(plain) <= _MAX_NAME_CHARS else plain[: _MAX_NAME_CHARS - 1] + "…"
 
 
 def to_svg(figure: Figure, name: str, title: str) -> Markup:
-    """For use inside HTML: the page's colours and font, and no name that another plot has too."""
+    """Return SVG for use inside HTML, with the colours and font of the page and ids that start with
+    `name`.
+    """
     data = io.BytesIO()
     with warnings.catch_warnings():
-        # Our font only measures the text; the reader's own draws it.
+        # Our font only measures the text; the reader's font draws it.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         empty = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(data, format="svg", transparent=True, metadata=empty)
@@ -275,7 +277,7 @@ def to_svg(figure: Figure, name: str, title: str) -> Markup:
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag.endswith(("}style", "}metadata")):
-                parent.remove(child)  # a style in here would hold for the whole page
+                parent.remove(child)  # a style element would apply to the whole page
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
         attributes = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}

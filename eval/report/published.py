@@ -1,4 +1,4 @@
-"""What the papers' authors published about their own systems, read from `published.toml`."""
+"""Figures that authors of papers published about their own systems, read from `published.toml`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PublishedRow:
 
     name: str
     values: Mapping[str, Decimal]
-    """By column, with the decimals that the paper prints."""
+    """By column, with the decimals printed in the paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +26,23 @@ class PublishedTable:
     paper: str
     """Authors and title."""
     short: str
-    """The system's name, to stand before a row's."""
+    """The name of the system, which precedes a row's name."""
     where: str
-    """Which table of the paper."""
+    """The number of the table in the paper."""
     title: str
     data: str
-    """What it was measured on, a clause for people."""
+    """The data that were used, as a readable clause."""
     columns: Mapping[str, str]
-    """From key to heading. Keys of `eval.scoring.metric_registry.METRICS` mean the same metric."""
+    """Key -> heading. Keys of `eval.scoring.metric_registry.METRICS` mean the same metric."""
     rows: tuple[PublishedRow, ...]
     note: str = ""
     apart: bool = False
-    """Never beside our own figures: its columns belong together."""
+    """Never shown next to our own figures, since its columns belong together."""
 
 
 @cache
 def published() -> tuple[PublishedTable, ...]:
-    """The tables, in the order of the file."""
+    """Return the tables in the order of the file."""
     text = files("eval.report").joinpath("published.toml").read_text(encoding="utf-8")
     return tuple(
         PublishedTable(

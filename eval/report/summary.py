@@ -1,4 +1,4 @@
-"""What was scored and what came out, in a sentence each."""
+"""Describe what was scored and the result in one sentence each."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from eval.scoring.metric_registry import METRICS, deciding_metric
 from eval.scoring.results import Score, Spread
 
 MIN_IMAGES_FOR_RANK, RECOMMENDED_IMAGES = 2048, 10_000
-"""Pictures: as many as there are features, below which covariances lack rank; what its authors recommend."""
+"""Numbers of images: below the number of features, covariances lack rank; the authors recommend the
+second.
+"""
 
 
 def scored(report: ScoreReport) -> str:
-    """How many candidates, photographs, drawings and checkpoints."""
+    """Return the numbers of candidates, photographs, drawings and checkpoints as a sentence."""
     own = [score for score in report.scores if score.name != report.untouched]
     parts = []
     if own:
@@ -45,7 +47,7 @@ def _range(numbers: Iterable[int], noun: str) -> str:
 
 
 def answer(report: ScoreReport) -> str:
-    """Which candidate or checkpoint is best by the metric that `deciding_metric` names."""
+    """Return which candidate or checkpoint is best by the metric that `deciding_metric` selects."""
     own = [score for score in report.scores if score.name != report.untouched]
     key = deciding_metric((score.metrics for score in own), report.asked)
     if key:
@@ -55,9 +57,9 @@ def answer(report: ScoreReport) -> str:
 
 
 def small_set_warning(scores: Iterable[Score]) -> str:
-    """That FID says little of so few pictures, where it is so; else an empty text.
+    """Return a warning if there are too few images for FID, otherwise "".
 
-    `RECOMMENDED_IMAGES` and `MIN_IMAGES_FOR_RANK` are from the README of TTUR, the code of FID's authors
+    `RECOMMENDED_IMAGES` and `MIN_IMAGES_FOR_RANK` come from the README of TTUR, the code of FID's authors
     (Heusel et al., 2017).
     """
     counts = [
@@ -68,9 +70,9 @@ def small_set_warning(scores: Iterable[Score]) -> str:
     if not counts or min(counts) > MIN_IMAGES_FOR_RANK:
         return ""
     return (
-        f"FID and ArtFID of {_count(min(counts), 'picture')} say next to nothing by themselves: FID's "
-        f"authors ask for more than {MIN_IMAGES_FOR_RANK:,} and recommend {RECOMMENDED_IMAGES:,}. KID "
-        "has no such bias."
+        f"FID and ArtFID of {_count(min(counts), 'image')} mean little on their own: FID's "
+        f"authors require more than {MIN_IMAGES_FOR_RANK:,} and recommend "
+        f"{RECOMMENDED_IMAGES:,}. KID has no such bias."
     )
 
 
@@ -79,13 +81,15 @@ def _of_scores(key: str, own: Sequence[Score], photos: Sequence[Score], report: 
     numbers = {score.name: score.metrics[key] for score in own}
     winners = best(key, numbers)
     decimals = decimals_for(central_value(score.metrics[key]) for score in [*own, *photos])
-    # Of the photographs beside themselves there is nothing to say.
-    beside = "features" in METRICS[key].needs or "pixels" in METRICS[key].needs
+    # Comparing the photographs with themselves says nothing.
+    is_comparable = "features" in METRICS[key].needs or "pixels" in METRICS[key].needs
     against = (
-        f"; the untouched photographs have {_figure(photos[0], key, decimals)}" if photos and beside else ""
+        f"; the untouched photographs score {_figure(photos[0], key, decimals)}"
+        if photos and is_comparable
+        else ""
     )
     if not winners:
-        return f"{title} is no number for any candidate."
+        return f"{title} is not a number for any candidate."
     winner = next(score for score in own if score.name in winners)
     figure = _figure(winner, key, decimals)
     if len(own) == 1:
@@ -93,9 +97,11 @@ def _of_scores(key: str, own: Sequence[Score], photos: Sequence[Score], report: 
     names = [score.name for score in own]
     if len(winners) > 1:
         equal = [name for name in names if name in winners]
-        return f"By {title}, {join_words(equal)} are best alike: {figure}{against}."
+        return f"By {title}, {join_words(equal)} are equally good: {figure}{against}."
     tied = [name for name in names if name in report.tied.get(key, ()) and name not in winners]
-    doubt = f", though {join_words(tied)} cannot be told from it with 95\u00a0% confidence" if tied else ""
+    doubt = (
+        f", but {join_words(tied)} cannot be distinguished from it with 95\u00a0% confidence" if tied else ""
+    )
     return f"By {title}, {winner.name} is best: {figure}{doubt}{against}."
 
 

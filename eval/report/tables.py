@@ -1,4 +1,4 @@
-"""The tables of the page, ready to be written: scores, published rows, cost, checkpoints, a film."""
+"""The tables of the page: scores, published rows, cost, checkpoints, a video."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from eval.scoring.results import Interval, Number, Score, Spread
 
 KINDS = (
     ("drawings", "Distance to the drawings", {"features", "probabilities"}),
-    ("photographs", "Beside the photographs", {"pairs", "lpips", "features"}),
-    ("way-back", "There and back again", {"round trip"}),
+    ("photographs", "Compared with the photographs", {"pairs", "lpips", "features"}),
+    ("way-back", "Round trip", {"round trip"}),
     ("pixels", "Distance to the drawings, between pixels", {"pixels"}),
 )
-"""Tables of scores: anchor, title, and what the metrics in it need, no more than that."""
+"""Tables of scores: anchor, title, and everything that their metrics need."""
 FILM_TITLES = {
     "ewarp": "Warping error, lower is steadier",
     "sharpness": "Sharpness, so that blur cannot win",
-    "ssim": "SSIM beside the source, luma",
+    "ssim": "SSIM compared with the source, luma",
 }
 COST_COLUMNS = {"parameters", "parameters-millions", "milliseconds"}
 
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """One figure: its text, and in brackets of code its value to the last digit."""
+    """One figure: its text, and its exact value as code in brackets."""
 
     text: str = ""
     exact: str = ""
@@ -47,12 +47,12 @@ class TableCell:
     low: str = ""
     high: str = ""
     mark: str = ""
-    """"best" or "tied"."""
+    """"best", "tied" or ""."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One metric at the head of a column."""
+    """The head of a column: one metric."""
 
     title: str
     arrow: str = ""
@@ -68,9 +68,9 @@ class TableRow:
     name: str
     cells: tuple[TableCell, ...]
     source: int = 0
-    """Number of the source, from 1; 0 for our own."""
+    """The number of the source, from 1. It is 0 for our own figures."""
     of: str = ""
-    """The paper's system, where the row is published."""
+    """The name of the paper's system, if the row is published."""
     untouched: bool = False
 
 
@@ -87,7 +87,9 @@ class ReportTable:
 
 
 def score_tables(report: ScoreReport) -> list[ReportTable]:
-    """Our figures by what they are measured against, each with the published rows that have such figures."""
+    """Return our figures, grouped by what they are compared with, each with published rows of such
+    figures.
+    """
     present = {key for score in report.scores for key in score.metrics}
     tables: list[ReportTable] = []
     done: set[str] = set()
@@ -97,7 +99,7 @@ def score_tables(report: ScoreReport) -> list[ReportTable]:
         if keys:
             tables.append(_score_table(anchor, title, keys, report))
     rest = [key for key in METRICS if key in present - done]
-    return [*tables, _score_table("other", "Also measured", rest, report)] if rest else tables
+    return [*tables, _score_table("other", "Other metrics", rest, report)] if rest else tables
 
 
 def _score_table(anchor: str, title: str, keys: Sequence[str], report: ScoreReport) -> ReportTable:
@@ -135,7 +137,7 @@ def _decimals(numbers: Iterable[Number]) -> int:
 
 
 def number_cell(number: Number | None, interval: Interval | None, decimals: int, mark: str = "") -> TableCell:
-    """A figure with what is known about its certainty; empty for None."""
+    """Return a figure with its spread and interval. The cell is empty for None."""
     if number is None:
         return TableCell()
     value = central_value(number)
@@ -153,7 +155,7 @@ def number_cell(number: Number | None, interval: Interval | None, decimals: int,
 
 
 def published_rows(keys: Sequence[str]) -> tuple[TableRow, ...]:
-    """The papers' rows that have one of the figures."""
+    """Return the rows of papers that have one of the figures."""
     return tuple(
         TableRow(row.name, tuple(_printed(row.values, key) for key in keys), source=number, of=table.short)
         for number, table in enumerate(published(), 1)
@@ -172,12 +174,12 @@ def _printed(values: Mapping[str, Decimal], key: str) -> TableCell:
 
 
 def tables_apart(report: ScoreReport, shown: Iterable[str]) -> list[ReportTable]:
-    """The published tables that do not stand in full below ours; `shown` are the metrics that do."""
-    beside = set(shown) | (COST_COLUMNS if any(map(has_cost, report.scores)) else set())
+    """Return the published tables that are not shown in full below ours; `shown` are the metrics that are."""
+    shown_with_ours = set(shown) | (COST_COLUMNS if any(map(has_cost, report.scores)) else set())
     return [
         _whole(table, number)
         for number, table in enumerate(published(), 1)
-        if table.apart or not beside >= {key for key in table.columns if not key.endswith("-epoch")}
+        if table.apart or not shown_with_ours >= {key for key in table.columns if not key.endswith("-epoch")}
     ]
 
 
@@ -193,12 +195,12 @@ def _whole(table: PublishedTable, number: int) -> ReportTable:
 
 
 def has_cost(score: Score) -> bool:
-    """Whether anything is known of what it takes."""
+    """Return whether the cost is known."""
     return bool(score.costs) or score.parameters is not None or score.macs is not None
 
 
 def cost_table(report: ScoreReport) -> ReportTable | None:
-    """Size and speed: a row for every engine and quality of every candidate."""
+    """Return size and speed: a row for every engine and quality of every candidate."""
     rows = []
     for score in filter(has_cost, report.scores):
         size = (_count(score.parameters, 1e6, 2), _count(score.macs, 1e9, 1))
@@ -240,7 +242,7 @@ def _published_cost() -> tuple[TableRow, ...]:
 
 
 def sweep_table(points: Sequence[SweepPoint]) -> ReportTable:
-    """Every checkpoint with every figure."""
+    """Return every checkpoint with every figure."""
     keys = [key for key in METRICS if any(key in point.metrics for point in points)]
     decimals = {key: _decimals(p.metrics[key] for p in points if key in p.metrics) for key in keys}
     whole = 0 if all(float(point.epoch).is_integer() for point in points) else 2
@@ -266,7 +268,7 @@ def sweep_table(points: Sequence[SweepPoint]) -> ReportTable:
 
 
 def film_table(film: Mapping[str, float]) -> ReportTable:
-    """One row for each figure, its source and their ratio beside it."""
+    """Return one row per figure, with its source and their ratio."""
     endings = ("", "-source", "-ratio")
     names = list(dict.fromkeys(name.removesuffix("-source").removesuffix("-ratio") for name in film))
     rows = []
@@ -277,5 +279,5 @@ def film_table(film: Mapping[str, float]) -> ReportTable:
         cells = (number_cell(value, None, digits) for value, digits in zip(values, places, strict=True))
         rows.append(TableRow(FILM_TITLES.get(name, name), tuple(cells)))
     return ReportTable(
-        "film-table", "The film", tuple(map(Column, ("Result", "Source", "Ratio"))), tuple(rows)
+        "film-table", "The video", tuple(map(Column, ("Result", "Source", "Ratio"))), tuple(rows)
     )

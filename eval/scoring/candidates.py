@@ -1,4 +1,4 @@
-"""What is scored: a style in a given engine, a folder of finished pictures, OpenCV's filters, the photos."""
+"""What can be scored: a style in an engine, a folder of results, OpenCV's filters, the untouched photos."""
 
 from __future__ import annotations
 
@@ -27,34 +27,36 @@ UNTOUCHED = "photos, untouched"
 
 
 class Candidate(Protocol):
-    """Gives a result for each photo, in order."""
+    """Returns one result for each photo, in order."""
 
     name: str
     facts: dict[str, Any]
-    """What the results hang on, as plain values; complete after the first picture."""
+    """Everything that the results depend on, as plain values. It is complete after the first image."""
     back: Callable[[Image], Image] | None
-    """From a result to a photograph again, where there is a way."""
+    """Maps a result back to a photograph, if that is possible."""
     skipped: tuple[Skipped, ...]
-    """Results that do not serve."""
+    """Results that cannot be scored."""
 
     @property
     def style(self) -> Style | None:
-        """Whose network draws, where one does."""
+        """The style whose network draws, if there is one."""
 
     def pictures(self, paths: Sequence[Path]) -> Iterator[Image]:
-        """One H x W x 3 RGB picture for each photo.
+        """Yield one H x W x 3 RGB image for each photo.
 
-        Raises StreamtoonError: at once where results are missing, else when one cannot be made.
+        Raises StreamtoonError: immediately if results are missing, later if one cannot be made.
         """
 
     def unusable(self, paths: Sequence[Path]) -> set[Path]:
-        """The photos whose results are there but do not serve: they are left out for everybody."""
+        """Return the photos whose results exist but cannot be scored. They are left out for all
+        candidates.
+        """
 
     def own(self) -> Sequence[Path]:
-        """Results that are there without photos. Raises StreamtoonError where photos are needed."""
+        """Return results that exist without photos. Raises StreamtoonError if photos are needed."""
 
     def close(self) -> None:
-        """Frees what it holds."""
+        """Free all resources."""
 
     def __enter__(self) -> Candidate: ...
 
@@ -76,7 +78,7 @@ class _Candidate:
         return set()
 
     def own(self) -> Sequence[Path]:
-        raise StreamtoonError(f"{self.name} needs photos to draw: name their folder with --photos")
+        raise StreamtoonError(f"{self.name} needs photos to draw; give their folder with --photos")
 
     def close(self) -> None:
         pass
@@ -91,7 +93,7 @@ class _Candidate:
 
 
 class GeneratedImages(_Candidate):
-    """A function applied to each photo."""
+    """A function that is applied to each photo."""
 
     def __init__(
         self,
@@ -105,35 +107,35 @@ class GeneratedImages(_Candidate):
         self.facts = facts or {}
 
     def pictures(self, paths: Sequence[Path]) -> Iterator[Image]:
-        """As `Candidate` says."""
+        """Yield the results as `Candidate` says."""
         return (self.draw(read_image(path)) for path in paths)
 
 
 class Styled(_Candidate):
-    """A style through the engine, by default as its author meant it: at its own size, in fp32.
+    """A style in an engine. The default is as its author intended: at its own size, in fp32.
 
-    Words after the style's name, each behind a colon, say otherwise: a quality, a precision, an engine.
+    Words after the style's name, each after a colon, select a quality, a precision or an engine.
     """
 
     def __init__(self, name: str, style: Style, words: Sequence[str] = ()) -> None:
         super().__init__(name)
         self._whole = style
         self.style: Style = style.form(next((word for word in words if word in NAMED_QUALITIES), "full"))
-        wish = {_kind_of(word): word for word in words}
+        chosen = {_kind_of(word): word for word in words}
         self._settings = EngineSettings(
             style,
-            quality=wish.get("quality", "full"),
-            precision=wish.get("precision", "fp32"),
-            backend=wish.get("backend", "auto"),
+            quality=chosen.get("quality", "full"),
+            precision=chosen.get("precision", "fp32"),
+            backend=chosen.get("backend", "auto"),
         )
         self._engine: Engine | None = None
 
     def pictures(self, paths: Sequence[Path]) -> Iterator[Image]:
-        """As `Candidate` says."""
+        """Yield the results as `Candidate` says."""
         return (self.draw(read_image(path)) for path in paths)
 
     def draw(self, photo: Image) -> Image:
-        """One result. Raises EngineError for an engine or a precision that is not here."""
+        """Return one result. Raises EngineError if the engine or the precision is not available."""
         if self._engine is None:
             height, width = photo.shape[:2]
             self._engine = open_engine(self._settings, width=width, height=height)
@@ -144,20 +146,20 @@ class Styled(_Candidate):
                 "device": facts.device,
                 "precision": facts.precision,
                 "quality": facts.quality,
-                "weights": next(iter(self.style.sha256.values())),  # a style may be a graph alone
+                "weights": next(iter(self.style.sha256.values())),  # a style may consist of a graph only
             }
             if self.style.look is not None:
                 self.facts["look"] = to_table(self.style.look)
         return self._engine.rgb(photo)
 
     def close(self) -> None:
-        """As `Candidate` says."""
+        """Free all resources as `Candidate` says."""
         if self._engine is not None:
             self._engine.close()
 
 
 class Finished(_Candidate):
-    """A folder of results, named as their photos are; in folders within it where the photos are, too."""
+    """A folder of results with the names of their photos, in the same subfolders as the photos."""
 
     def __init__(self, name: str, folder: Path) -> None:
         super().__init__(name)
@@ -166,17 +168,17 @@ class Finished(_Candidate):
         self.facts = {"folder": str(folder)}
 
     def unusable(self, paths: Sequence[Path]) -> set[Path]:
-        """Photos with a grey, transparent or broken picture for a result, and no other."""
+        """Return the photos whose only result is a grey, transparent or broken image."""
         serve = {path.stem for path in self._found.paths}
         broken = {one.path.stem for one in self.skipped} - serve
         return {path for path in paths if path.stem in broken}
 
     def own(self) -> Sequence[Path]:
-        """Every result in the folder that serves."""
+        """Return every usable result in the folder."""
         return self._found.paths
 
     def pictures(self, paths: Sequence[Path]) -> Iterator[Image]:
-        """As `Candidate` says; StreamtoonError names the first photo without a result of its own."""
+        """Yield the results as `Candidate` says. StreamtoonError names the first photo without a result."""
         results: dict[str, list[Path]] = {}
         for path in self._found.paths:
             results.setdefault(path.stem, []).append(path)
@@ -184,21 +186,23 @@ class Finished(_Candidate):
         missing = [path.name for path, result in pairs.items() if result is None]
         if missing:
             raise StreamtoonError(
-                f"{self.folder} holds no result that serves for {len(missing)} of {len(paths)} photos "
-                f"({missing[0]}...); results are named as their photos are"
+                f"{self.folder} has no usable result for {len(missing)} of {len(paths)} photos "
+                f"({missing[0]}...); give each result the name of its photo"
             )
         photo_of: dict[Path, Path] = {}
         for photo, result in pairs.items():
             assert result
             if photo_of.setdefault(result, photo) != photo:
                 raise StreamtoonError(
-                    f"{result} would be the result for both {photo_of[result]} and {photo}; give results in "
-                    "the same folders as their photos"
+                    f"{result} would be the result for both {photo_of[result]} and {photo}; put results "
+                    "in the same subfolders as their photos"
                 )
         return (read_image(result) for path in paths if (result := pairs[path]))
 
     def _result_of(self, photo: Path, choices: Sequence[Path]) -> Path | None:
-        """Of results with the photo's stem the one whose folders, and then whose name, are most like its."""
+        """Return the result with the photo's stem whose folders, and then whose name, are most similar to
+        it.
+        """
         if photo in choices or len(choices) < 2:
             return photo if photo in choices else next(iter(choices), None)
 
@@ -212,7 +216,7 @@ class Finished(_Candidate):
 
 
 def untouched() -> Candidate:
-    """The photos themselves: the row that every result has to beat."""
+    """Return the photos themselves, which every result has to beat."""
     return GeneratedImages(UNTOUCHED, lambda photo: photo)
 
 
@@ -230,11 +234,11 @@ FILTERS: dict[str, Callable[[Image], Image]] = {
     "opencv-stylization": _stylization,
     "opencv-edge-preserving": _edge_preserving,
 }
-"""What comes with OpenCV and needs no training (Gastal and Oliveira, "Domain transform", 2011)."""
+"""Filters of OpenCV, which need no training (Gastal and Oliveira, "Domain transform", 2011)."""
 
 
 def open_candidate(text: str) -> GeneratedImages | Styled | Finished:
-    """What `text` names: STYLE[:WORD...], a style's folder, a folder of results, or one of `FILTERS`.
+    """Open the candidate `text`: STYLE[:WORD...], a style's folder, a folder of results, or one of `FILTERS`.
 
     Raises StreamtoonError for anything else.
     """
@@ -256,12 +260,12 @@ def _kind_of(word: str) -> str:
 
 
 def _split(text: str) -> tuple[str, list[str]]:
-    """A name and the known words behind it: a colon may be part of a path."""
+    """Split a name from the known words after it. A path may contain colons."""
     known = {*NAMED_QUALITIES, *get_args(Precision), *BACKENDS}
     words: list[str] = []
     while (parts := text.rpartition(":"))[2] in known and parts[0]:
         text, words = parts[0], [parts[2], *words]
     kinds = [_kind_of(word) for word in words]
     if len(set(kinds)) < len(kinds):
-        raise StreamtoonError(f"{text}:{':'.join(words)} names two of one kind; give one of each at most")
+        raise StreamtoonError(f"{text}:{':'.join(words)} has two words of one kind; give at most one of each")
     return text, words

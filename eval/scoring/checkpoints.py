@@ -1,4 +1,4 @@
-"""A run's checkpoints as candidates: the bare generator, as the training left it at that step."""
+"""A run's checkpoints as candidates: the generator alone, as it was after that training step."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ Draw = Callable[[Image], Image]
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One of a run's, by step."""
+    """One checkpoint of a run, ordered by step."""
 
     path: Path
     back: Path | None
-    """The generator of the way back, in runs that have one."""
+    """The generator of the reverse direction, if the run has one."""
     step: int
     epoch: float
 
     def open(self) -> Candidate:
-        """Its generator, without guided filter or with the default look.
+        """Open its generator, without a guided filter or with the default look.
 
         Raises StreamtoonError as `open_generator` does.
         """
@@ -45,11 +45,14 @@ class Checkpoint:
 
 
 def find_checkpoints(run: Path) -> list[Checkpoint]:
-    """Those of a run's folder, by step. Raises StreamtoonError where there is none, or one cannot be read."""
+    """Return the checkpoints in a run's folder by step.
+
+    Raises StreamtoonError if there is none, or if one cannot be read.
+    """
     folder = run / FOLDER
     files = sorted(file for file in folder.glob("step-*.safetensors") if re.search(r"-\d+$", file.stem))
     if not files:
-        raise StreamtoonError(f"{run}: no checkpoints there; name the folder of a run that `train` made")
+        raise StreamtoonError(f"{run} has no checkpoints; give the folder of a run of `streamtoon train`")
     found = []
     for file in files:
         header = _header(file)
@@ -57,25 +60,27 @@ def find_checkpoints(run: Path) -> list[Checkpoint]:
         try:
             step, epoch = int(header["step"]), float(header["epoch"])
         except (KeyError, ValueError) as error:
-            raise StreamtoonError(f"{file}: not a checkpoint of a run: it does not say its step") from error
+            raise StreamtoonError(f"{file} is not a checkpoint of a run: its header has no step") from error
         found.append(Checkpoint(file, back if back.is_file() else None, step, epoch))
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 
 def open_generator(file: Path) -> Draw:
-    """The generator in a file of weights that names it in its header, as a function of pictures of any size.
+    """Open a weights file whose header names its generator, as a function of images of any size.
 
-    Runs in torch, on a GPU where there is one. Raises StreamtoonError for a file that is not such.
+    It runs in torch, on a GPU if there is one. Raises StreamtoonError for any other file.
     """
     header = _header(file)
     if "generator" not in header:
-        raise StreamtoonError(f"{file}: its header does not name a generator; give a checkpoint of a run")
+        raise StreamtoonError(f"the header of {file} names no generator; give a checkpoint of a run")
     network = create(header["generator"])
     try:
         with safe_open(file, framework="pt") as stored:
             network.load_state_dict({key: stored.get_tensor(key) for key in stored.keys()})  # noqa: SIM118
-    except (OSError, SafetensorError, RuntimeError) as error:  # torch's is a list of many lines
-        raise StreamtoonError(f"{file}: damaged, or not the weights of {header['generator']}") from error
+    except (OSError, SafetensorError, RuntimeError) as error:  # torch's message is a list of many lines
+        raise StreamtoonError(
+            f"{file} is damaged, or does not contain the weights of {header['generator']}"
+        ) from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
     placed = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     if header["generator"] in FIELD_GENERATORS:
@@ -88,7 +93,7 @@ def _header(file: Path) -> dict[str, str]:
         with safe_open(file, framework="pt") as stored:
             return dict(stored.metadata() or {})
     except (OSError, SafetensorError) as error:
-        raise StreamtoonError(f"{file}: not a file of weights that can be read ({error})") from error
+        raise StreamtoonError(f"{file} is not a readable file of weights ({error})") from error
 
 
 def _draw(generator: nn.Module, photo: Image) -> Image:
@@ -100,7 +105,7 @@ def _draw(generator: nn.Module, photo: Image) -> Image:
 
 @torch.inference_mode()
 def _run(generator: nn.Module, image: Image) -> Image:
-    """Height x width x channels, code values, in and out."""
+    """Run the generator on an image. Input and output are height x width x channels in code values."""
     device = next(generator.parameters()).device
     given = (
         torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None].float() / 127.5 - 1

@@ -1,4 +1,4 @@
-"""Candidates beside each other: 95 % intervals, and which of them the data do not tell from the best."""
+"""Compare candidates: 95 % intervals, and which candidates cannot be distinguished from the best."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ METRIC_RANGES = {
     "fid": (0.0, np.inf),
     "artfid": (1.0, np.inf),
 }
-"""Ranges that no interval leaves."""
+"""Ranges of the metrics. Intervals are clipped to them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Scores with their intervals, and by metric the names that tie with the best one."""
+    """Scores with their intervals, and for each metric the names that tie with the best."""
 
     scores: tuple[Score, ...]
     tied: dict[str, frozenset[str]]
@@ -48,10 +48,10 @@ class Comparison:
 def compare_scores(
     scored: Sequence[Scored], scorer: Scorer, tick: Callable[[], object] | None = None
 ) -> Comparison:
-    """Intervals for every metric that a bootstrap over pictures makes sense of, with a tick for each score.
+    """Compute intervals for every metric that supports a bootstrap over images. `tick` is called per score.
 
-    All candidates are resampled alike, so what a photograph adds to each of them cancels in the differences
-    by which ties are found. The untouched photos are no candidate: they tie with nobody.
+    All candidates share the same resamples. The contribution of a photograph to all of them cancels in their
+    differences, which decide on ties. The untouched photos are not a candidate and never tie.
     """
     resamples = Resamples(scorer.seed)
     replicates: dict[str, dict[str, Array]] = {}
@@ -76,13 +76,13 @@ def compare_scores(
 
 
 def _protocol(score: Score, intervals: Mapping[str, Interval], resamples: Resamples) -> dict[str, Any]:
-    """The score's own, and how its intervals came to be, or why there are none."""
+    """Return the score's protocol with how its intervals were computed, or why there are none."""
     if intervals:
-        how = f"95 %, bootstrap over pictures, {resamples.count} resamples"
+        how = f"95 %, bootstrap over images, {resamples.count} resamples"
         return {**score.protocol, "intervals": how}
     if not 0 < score.images.photos < MIN_IMAGES:
         return score.protocol
-    why = {"intervals": f"needs at least {MIN_IMAGES} pictures, and there are {score.images.photos}"}
+    why = {"intervals": f"needs at least {MIN_IMAGES} images, but there are {score.images.photos}"}
     return {**score.protocol, "left_out": {**score.protocol.get("left_out", {}), **why}}
 
 
@@ -93,7 +93,7 @@ def _tied(name: str, replicates: Mapping[str, Array], scores: Sequence[Score]) -
 
 
 def _replicates(one: Scored, scorer: Scorer, resamples: Resamples) -> dict[str, Array]:
-    """Metric -> one value per resample. Sets that are too small have no intervals."""
+    """Return metric -> one value per resample. Sets that are too small have no intervals."""
     names = one.score.metrics
     ways: dict[str, Callable[[], Array]] = {
         name: partial(mean_replicates, values, resamples)
@@ -113,7 +113,7 @@ def _replicates(one: Scored, scorer: Scorer, resamples: Resamples) -> dict[str, 
         if name in names or (name == "fid" and "artfid" in names):
             try:
                 found[name] = way()
-            except StreamtoonError:  # too few pictures: the score stands, its interval does not
+            except StreamtoonError:  # too few images for an interval; the score remains
                 continue
     if "artfid" in names and found.keys() >= {"fid", "lpips"}:
         found["artfid"] = (1 + found["lpips"]) * (1 + found["fid"])

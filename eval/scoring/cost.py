@@ -1,4 +1,4 @@
-"""What a style costs: multiply-accumulates of its generator, and the time of a picture in each engine."""
+"""The cost of a style: multiply-accumulates of its generator, and the time per image in each engine."""
 
 from __future__ import annotations
 
@@ -32,18 +32,20 @@ WIDTH, HEIGHT = 1280, 720
 
 
 def generator_macs(generator: str, height: int = HEIGHT, width: int = WIDTH) -> int:
-    """Multiply-accumulates of a generator that sees one whole picture, padded as it needs; sides in pixels.
+    """Return the multiply-accumulates of a generator for one whole image, padded as it needs, sides in
+    pixels.
 
-    Of its convolutions and matrix products; normalizations, activations and resizes are not counted. Only
-    shapes are computed, which takes no time. Raises StyleError for an unknown generator, StreamtoonError
-    where torch is missing.
+    Only convolutions and matrix products are counted, not normalizations, activations and resizes. The
+    tensors have shapes but no values, so this takes no time. Raises StyleError for an unknown generator,
+    StreamtoonError if torch is not installed.
     """
     try:
         import torch
         from torch.utils.flop_counter import FlopCounterMode
     except ImportError as error:
         raise StreamtoonError(
-            f"counting multiply-accumulates needs torch, which is not installed; run: {install_line('torch')}"
+            "counting multiply-accumulates needs torch, which is not installed; install it with: "
+            f"{install_line('torch')}"
         ) from error
     with torch.device("meta"), torch.inference_mode():
         network = find(generator)().eval()
@@ -53,7 +55,7 @@ def generator_macs(generator: str, height: int = HEIGHT, width: int = WIDTH) -> 
         counter = FlopCounterMode(display=False)
         with counter:
             network(torch.empty(1, channels, rows, columns))
-    # torch counts a multiplication and an addition as two.
+    # torch counts a multiplication and an addition as two operations.
     return int(counter.get_total_flops()) // 2
 
 
@@ -65,47 +67,60 @@ def costs(
     runs: int = 3,
     tick: Callable[[], object] | None = None,
 ) -> tuple[Cost, ...]:
-    """Every engine, device and precision here that runs the style, in every quality, timed in turns.
+    """Time every available engine, device and precision of the style in every quality, in turns.
 
-    From an RGB picture of 1280x720, cut out of `photo`, to its cartoon, conversions and guided filter or look
-    included; by engine, then quality. `seconds` and `runs` as in `eval.scoring.timing.time_calls`; `tick` is
-    called after every backend. What an engine refuses is left out. Raises EngineError when that is
-    everything.
+    The time runs from an RGB image to its cartoon, including conversions and guided filter or look. Engines
+    that refuse the style are left out.
+
+    Args:
+        style: The style.
+        photo: An RGB image, of which the middle 1280x720 pixels are used.
+        seconds: Time for each quality, see `eval.scoring.timing.time_calls`.
+        runs: The least number of runs, see `eval.scoring.timing.time_calls`.
+        tick: Called after every backend.
+
+    Returns:
+        The costs, ordered by engine, then quality.
+
+    Raises:
+        EngineError: No engine can run the style.
     """
-    picture = _cut(photo)
-    wishes = _wishes(style)
+    image = _cut(photo)
+    requests = _requests(style)
     found: list[Cost] = []
-    # One backend's engines at a time: all of them together would fill the memory of a small machine.
-    for backend, group in itertools.groupby(wishes, lambda wish: str(wish["backend"])):
-        found += _costs_of(backend, list(group), style, picture, seconds, runs)
+    # One backend at a time: the engines of all backends would fill the memory of a small machine.
+    for backend, group in itertools.groupby(requests, lambda request: str(request["backend"])):
+        found += _costs_of(backend, list(group), style, image, seconds, runs)
         if tick:
             tick()
     if not found:
-        raise EngineError(f"no engine here runs {style.name}: streamtoon doctor says what is missing")
+        raise EngineError(
+            f"no installed engine can run {style.name}; `streamtoon doctor` shows what is missing"
+        )
     return tuple(found)
 
 
 def _costs_of(
-    backend: str, wishes: Sequence[dict[str, Any]], style: Style, picture: Bytes, seconds: float, runs: int
+    backend: str, requests: Sequence[dict[str, Any]], style: Style, image: Bytes, seconds: float, runs: int
 ) -> list[Cost]:
     with contextlib.ExitStack() as stack:
         engines: dict[tuple[str, str], Engine] = {}
-        for wish, quality in itertools.product(wishes, NAMED_QUALITIES):
+        for request, quality in itertools.product(requests, NAMED_QUALITIES):
             with contextlib.suppress(EngineError):
                 engine = stack.enter_context(
-                    open_engine(EngineSettings(style, **wish, quality=quality), width=WIDTH, height=HEIGHT)
+                    open_engine(EngineSettings(style, **request, quality=quality), width=WIDTH, height=HEIGHT)
                 )
-                # Asked for a precision, an engine may compute in another, and that one stands there already.
+                # An engine may compute in another precision than requested, which the list already contains.
                 engines.setdefault((_title(engine), quality), engine)
         if not engines:
-            log.info("%s runs no precision of %s here", backend, style.name)
+            log.info("%s supports no precision of %s on this machine", backend, style.name)
             return []
-        calls = {" ".join(key): partial(engine.rgb, picture) for key, engine in engines.items()}
+        calls = {" ".join(key): partial(engine.rgb, image) for key, engine in engines.items()}
         timings = time_calls(calls, seconds=seconds, runs=runs)
     return [Cost(*key, timings[" ".join(key)].median_ms) for key in engines]
 
 
-def _wishes(style: Style) -> list[dict[str, Any]]:
+def _requests(style: Style) -> list[dict[str, Any]]:
     return [
         {"backend": row.name, "device": device, "precision": precision}
         for row in available()
@@ -120,14 +135,16 @@ def _offers(style: Style, precision: Precision) -> bool:
 
 
 def _title(engine: Engine) -> str:
-    """Such as "openvino int8" or "torch cuda fp16": the device is named where it is not the processor."""
+    """Return a title such as "openvino int8" or "torch cuda fp16". The device is named unless it is the
+    CPU.
+    """
     facts = engine.facts
     device = "" if facts.device == "cpu" else f"{facts.device} "
     return f"{facts.backend} {device}{facts.precision}"
 
 
 def _cut(photo: Bytes) -> Bytes:
-    """The middle of a photo at 1280x720."""
+    """Return the middle of a photo at 1280x720."""
     height, width = photo.shape[:2]
     scale = max(HEIGHT / height, WIDTH / width)
     size = (max(WIDTH, round(width * scale)), max(HEIGHT, round(height * scale)))

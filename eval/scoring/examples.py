@@ -1,4 +1,4 @@
-"""A few photographs and what candidates make of them, for a report."""
+"""Example photographs with the results of all candidates, for a report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_ROWS = 10
 
 
 def picture_rows(candidates: Sequence[Candidate], photos: ImageSet) -> list[PictureRow]:
-    """Photographs from all over the set, evenly, each with the result of every candidate."""
+    """Return evenly spaced photographs of the set, each with the result of every candidate."""
     paths = sample_evenly(photos.paths, MAX_ROWS)
     results = {candidate.name: candidate.pictures(paths) for candidate in candidates}
     return [

@@ -1,10 +1,10 @@
-"""The guided filter's numbers for a style, chosen by what they do to its drawings.
+"""Choose the parameters of the guided filter for a style by their effect on its drawings.
 
-The filter brings a drawing to the picture's size by lines fitted to the picture's own luma. Where they follow
-the picture closely, edges are sharp, and the fine texture that the generator took out comes back with them.
-So every filter is measured by both: how far the share of flat steps (`eval.metrics.flat`) is from that of the
-drawing itself, enlarged, and how sharp the result is at the photograph's edges. Of those that are as sharp as
-the style's own numbers, the one that gives back best what was drawn is taken.
+The filter scales a drawing to the image size with linear functions of the image's luma. If they follow the
+image closely, edges are sharp, but the fine texture that the generator removed returns. Each filter is
+therefore measured twice: by the difference in the share of flat steps (`eval.metrics.flat`) between result
+and enlarged drawing, and by the sharpness at the photograph's edges. Of the filters that are as sharp as the
+style's own, the one that preserves the drawing best is chosen.
 """
 
 from __future__ import annotations
@@ -36,33 +36,33 @@ RADII = (1, 2, 4)
 EPS = (1e-4, 1e-3, 1e-2, 1e-1)
 LINES = (0.0, 0.5, 0.8, 1.0)
 MIN_SHARPNESS_SHARE = 0.98
-"""Share of the sharpness of the style's own numbers that another filter has to keep."""
+"""Share of the sharpness of the style's own filter that another filter must reach."""
 MIN_GAIN = 0.005
-"""Of the distance in flatness: what is nearer by less is no reason to change."""
+"""Improvement of the flatness difference that is needed to change the filter."""
 QUALITIES: tuple[Literal["full", "fast"], ...] = ("full", "fast")
-"""In which a filter is measured: drawings of the working height, and half of it, which is enlarged."""
+"""The qualities in which a filter is measured: drawings at the working height, and at half of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilterScore:
-    """What a filter does to a style's drawings: means over photographs and qualities."""
+    """The effect of a filter on a style's drawings: means over photographs and qualities."""
 
     settings: FilterSettings
     flat_drawn: float
-    """`flat` of the drawing, before the filter, enlarged bilinearly."""
+    """`flat` of the drawing before the filter, enlarged bilinearly."""
     flat_given: float
-    """`flat` of what the filter makes of it."""
+    """`flat` of the filter's result."""
     distance: float
-    """Mean of the two figures' distance, picture by picture: 0 where what was drawn is given back."""
+    """Mean absolute difference of the two, image by image. It is 0 if the drawing is preserved."""
     sharpness: float
-    """Mean gradient at the photographs' edges, code values per pixel."""
+    """Mean gradient at the photographs' edges in code values per pixel."""
 
 
 def choose_filter(style: Style, photos: Sequence[Image]) -> FilterSettings:
-    """The filter whose results are as flat as the drawings, of those no blurrier than with the style's own.
+    """Return the filter whose results are as flat as the drawings, among those as sharp as the style's own.
 
-    `photos` are H x W x 3 RGB. Raises StyleError for a style that draws by fields and has no filter, and
-    where no photo has sides of at least 64 pixels.
+    `photos` are H x W x 3 RGB. Raises StyleError for a style that draws by fields, which has no filter, and
+    if no photo has sides of at least 64 pixels.
     """
     own = FilterSettings(style.radius, style.eps, style.lines)
     others = (FilterSettings(*numbers) for numbers in product(RADII, EPS, LINES))
@@ -75,13 +75,14 @@ def choose_filter(style: Style, photos: Sequence[Image]) -> FilterSettings:
 def score_filters(
     style: Style, photos: Sequence[Image], filters: Iterable[FilterSettings]
 ) -> list[FilterScore]:
-    """Each filter's figures, in their order. Raises StyleError as `choose_filter` does."""
+    """Return each filter's figures, in order. Raises StyleError as `choose_filter` does."""
     if style.gives_fields:
         raise StyleError(f"style {style.name} draws by fields and has no guided filter")
     usable = [photo for photo in photos if min(photo.shape[:2]) >= MINIMUM_SIDE]
     if not usable:
         raise StyleError(
-            f"a guided filter is measured on photos of at least {MINIMUM_SIDE} pixels: none is here"
+            f"a guided filter is measured on photos of at least {MINIMUM_SIDE} pixels a side, but "
+            "all are smaller"
         )
     tried = list(filters)
     figures = np.array([_figures(style, photo, quality, tried) for photo in usable for quality in QUALITIES])
@@ -96,7 +97,7 @@ def score_filters(
 def _figures(
     style: Style, photo: Image, quality: Literal["full", "fast"], filters: Sequence[FilterSettings]
 ) -> list[tuple[float, float, float]]:
-    """`flat` of the drawing and of the result, and the result's sharpness, of one photo by every filter."""
+    """Return `flat` of drawing and result, and the result's sharpness, of one photo for every filter."""
     scale = min(1.0, max(style.working_height, MINIMUM_SIDE) / min(photo.shape[:2]))
     height, width = (max(MINIMUM_SIDE, 2 * round(side * scale / 2)) for side in photo.shape[:2])
     sized = np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,4 +1,4 @@
-"""The pictures that are scored: found in a folder, looked at, and what does not serve left out by name."""
+"""The images to score: those found in a folder, without the files that cannot be used, which are listed."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from eval.scoring.results import Skipped
 
 Item = TypeVar("Item")
 READER_THREADS = 4
-"""Threads that look files through; reading and unpacking leave Python to the others."""
+"""Threads that check files. Reading and decoding release the GIL."""
 GREY = ("1", "L", "I", "I;16", "I;16B", "I;16L", "F")
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
-    """A folder's pictures in colour, sorted by name, and what was left out."""
+    """The colour images of a folder, sorted by name, and the skipped files."""
 
     folder: Path
     paths: tuple[Path, ...]
     skipped: tuple[Skipped, ...]
     smallest: int
-    """Pixels of the shortest side among them."""
+    """The shortest side of all images in pixels."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -41,13 +41,13 @@ class ImageSet:
 
 
 def find_images(folder: Path) -> ImageSet:
-    """Looks every picture of `folder` through. Raises StreamtoonError when none of them serves.
+    """Check every image in `folder`. Raises StreamtoonError if none can be scored.
 
-    Grey and transparent pictures are left out: features of photographs' colours mean nothing on the first,
-    and what would lie behind the second is anybody's guess.
+    Grey and transparent images are skipped. Features of photographs' colours are meaningless for the first,
+    and the background of the second is unknown.
     """
     if not folder.is_dir():
-        raise StreamtoonError(f"{folder} is not a folder; name one with pictures")
+        raise StreamtoonError(f"{folder} is not a folder; give a folder of images")
     paths = list_images(folder)
     with ThreadPoolExecutor(READER_THREADS) as pool:
         looks = list(pool.map(_inspect, paths))
@@ -55,33 +55,37 @@ def find_images(folder: Path) -> ImageSet:
     skipped = [Skipped(path, look) for path, look in zip(paths, looks, strict=True) if isinstance(look, str)]
     if not used:
         reasons = ", ".join(sorted({one.reason for one in skipped}))
-        raise StreamtoonError(f"{folder}: none of its {len(skipped)} pictures can be scored ({reasons})")
+        raise StreamtoonError(f"{folder}: none of its {len(skipped)} images can be scored ({reasons})")
     smallest = min(look for look in looks if isinstance(look, int))
     return ImageSet(folder, tuple(used), tuple(skipped), smallest)
 
 
 def sample_evenly(items: Sequence[Item], count: int) -> list[Item]:
-    """At most `count` of them, from all over, in their order."""
+    """Return at most `count` evenly spaced items, in order."""
     count = min(count, len(items))
     return [items[(2 * at + 1) * len(items) // (2 * count)] for at in range(count)]
 
 
 def require_different(folders: Mapping[str, Path]) -> None:
-    """Raises StreamtoonError when two of the named folders are one: a score against itself says nothing."""
+    """Raise StreamtoonError if two of the named folders are the same: scoring a set against itself is
+    useless.
+    """
     seen: dict[Path, str] = {}
     for name, folder in folders.items():
         twin = seen.setdefault(folder.resolve(), name)
         if twin != name:
-            raise StreamtoonError(f"{twin} and {name} are the same folder, {folder}; name two")
+            raise StreamtoonError(
+                f"{twin} and {name} are the same folder, {folder}; give two different folders"
+            )
 
 
 def _inspect(path: Path) -> int | str:
-    """The shorter side in pixels, or why the picture does not serve."""
+    """Return the shorter side in pixels, or the reason why the image cannot be used."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with PillowImage.open(path) as picture:
-                mode, transparent = picture.mode, "transparency" in picture.info
+            with PillowImage.open(path) as opened:
+                mode, transparent = opened.mode, "transparency" in opened.info
         if mode in GREY:
             return "grey"
         if mode in TRANSPARENT or transparent:

@@ -1,4 +1,4 @@
-"""The metrics by name: which way is better, and what each of them needs."""
+"""The metrics by name: their direction, and what they need."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Metric:
     better: Literal["lower", "higher", "nearer 0.5"]
     needs: frozenset[Needs]
     what: str
-    """One clause for people."""
+    """A short description for users."""
     secondary: bool = False
-    """Shown, but not to decide by."""
+    """It is shown but does not decide which candidate is best."""
 
 
 def _row(title: str, better: Literal["lower", "higher", "nearer 0.5"], needs: str, what: str,
@@ -29,36 +29,32 @@ def _row(title: str, better: Literal["lower", "higher", "nearer 0.5"], needs: st
 
 METRICS: dict[str, Metric] = {
     "fid": _row("FID", "lower", "features", "distance to the drawings, as two Gaussians of features"),
-    "kid": _row("KID", "lower", "features", "distance to the drawings, unbiased at any number of pictures"),
+    "kid": _row("KID", "lower", "features", "distance to the drawings, unbiased for any number of images"),
     "is": _row(
         "IS",
         "higher",
         "probabilities",
-        "how sure and how varied a classifier of photographs is",
+        "confidence and variety seen by a classifier of photographs",
         secondary=True,
     ),
     "mmd": _row("MMD", "lower", "features", "Gaussian kernel distance to the drawings"),
-    "1nn": _row("1-NN", "nearer 0.5", "features", "how well nearest neighbours tell results from drawings"),
-    "1nn-real": _row("1-NN, drawings", "nearer 0.5", "features", "the share of drawings it tells"),
-    "1nn-fake": _row("1-NN, results", "nearer 0.5", "features", "the share of results it tells"),
-    "mmd-pixel": _row(
-        "MMD, pixels", "lower", "pixels", "kernel distance between the pixels themselves", secondary=True
-    ),
+    "1nn": _row("1-NN", "nearer 0.5", "features", "accuracy of nearest neighbours: result or drawing"),
+    "1nn-real": _row("1-NN, drawings", "nearer 0.5", "features", "share of drawings recognized"),
+    "1nn-fake": _row("1-NN, results", "nearer 0.5", "features", "share of results recognized"),
+    "mmd-pixel": _row("MMD, pixels", "lower", "pixels", "kernel distance between pixels", secondary=True),
     "1nn-pixel": _row(
         "1-NN, pixels",
         "nearer 0.5",
         "pixels",
-        "nearest neighbours between the pixels themselves",
+        "nearest neighbours between pixels",
         secondary=True,
     ),
-    "lpips": _row(
-        "LPIPS", "lower", "lpips, pairs", "perceptual distance to the photograph: content that is lost"
-    ),
+    "lpips": _row("LPIPS", "lower", "lpips, pairs", "perceptual distance to the photograph: lost content"),
     "artfid": _row(
-        "ArtFID", "lower", "features, lpips, pairs", "(1 + LPIPS)(1 + FID): style and content at once"
+        "ArtFID", "lower", "features, lpips, pairs", "(1 + LPIPS)(1 + FID): style and content together"
     ),
-    "psnr": _row("PSNR, dB", "higher", "pairs", "result against photograph", secondary=True),
-    "ssim": _row("SSIM", "higher", "pairs", "result against photograph, luma"),
+    "psnr": _row("PSNR, dB", "higher", "pairs", "result compared with photograph", secondary=True),
+    "ssim": _row("SSIM", "higher", "pairs", "result compared with photograph, luma"),
     "ms-ssim": _row("MS-SSIM", "higher", "pairs", "the same at five scales"),
     "flat": _row("flat", "higher", "pairs", "share of level steps away from the photograph's edges, luma"),
     "outline": _row(
@@ -67,22 +63,23 @@ METRICS: dict[str, Metric] = {
         "pairs",
         "dark valley along the photograph's strongest edges, minus its own, luma",
     ),
-    "round-trip-psnr": _row("PSNR back, dB", "higher", "round trip", "photo, cartoon, photo again"),
-    "round-trip-ssim": _row("SSIM back", "higher", "round trip", "photo, cartoon, photo again, luma"),
+    "round-trip-psnr": _row("PSNR back, dB", "higher", "round trip", "photo, cartoon, reconstructed photo"),
+    "round-trip-ssim": _row("SSIM back", "higher", "round trip", "photo, cartoon, reconstructed photo, luma"),
     "round-trip-ms-ssim": _row("MS-SSIM back", "higher", "round trip", "the same at five scales"),
-    "li": _row("50 SSIM + PSNR", "higher", "round trip", "of the round trip; accepted between 45 and 70"),
+    "li": _row("50 SSIM + PSNR", "higher", "round trip", "of the round trip; 45 to 70 is accepted"),
 }
 
 DECIDING_METRICS = ("artfid", "li", "kid", "fid", "lpips", "ssim")
-"""By which metric the best is named: the first of them that was computed. ArtFID counts style and content
-(FID alone would choose what lost the content), and KID, unlike FID, is fair to few pictures."""
+"""The first of these that was computed decides which candidate is best. ArtFID rates style and content; FID
+alone would prefer results that lost the content. KID, unlike FID, is unbiased for few images.
+"""
 
 
 def deciding_metric(scored: Iterable[Iterable[str]], asked: Sequence[str] = ()) -> str | None:
-    """Of the metrics that all the scored have in common the one to name the best by.
+    """Return the metric that decides, among those that all the scored have in common.
 
-    That is the first that was asked for, else of `DECIDING_METRICS`, else of those that are not secondary;
-    None where there is nothing to decide by.
+    That is the first one that was requested, else the first of `DECIDING_METRICS`, else the first that is not
+    secondary. Returns None if there is none.
     """
     sets = [set(metrics) for metrics in scored]
     present = set.intersection(*sets) if sets else set()

@@ -1,4 +1,4 @@
-"""What compares a result, or its way back to a photograph, with the photograph that it was made of."""
+"""Metrics that compare a result, or its reconstruction, with its photograph."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from eval.metrics.outline import outline
 from eval.metrics.psnr import psnr
 from eval.metrics.ssim import ssim
 
-PAIRED_PROTOCOL = "at their own size; PSNR on RGB, the others on BT.601 luma; data_range 255"
+PAIRED_PROTOCOL = "at original size; PSNR on RGB, the others on BT.601 luma; data_range 255"
 DATA_RANGE = 255
 ROUND_TRIP_PREFIX = "round-trip-"
 
 
-def _luma(picture: Image) -> Image:
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
+def _luma(image: Image) -> Image:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _fine_luma(picture: Image) -> NDArray[np.float32]:
-    """Not rounded: a step of 1.5 is told from one of 2."""
-    return np.asarray(cv2.cvtColor(picture.astype(np.float32), cv2.COLOR_RGB2GRAY), np.float32)
+def _fine_luma(image: Image) -> NDArray[np.float32]:
+    """Return luma without rounding, so that steps of 1.5 and 2 differ."""
+    return np.asarray(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2GRAY), np.float32)
 
 
 def _psnr(a: Image, b: Image) -> float:
@@ -61,14 +61,14 @@ SIMILARITY_METRICS: dict[str, Callable[[Image, Image], float]] = {
     "ssim": _ssim,
     "ms-ssim": _ms_ssim,
 }
-"""How alike two pictures are, in either order."""
+"""Similarities of two images, which do not depend on their order."""
 PAIRED_METRICS = {**SIMILARITY_METRICS, "flat": _flat, "outline": _outline}
-"""Of a photograph and its result, in this order."""
+"""Metrics of a photograph and its result, in that order."""
 ROUND_TRIP_METRICS = {
     **{ROUND_TRIP_PREFIX + name: compare for name, compare in SIMILARITY_METRICS.items()},
     "li": _li,
 }
-"""Of a photograph and what came back of it (Li's evaluation)."""
+"""Metrics of a photograph and its reconstruction (Li's evaluation)."""
 
 
 def compare(
@@ -77,7 +77,7 @@ def compare(
     results: Sequence[Image],
     back: Callable[[Image], Image] | None,
 ) -> dict[str, list[float]]:
-    """The values of the named metrics, as far as they are of this kind, for each photo and its result."""
+    """Return the values of those named metrics that are of this kind, for each photo and its result."""
     values = {
         name: [measure(*pair) for pair in zip(photos, results, strict=True)]
         for name, measure in PAIRED_METRICS.items()
@@ -96,11 +96,12 @@ def compare(
 def require_same_sizes(
     who: str, paths: Sequence[Path], photos: Sequence[Image], results: Sequence[Image]
 ) -> None:
-    """Raises StreamtoonError for a result that is not of its photo's size."""
+    """Raise StreamtoonError for a result that has not the size of its photo."""
     for path, photo, result in zip(paths, photos, results, strict=True):
         if photo.shape != result.shape:
             (height, width), (high, wide) = photo.shape[:2], result.shape[:2]
             raise StreamtoonError(
-                f"{who}: the result for {path.name} is {wide}x{high} and the photo {width}x{height}; give "
-                "results of their photos' size, or name with --metrics only what compares no pairs"
+                f"{who}: the result for {path.name} is {wide}x{high}, but the photo is "
+                f"{width}x{height}; give results with the size of their photos, or use --metrics "
+                "without metrics that compare pairs"
             )

@@ -1,4 +1,4 @@
-"""What a scoring gives: numbers with spread and interval, the protocol behind them, what was skipped."""
+"""The results of scoring: figures with spread and interval, their protocol, and skipped files."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 
 class Spread(NamedTuple):
-    """A figure taken over several subsets or splits."""
+    """A figure computed over several subsets or splits."""
 
     mean: float
     std: float
-    """Population deviation over the subsets."""
+    """Population standard deviation over the subsets."""
 
 
 class Interval(NamedTuple):
-    """Where a figure lies with 95 % confidence."""
+    """The 95 % confidence interval of a figure."""
 
     low: float
     high: float
@@ -26,22 +26,22 @@ Number = float | Spread
 
 
 def value_of(number: Number) -> float:
-    """A figure, or the mean of one with a spread."""
+    """Return a figure, or the mean of one with a spread."""
     return number.mean if isinstance(number, Spread) else number
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that was left out."""
+    """A file that was skipped."""
 
     path: Path
     reason: str
-    """A clause for people: "grey", "cannot be opened"."""
+    """A clause such as "grey" or "cannot be opened"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """What a scoring looked at."""
+    """The images that were scored."""
 
     photos: int
     cartoons: int
@@ -50,18 +50,18 @@ class Images:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one engine takes for one 1280x720 picture on this machine."""
+    """The time of one engine for an image of 1280x720 on this machine."""
 
     engine: str
     """Backend and precision, such as "openvino int8"."""
     quality: str
     """"full" or "fast"."""
     milliseconds: float
-    """Median."""
+    """The median."""
 
     @property
     def fps(self) -> float:
-        """Pictures a second, one after the other."""
+        """Images per second, one after the other."""
         return 1000 / self.milliseconds
 
 
@@ -71,12 +71,14 @@ class Score:
 
     name: str
     metrics: dict[str, Number]
-    """Keys are those of `eval.scoring.metric_registry.METRICS`."""
+    """The keys are those of `eval.scoring.metric_registry.METRICS`."""
     protocol: dict[str, Any]
-    """features, resize, weights_sha256, n, seed and what else the numbers hang on; plain values."""
+    """features, resize, weights_sha256, n, seed and everything else that the figures depend on; plain
+    values.
+    """
     images: Images
     intervals: dict[str, Interval] = field(default_factory=dict)
     parameters: int | None = None
     macs: int | None = None
-    """Multiply-accumulates for one 1280x720 picture seen whole by the generator."""
+    """Multiply-accumulates of the generator for one whole image of 1280x720."""
     costs: tuple[Cost, ...] = ()

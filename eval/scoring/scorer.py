@@ -1,4 +1,4 @@
-"""Scores: each candidate's pictures are made once and looked at by every metric that was asked for."""
+"""Score candidates: the results are made once, and every requested metric uses them."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ from eval.scoring.results import Cost, Images, Number, Score, Skipped
 from eval.scoring.selection import COST, select_metrics
 
 MAX_RESULTS_IN_MEMORY = 32
-"""Results in memory at once."""
+"""Results in memory at a time."""
 PIXEL_METRIC_SIDE = 64
-"""Side of the pictures that are compared pixel by pixel."""
+"""Side of the images whose pixels are compared."""
 DEPENDENT_METRICS = {"fid": ("artfid",), "1nn": ("1nn-real", "1nn-fake")}
-"""What cannot be had either where a metric cannot."""
+"""Metrics that are not available either if a metric is not."""
 
 Tick = Callable[[], object]
 Values = NDArray[np.float64]
@@ -53,7 +53,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A score, and what intervals are taken from. Its features live as long as the scorer."""
+    """A score with the data for its intervals. Its features live as long as the scorer."""
 
     score: Score
     features: FeatureVectors | None
@@ -64,7 +64,7 @@ class Scored:
 
 @dataclass(slots=True)
 class _SeenResults:
-    """What one pass over a candidate's results leaves."""
+    """The data of one pass over a candidate's results."""
 
     features: FeatureVectors | None
     pixels: FeatureVectors | None
@@ -79,7 +79,7 @@ def _weights(
     inception: Path | None,
     vgg16: Path | None,
 ) -> dict[str, Path | None]:
-    """The files of weights that these metrics look through, as `require_weights` takes them."""
+    """Return the weight files that these metrics need, as `require_weights` takes them."""
     needs = {need for name in names if name != COST for need in METRICS[name].needs}
     found: dict[str, Path | None] = {}
     if "probabilities" in needs or ("features" in needs and cartoons is not None):
@@ -90,12 +90,16 @@ def _weights(
 
 
 class Scorer:
-    """Scores candidates on the same photographs against the same drawings. A context manager.
+    """Scores candidates on the same photographs against the same drawings. It is a context manager.
 
-    `metrics` are keys of `METRICS`, and `cost`; None takes all that can be had here, and the protocol says
-    why the others cannot. Without `cartoons` there is nothing to be near to, without `photos` nothing to be
-    true to. Weights of Inception and VGG-16 come from the files named, or are downloaded once, when they are
-    first needed. Raises StreamtoonError as `select_metrics` and `load_inception` do.
+    Weights of Inception and VGG-16 come from the given files, or are downloaded once when they are first
+    needed. Raises StreamtoonError as `select_metrics` and `load_inception` do.
+
+    Args:
+        photos: The photographs. None leaves out the metrics that compare with them.
+        cartoons: The drawings of the style. None leaves out the metrics that compare with them.
+        metrics: Keys of `METRICS`, and `cost`. None selects all that are available; the protocol says why
+            others are not.
     """
 
     def __init__(
@@ -114,7 +118,7 @@ class Scorer:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._costs: dict[Style, tuple[Cost, ...]] = {}
         self._stack = ExitStack()
-        # What both networks lack is told at once, so that nobody learns of the second in the next run.
+        # Missing weights of both networks are reported together, not in two runs.
         if metrics is None or METRICS.keys() >= {*metrics} - {COST}:
             require_weights(_weights(metrics or METRICS, photos, cartoons, inception, vgg16))
         self.plan = select_metrics(metrics, photos, cartoons, lambda: self.inception.has_classifier)
@@ -141,7 +145,7 @@ class Scorer:
         return LPIPS(self._vgg_file, self._device)
 
     def see_drawings(self, tick: Tick | None = None) -> None:
-        """Looks at the drawings with a tick for each; otherwise the first score does."""
+        """Compute the features of the drawings with a tick for each. Otherwise the first score does."""
         known = "drawings" in self.__dict__
         if self.cartoons is not None and self.plan.wants("features") and not known:
             self.__dict__["drawings"] = self._features_of(self.cartoons, tick)
@@ -160,12 +164,12 @@ class Scorer:
 
     @cached_property
     def sigma(self) -> float:
-        """MMD's, of the drawings alone, so that every candidate is measured by the same."""
+        """The sigma of MMD, computed from the drawings only, so that it is the same for all candidates."""
         return median_distance(self.drawings.values, seed=self.seed)
 
     @cached_property
     def pixel_sigma(self) -> float:
-        """The same for pixels."""
+        """The sigma of MMD between pixels."""
         return median_distance(self.drawn_pixels.values, seed=self.seed)
 
     @cached_property
@@ -173,19 +177,22 @@ class Scorer:
         return Moments.of(self.drawings.values)
 
     def paths(self, candidate: Candidate) -> Sequence[Path]:
-        """What the candidate's results are made of, or they themselves; none where no metric looks."""
+        """Return the candidate's photos, or its own results. It is empty if no metric needs them."""
         if not self.plan.names:
             return ()
         return self.photos.paths if self.photos else candidate.own()
 
     def check_candidate(self, candidate: Candidate) -> None:
-        """Raises StreamtoonError for what can be told before any of the candidate's pictures is made.
+        """Check everything that can be checked before the candidate's images are made.
 
-        Photos or results that are missing, no way back where one was asked for, no weights for LPIPS. Photos
-        whose result is there and does not serve are left out, for every candidate that is scored after.
+        Raises StreamtoonError for missing photos or results, a missing reverse direction if it was requested,
+        and missing weights of LPIPS. Photos with an unusable result are left out for all candidates that are
+        scored later.
         """
         if self.plan.wants("round trip") and self.plan.strict and candidate.back is None:
-            raise StreamtoonError(f"{candidate.name} has no way back to photographs; name one with --back")
+            raise StreamtoonError(
+                f"{candidate.name} has no generator of the reverse direction; give one with --back"
+            )
         if self.photos and (unusable := candidate.unusable(self.photos.paths)):
             kept = tuple(path for path in self.photos.paths if path not in unusable)
             if not kept:
@@ -196,10 +203,10 @@ class Scorer:
             assert self.lpips
 
     def score(self, candidate: Candidate, tick: Tick | None = None) -> Scored:
-        """The candidate's score, with a tick for each of its pictures.
+        """Return the candidate's score, with a tick for each image.
 
-        Raises StreamtoonError as the candidate and the metrics do: results of another size than their photo,
-        fewer pictures than a metric needs that was asked for, features that are not numbers.
+        Raises StreamtoonError as candidate and metrics do: for results whose size differs from their photo,
+        fewer images than a requested metric needs, and features that are not finite.
         """
         self.check_candidate(candidate)
         seen = self._pass(candidate, self.paths(candidate), tick)
@@ -208,7 +215,7 @@ class Scorer:
         counts = {"n": seen.count, "n_cartoons": len(self.cartoons or ())}
         protocol = {**self._protocol(metrics, min(counts.values())), **counts}
         if self.plan.wants("round trip") and candidate.back is None:
-            left_out |= dict.fromkeys(ROUND_TRIP_METRICS, "needs a way back to photographs")
+            left_out |= dict.fromkeys(ROUND_TRIP_METRICS, "needs a generator of the reverse direction")
         if left_out:
             protocol["left_out"] = left_out
         style = candidate.style if self.plan.cost else None
@@ -228,7 +235,7 @@ class Scorer:
         return self._stack.enter_context(extract(pictures, self.inception, self._store, tick=tick))
 
     def _pass(self, candidate: Candidate, paths: Sequence[Path], tick: Tick | None) -> _SeenResults:
-        """Makes every result and looks at it, a few at a time."""
+        """Make every result and process it, a few at a time."""
         plan, probable = self.plan, self.plan.wants("probabilities")
         seen = _SeenResults(None, None)
         if plan.wants("features", "probabilities"):
@@ -267,7 +274,7 @@ class Scorer:
             seen.each.setdefault(name, []).extend(values)
 
     def _metrics(self, seen: _SeenResults, left_out: dict[str, str]) -> dict[str, Number]:
-        """Every metric that can be had by name; what a set is too small for goes to `left_out`."""
+        """Return every available metric by name. Reasons for sets that are too small go to `left_out`."""
         found: dict[str, Number] = {name: float(np.mean(values)) for name, values in seen.each.items()}
         for name, compute in self._set_metrics(seen):
             try:
@@ -284,7 +291,7 @@ class Scorer:
         return found
 
     def _set_metrics(self, seen: _SeenResults) -> Iterator[tuple[str, Callable[[], dict[str, Number]]]]:
-        """How the metrics on sets are computed, each under the name that it is asked for by."""
+        """Yield the computations of set metrics, each with the name that users request."""
         names, seed = {*self.plan.names}, self.seed
         if self.plan.wants("features") and seen.features is not None:
             fake, real = seen.features.values, self.drawings.values
@@ -309,7 +316,9 @@ class Scorer:
                 yield "1nn-pixel", lambda: {"1nn-pixel": one_nn(drawn, small, seed=seed).accuracy}
 
     def _protocol(self, metrics: Mapping[str, Number], smaller: int) -> dict[str, Any]:
-        """What the found metrics hang on; `smaller` is the number of pictures in the smaller set."""
+        """Return what the computed metrics depend on. `smaller` is the number of images in the smaller
+        set.
+        """
         facts: dict[str, Any] = {"seed": self.seed}
         if self.plan.wants("features", "probabilities"):
             facts |= {
@@ -340,7 +349,7 @@ class Scorer:
         return tuple(dict.fromkeys(one for part in sets for one in part))
 
     def _cost(self, candidate: Candidate) -> tuple[Cost, ...]:
-        """Once for a style and for its lite form, whatever the other words behind its name."""
+        """Return the cost, computed once per style and once for its lite form, whatever the other words."""
         style = candidate.style
         assert style is not None
         if style not in self._costs:

@@ -1,4 +1,4 @@
-"""Which metrics can be had: of those asked for all or a sentence, of the others as many as there are."""
+"""Select the metrics: all requested ones or an error, or otherwise all that are available."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from eval.scoring.image_set import ImageSet
 from eval.scoring.metric_registry import METRICS, Needs
 
 COST = "cost"
-"""Beside the metrics, what can be asked for, and is left out otherwise, as timing every engine takes minutes:
-parameters, multiply-accumulates, times at 720p."""
+"""Can be requested together with the metrics: parameters, multiply-accumulates, and times at 720p. It is not
+part of the default, since timing every engine takes minutes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricSelection:
-    """What is to be computed."""
+    """The metrics to compute."""
 
     names: tuple[str, ...]
     """Keys of `METRICS`, in its order."""
     left_out: dict[str, str]
-    """The other metrics, and why."""
+    """The other metrics, each with the reason."""
     cost: bool
     strict: bool
-    """The names were asked for one by one: each of them, or an error."""
+    """The metrics were requested by name, so one that is not available is an error."""
 
     def wants(self, *needs: Needs) -> bool:
-        """Whether any metric needs any of these."""
+        """Return whether any metric needs one of these."""
         return any(METRICS[name].needs & {*needs} for name in self.names)
 
 
@@ -42,13 +43,13 @@ def select_metrics(
     cartoons: ImageSet | None,
     has_classifier: Callable[[], bool],
 ) -> MetricSelection:
-    """The plan for these metrics, or with None for all that these sets of pictures allow.
+    """Select the requested metrics, or with None all that these image sets allow.
 
-    Raises StreamtoonError for a name that is not known, or one that was asked for and cannot be had.
+    Raises StreamtoonError for an unknown name, or a requested metric that is not available.
     """
     for name in asked or ():
         if name not in METRICS and name != COST:
-            raise StreamtoonError(f"unknown metric {name!r}: known are {', '.join([*METRICS, COST])}")
+            raise StreamtoonError(f"unknown metric {name!r}; the metrics are {', '.join([*METRICS, COST])}")
     names, left_out = [], {}
     for name in METRICS:
         if asked is not None and name not in asked:
@@ -68,14 +69,14 @@ def _unavailable_reason(
 ) -> str:
     needs = METRICS[name].needs
     if needs & {"features", "pixels"} and cartoons is None:
-        return "needs drawings to compare with: name their folder with --cartoons"
+        return "needs drawings to compare with; give their folder with --cartoons"
     if needs & {"pairs", "round trip"} and photos is None:
-        return "needs the photos that the results were made of: name their folder with --photos"
+        return "needs the photos of the results; give their folder with --photos"
     if "probabilities" in needs and not has_classifier():
-        return "needs Inception's classifier, which this file of weights does not have"
+        return "needs Inception's classifier, which this weights file does not have"
     side = {"flat": FLAT_SIDE, "outline": OUTLINE_SIDE}.get(name, LPIPS_SIDE if "lpips" in needs else 0)
     if "ssim" in name or name == "li":
         side = MS_SSIM_SIDE if "ms-ssim" in name else SSIM_SIDE
     if photos is not None and side > photos.smallest:
-        return f"needs pictures of at least {side} pixels a side, and the smallest has {photos.smallest}"
+        return f"needs images of at least {side} pixels a side, but the smallest has {photos.smallest}"
     return ""

@@ -1,4 +1,4 @@
-"""A run's checkpoints scored one after the other, and the best one named."""
+"""Score a run's checkpoints one after the other and select the best."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eval.scoring.scorer import Scorer
 def sweep(
     checkpoints: Sequence[Checkpoint], scorer: Scorer, tick: Callable[[], object] | None = None
 ) -> tuple[list[SweepPoint], list[Score]]:
-    """A point and a score for each, with a tick for every picture of every checkpoint."""
+    """Return a point and a score for each checkpoint, with a tick for every image of every checkpoint."""
     scored = []
     for checkpoint in checkpoints:
         with checkpoint.open() as candidate:

@@ -1,4 +1,4 @@
-"""How long calls take, in turns, so that whatever else the machine does falls on all alike."""
+"""Time calls in turns, so that other load on the machine affects all of them equally."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Of one call, over its measured runs."""
+    """The statistics of one call over its timed runs."""
 
     median_ms: float
     p95_ms: float
-    """Of twenty runs, one took longer; interpolated between the runs there are."""
+    """95 % of the runs were faster; interpolated between runs."""
     spread: float
-    """Interquartile range over the median: above some 0.1 the machine was busy with other things."""
+    """Interquartile range divided by the median. Above about 0.1, the machine was busy with other work."""
     count: int
-    """Runs measured."""
+    """The number of timed runs."""
 
 
 def time_calls(
@@ -30,17 +30,30 @@ def time_calls(
     warm: int = 1,
     tick: Callable[[float], object] | None = None,
 ) -> dict[str, Timing]:
-    """Times every call in turns, after each has run `warm` times unmeasured.
+    """Time every call in turns, after `warm` runs of each that are not timed.
 
-    A call is done when it has had `seconds` and `runs` at least, so slow ones run a few times and fast ones
-    often. Whichever is furthest from done is next: all advance at one pace, a slow one's few runs are spread
-    over the whole time, and calls of one speed alternate. Each must return only when its work is done, which
-    on a GPU takes a synchronization. `tick` is told the share of the work done, 0 to 1.
+    A call is complete when it had at least `seconds` and `runs`. Slow calls thus run a few times and fast
+    ones often. The least complete call is always next: all advance together, the few runs of a slow call
+    spread over the whole time, and calls of equal speed alternate.
 
-    Raises ValueError when there is no call or a number that cannot be; what a call raises goes through.
+    Args:
+        calls: Name -> call. A call must return only when its work is done, which on a GPU takes a
+            synchronization.
+        seconds: Time for each call.
+        runs: The least number of timed runs of each call.
+        warm: Runs of each call before timing starts.
+        tick: Called with the share that is done, 0 to 1.
+
+    Returns:
+        Name -> statistics.
+
+    Raises:
+        ValueError: There is no call, or a number is out of range. Exceptions of the calls pass through.
     """
     if not calls or not seconds >= 0 or runs < 1 or warm < 0:
-        raise ValueError(f"{len(calls)} calls, seconds={seconds}, runs={runs}, warm={warm}: expected more")
+        raise ValueError(
+            f"{len(calls)} calls, seconds={seconds}, runs={runs}, warm={warm}: expected larger numbers"
+        )
     for call in calls.values():
         for _ in range(warm):
             call()

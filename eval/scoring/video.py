@@ -1,4 +1,4 @@
-"""A film scored against its source: flicker, sharpness, likeness; picture by picture, in bounded memory."""
+"""Score a video against its source: flicker, sharpness and similarity, frame by frame, in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,54 +17,60 @@ from eval.metrics.sharpness import sharpness
 from eval.metrics.ssim import ssim
 
 CHANGED_CODE_VALUES = 8
-"""Code values of luma by which a pixel has to differ to count as changed: compression stays below."""
+"""A pixel whose luma differs by more code values counts as changed. Compression changes less."""
 MIN_MOVING_SHARE = 0.1
-"""Share of the picture that has to change before there can be a cut: black bars and still rooms do not."""
+"""Share of a frame that must change for a cut. Black bars and static rooms do not change."""
 MAX_MATCHED_SHARE = 0.5
-"""A cut finds less than this share of what changed again: at cuts up to 0.2, in wild motion over 0.21."""
+"""At a cut, less than this share of what changed is found again: up to 0.2 at cuts, over 0.21 in fast
+motion.
+"""
 MIN_CUT_ERROR = 0.03
-"""And misses what changed by more than this, as a warping error: cuts from 0.038, wild motion up to 0.024."""
+"""At a cut, the warping error of what changed exceeds this: from 0.038 at cuts, up to 0.024 in fast
+motion.
+"""
 FLASH = 0.01
-"""Warping error of the source where it is visible, above which flow explains nothing: flashes, and cuts
-between plain pictures, which seem to be found anywhere. Without either, footage stays below 0.0013."""
+"""Warping error of the visible source above which the flow is not valid: flashes, and cuts between plain
+frames, which match anywhere. Other footage stays below 0.0013.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class FilmScore:
-    """What a film scored."""
+    """The score of a video."""
 
     metrics: dict[str, float]
-    """`ewarp`, `sharpness` and each of them as `-source` (the source's own) and `-ratio` (the film's over the
-    source's); `ssim`, of luma to the source, the mean over all pictures. A ratio is missing where the
-    source's own figure is 0: a still, or a plain picture."""
+    """`ewarp`, `sharpness`, and each of them as `-source` (of the source) and `-ratio` (video divided by
+    source); `ssim` of luma to the source, the mean over all frames. A ratio is missing if the source's figure
+    is 0, as for a still or a plain image.
+    """
     protocol: dict[str, Any]
     """Plain values."""
-    pictures: int
+    frames: int
     pairs: int
-    """Of pictures in a row, that were compared."""
+    """Pairs of consecutive frames that were compared."""
     cuts: int
-    """Pairs left out, as the source cuts or flashes between the two."""
+    """Pairs that were left out because of a cut or a flash in the source."""
 
 
 def score_film(
     sources: Iterable[Image], outputs: Iterable[Image], *, tick: Callable[[], object] | None = None
 ) -> FilmScore:
-    """Scores `outputs`, a source's pictures after something was done to them, each H x W x 3 RGB.
+    """Score `outputs` against the frames of their source. All are H x W x 3 RGB.
 
-    Takes one picture of each at a time and keeps two; `tick` is called after every one. A low `ewarp` says
-    that the film is steady, which blur and grey are too: it means something only beside `sharpness-ratio`.
+    Reads one frame of each at a time and keeps two; `tick` is called after each. A low `ewarp` means little
+    flicker, but blurred and grey videos have that as well: look at `sharpness-ratio`, too.
 
-    Raises StreamtoonError when the two differ in number or size of pictures, there are fewer than two, they
-    are too small, or no two in a row belong together.
+    Raises StreamtoonError if the numbers or sizes of frames differ, there are fewer than two, they are too
+    small, or no two consecutive frames belong together.
     """
     sums = _Sums()
     before: tuple[Image, Image] | None = None
     for source, output in _frame_pairs(sources, outputs):
-        _require_matching_sizes(source, output, before, sums.pictures + 1)
-        sums.add_picture(source, output)
+        _require_matching_sizes(source, output, before, sums.frames + 1)
+        sums.add_frame(source, output)
         if before:
             sums.add_pair(before, (source, output))
-        # Copies: a decoder may hand out the same buffer again.
+        # Copies: a decoder may reuse its buffer.
         before = source.copy(), output.copy()
         if tick:
             tick()
@@ -72,7 +78,7 @@ def score_film(
 
 
 def _frame_pairs(sources: Iterable[Image], outputs: Iterable[Image]) -> Iterator[tuple[Image, Image]]:
-    """Pairs of pictures. Raises StreamtoonError at the end when one of the two went on."""
+    """Yield pairs of frames. Raises StreamtoonError at the end if one of the two is longer."""
     ours, theirs = iter(sources), iter(outputs)
     count = 0
     for source in ours:
@@ -88,8 +94,8 @@ def _frame_pairs(sources: Iterable[Image], outputs: Iterable[Image]) -> Iterator
 
 def _differ_in_length(source: int, output: int) -> str:
     return (
-        f"the source has {source} pictures and the result {output}; give both of the same stretch of film, "
-        "with every frame kept"
+        f"the source has {source} frames, but the result has {output}; give the same part of "
+        "the video with all of its frames"
     )
 
 
@@ -98,17 +104,17 @@ def _require_matching_sizes(
 ) -> None:
     if source.shape != output.shape:
         raise StreamtoonError(
-            f"picture {number} is {_size(source)} in the source and {_size(output)} in the result; "
-            "give both at one size"
+            f"frame {number} is {_size(source)} in the source and {_size(output)} in the result; "
+            "give both in one size"
         )
     if before and source.shape != before[0].shape:
         raise StreamtoonError(
-            f"picture {number} is {_size(source)} and the one before it {_size(before[0])}; a film is "
-            "scored at one size"
+            f"frame {number} is {_size(source)}, but the one before it is {_size(before[0])}; "
+            "give a video of one size"
         )
     if min(source.shape[:2]) < MINIMUM_SIDE:
         raise StreamtoonError(
-            f"the pictures are {_size(source)}: both sides must be at least {MINIMUM_SIDE} pixels"
+            f"the frames are {_size(source)}, but both sides must have at least {MINIMUM_SIDE} pixels"
         )
 
 
@@ -118,22 +124,22 @@ def _size(image: Image) -> str:
 
 @dataclass(slots=True)
 class _Sums:
-    """What is kept of the pictures that went by."""
+    """Running sums over the frames."""
 
-    pictures: int = 0
+    frames: int = 0
     pairs: int = 0
     cuts: int = 0
     seen: float = 0.0
-    """Shares of pixels that pairs were compared on, summed up."""
+    """Sum of the shares of pixels on which pairs were compared."""
     size: str = ""
     totals: dict[str, float] = field(default_factory=dict)
 
-    def add_picture(self, source: Image, output: Image) -> None:
+    def add_frame(self, source: Image, output: Image) -> None:
         luma, drawn = _luma(source), _luma(output)
         self._add("sharpness-source", sharpness(luma))
         self._add("sharpness", sharpness(drawn))
         self._add("ssim", ssim(luma, drawn, data_range=255))
-        self.pictures += 1
+        self.frames += 1
         self.size = _size(source)
 
     def add_pair(self, before: tuple[Image, Image], now: tuple[Image, Image]) -> None:
@@ -149,22 +155,22 @@ class _Sums:
         self.pairs += 1
 
     def score(self) -> FilmScore:
-        if self.pictures < 2:
-            raise StreamtoonError(f"a film's score needs at least 2 pictures; there are {self.pictures}")
+        if self.frames < 2:
+            raise StreamtoonError(f"a video's score needs at least 2 frames, but there are {self.frames}")
         if not self.pairs:
             raise StreamtoonError(
-                f"none of the {self.pictures} pictures follows from the one before; give a longer stretch of "
-                "a film, at its full frame rate"
+                f"none of the {self.frames} frames follows from the one before; give a longer part "
+                "of a video at its full frame rate"
             )
-        counts = {"ewarp": self.pairs, "sharpness": self.pictures}
+        counts = {"ewarp": self.pairs, "sharpness": self.frames}
         metrics: dict[str, float] = {}
         for name, count in counts.items():
             own, sources = self.totals[name] / count, self.totals[f"{name}-source"] / count
             metrics |= {name: own, f"{name}-source": sources}
             if sources > 0:
                 metrics[f"{name}-ratio"] = own / sources
-        metrics["ssim"] = self.totals["ssim"] / self.pictures
-        return FilmScore(metrics, self._protocol(), self.pictures, self.pairs, self.cuts)
+        metrics["ssim"] = self.totals["ssim"] / self.frames
+        return FilmScore(metrics, self._protocol(), self.frames, self.pairs, self.cuts)
 
     def _protocol(self) -> dict[str, Any]:
         return {
@@ -174,7 +180,7 @@ class _Sums:
             "mask": "the source's: forward and backward agree, no motion boundary",
             "compared": round(self.seen / self.pairs, 4),
             "luma": "BT.601",
-            "pictures": self.pictures,
+            "pictures": self.frames,
             "pairs": self.pairs,
             "cuts": self.cuts,
         }
@@ -184,7 +190,7 @@ class _Sums:
 
 
 def _error_of_scene(before: Image, now: Image, forward: Flow, mask: Mask) -> float | None:
-    """The source's own warping error; None where the two pictures are not of one scene."""
+    """Return the source's own warping error, or None if the two frames belong to different scenes."""
     changed = cv2.absdiff(_luma(before), _luma(now)) > CHANGED_CODE_VALUES
     if (
         changed.mean() >= MIN_MOVING_SHARE

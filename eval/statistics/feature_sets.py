@@ -1,4 +1,4 @@
-"""Sets of feature vectors as the metrics take them: N x D floats, in memory or mapped from a file."""
+"""Sets of feature vectors for the metrics: N x D floats, in memory or mapped from a file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 BLOCK = 1024
-"""Rows in memory at once: 16 MB of float64 at 2,048 features."""
+"""Rows in memory at a time: 16 MB of float64 for 2,048 features."""
 
 
 def blocks(
     features: Features, chosen: Indices | None = None, size: int = BLOCK
 ) -> Iterator[tuple[int, Array]]:
-    """The rows (or the `chosen` ones, in their order) in blocks of float64, each with where it starts."""
+    """Yield blocks of rows (or of the `chosen` rows, in that order) in float64, with their start
+    positions.
+    """
     count = len(features) if chosen is None else len(chosen)
     for start in range(0, count, size):
         rows = slice(start, start + size)
@@ -29,7 +31,10 @@ def blocks(
 
 
 def require_features(features: Features, metric: str, minimum: int) -> None:
-    """Raises StreamtoonError for fewer than `minimum` rows or values not finite, ValueError unless N x D."""
+    """Require at least `minimum` rows of finite values.
+
+    Raises StreamtoonError otherwise, and ValueError unless the shape is N x D.
+    """
     if features.ndim != 2 or not features.shape[1]:
         raise ValueError(f"shape {features.shape}, expected N x D")
     require_count(len(features), metric, minimum)
@@ -37,33 +42,35 @@ def require_features(features: Features, metric: str, minimum: int) -> None:
 
 
 def require_count(count: int, metric: str, minimum: int) -> None:
-    """Raises StreamtoonError where a set of `count` pictures is too small for `metric`."""
+    """Raise StreamtoonError if a set of `count` images is too small for `metric`."""
     if count < minimum:
         raise StreamtoonError(
-            f"{metric} needs at least {minimum} pictures in each set, and one has {count}: "
-            f"add pictures, or leave {metric} out."
+            f"{metric} needs at least {minimum} images in each set, but one has {count}. Add "
+            f"images, or leave {metric} out."
         )
 
 
 def require_finite(features: Features, before: int = 0) -> None:
-    """Raises StreamtoonError with the number, from 1 after `before`, of a picture with NaN or infinity."""
+    """Raise StreamtoonError with the number, from 1 after `before`, of an image with NaN or infinity."""
     for start, block in blocks(features):
         bad = np.flatnonzero(~np.isfinite(block).all(1))
         if bad.size:
             raise StreamtoonError(
-                f"The features of picture {before + start + int(bad[0]) + 1} are not finite numbers: "
-                "the picture or the weights of the feature network are damaged."
+                f"The features of image {before + start + int(bad[0]) + 1} are not finite: the image "
+                "or the weights of the feature network are damaged."
             )
 
 
 def require_same_width(a: int, b: int) -> None:
-    """Raises ValueError where two sets have different features."""
+    """Raise ValueError if two sets have different numbers of features."""
     if a != b:
-        raise ValueError(f"{a} features against {b}, expected as many")
+        raise ValueError(f"{a} and {b} features, expected equal numbers")
 
 
 def sample(count: int, wanted: int, generator: np.random.Generator) -> Indices:
-    """`wanted` of 0 ... `count` - 1 without repetition, ascending; all where there are no more than that."""
+    """Return `wanted` of the numbers 0 ... `count` - 1 without repetition, ascending, or all if there are
+    fewer.
+    """
     if wanted >= count:
         return np.arange(count)
     return np.sort(generator.choice(count, wanted, replace=False))

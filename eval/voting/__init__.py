@@ -1,1 +1,1 @@
-"""Blind voting in the browser: pictures made ready, one pick for each, a table of votes, a ranking."""
+"""Blind voting in the browser: prepared images, one pick per photo, a table of votes, a ranking."""

@@ -1,4 +1,4 @@
-"""What a vote is about: pictures, candidates, and the order in which one reviewer sees them."""
+"""The ballot: photos, candidates, and the order in which one reviewer sees them."""
 
 from __future__ import annotations
 
@@ -9,42 +9,44 @@ from functools import cached_property
 from pathlib import Path
 
 MAX_CANDIDATES = 9
-"""Candidates side by side: one for each digit key."""
+"""Most candidates side by side: one for each digit key."""
 
 
 @dataclass(frozen=True)
 class VoteItem:
-    """One photo with what each candidate made of it, as files that a browser shows."""
+    """One photo with the result of each candidate, as files for the browser."""
 
     photo: str
-    """Its name for people and for the table: the path inside the photos' folder, with slashes."""
+    """The path inside the photos' folder, with slashes."""
     original: Path
     results: dict[str, Path]
-    """By the candidate's name; all of one size in pixels."""
+    """By the candidate's name. All have the same size in pixels."""
 
     @cached_property
     def id(self) -> str:
-        """Its name in addresses, which says nothing about the photo or the candidates."""
+        """The name in addresses, which reveals neither the photo nor the candidates."""
         return hashlib.sha256(self.photo.encode()).hexdigest()[:16]
 
     @cached_property
     def fingerprint(self) -> str:
-        """Twelve characters of what is shown; another picture under the same name has another one."""
+        """Twelve characters that identify the images. Another image with the same name has another
+        fingerprint.
+        """
         digest = hashlib.sha256(self.original.read_bytes())
         for name in sorted(self.results):
             digest.update(hashlib.sha256(self.results[name].read_bytes()).digest())
-        # The letter keeps a spreadsheet from reading a number.
+        # The letter keeps spreadsheets from reading a number.
         return "p" + digest.hexdigest()[:11]
 
     @cached_property
     def bytes(self) -> int:
-        """The largest file among the results, in bytes: all are served at that length."""
+        """The size of the largest result file. All are served with that length."""
         return max(path.stat().st_size for path in self.results.values())
 
 
 @dataclass(frozen=True)
 class Ballot:
-    """The plates and the candidates. Orders hang on the seed, the reviewer and the photo's name alone."""
+    """Photos and candidates. All orders depend only on the seed, the reviewer and the photo's name."""
 
     candidates: tuple[str, ...]
     items: tuple[VoteItem, ...]
@@ -52,35 +54,35 @@ class Ballot:
 
     @cached_property
     def id(self) -> str:
-        """Differs where anything differs that a pick's meaning hangs on."""
+        """An id that changes whenever the meaning of a pick changes."""
         parts = [str(self.seed), *self.candidates, *(item.fingerprint for item in self.items)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     @cached_property
     def by_id(self) -> dict[str, VoteItem]:
-        """The plates by their names in addresses."""
+        """The items by their names in addresses."""
         return {item.id: item for item in self.items}
 
     @cached_property
     def by_photo(self) -> dict[str, VoteItem]:
-        """The plates by their photo's name."""
+        """The items by their photo's name."""
         return {item.photo: item for item in self.items}
 
     def shown(self, reviewer: str, item: VoteItem) -> tuple[str, ...]:
-        """The candidates in the order in which this reviewer sees them, from left to right."""
+        """Return the candidates in the order in which this reviewer sees them, from left to right."""
         names = sorted(self.candidates)
         _reviewer_rng(self.seed, reviewer, item.photo).shuffle(names)
         return tuple(names)
 
     def queue(self, reviewer: str) -> list[VoteItem]:
-        """The plates in the order in which this reviewer meets them."""
+        """Return the items in the order in which this reviewer sees them."""
         items = sorted(self.items, key=lambda item: item.photo)
         _reviewer_rng(self.seed, reviewer).shuffle(items)
         return items
 
 
 def same_reviewer(name: str) -> str:
-    """Equal for two spellings of one name, as a phone writes Anna and a keyboard anna."""
+    """Return the same text for two spellings of one name, such as Anna and anna."""
     return name.casefold()
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a vote: made before it begins, kept beside the table, named by what they were made of."""
+"""The images of a vote: made before it begins and stored next to the table, with names by their content."""
 
 from __future__ import annotations
 
@@ -23,33 +23,35 @@ if TYPE_CHECKING:
     from eval.scoring.candidates import Candidate
 
 LONG_SIDE_PIXELS = 1280
-"""Pixels; larger photos, and the results with them, are shown at this size."""
+"""Longer side in pixels. Larger photos and their results are reduced to it."""
 WEBP_QUALITY = 92
-"""Of the WebP files."""
+"""Quality of the WebP files."""
 _MADE_AS = f"1 {LONG_SIDE_PIXELS} {WEBP_QUALITY}"
 _MAX_ASPECT_DIFFERENCE = 0.03
-"""By how much a result's shape may differ from its photo's: sides rounded to a network's multiple."""
+"""Largest difference in aspect ratio between result and photo, from rounding sides to a network's
+multiple.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class GalleryPhoto:
-    """One that was drawn for the vote."""
+    """A photo that was chosen for the vote."""
 
     name: str
-    """Its path inside the folder, with slashes."""
+    """The path inside the folder, with slashes."""
     path: Path
     key: str
-    """Of its file's content."""
+    """A hash of the file's content."""
 
 
 def choose(folder: Path, count: int, seed: int) -> tuple[list[GalleryPhoto], tuple[Skipped, ...]]:
-    """Draws photos by chance. Those of a smaller count are among those of a larger one with the same seed.
+    """Choose random photos. A larger count with the same seed contains the photos of a smaller one.
 
-    Photos that cannot be opened, and copies of one that is in, are left out and named. Raises
-    StreamtoonError when there are fewer than `count`.
+    Photos that cannot be opened, and copies of chosen photos, are skipped and listed. Raises StreamtoonError
+    if fewer than `count` remain.
     """
     if not folder.is_dir():
-        raise StreamtoonError(f"{folder} is not a folder; name one with photos")
+        raise StreamtoonError(f"{folder} is not a folder; give a folder of photos")
     paths = list_images(folder)
     random.Random(seed).shuffle(paths)  # noqa: S311 - a draw, not a key
     photos: list[GalleryPhoto] = []
@@ -59,7 +61,7 @@ def choose(folder: Path, count: int, seed: int) -> tuple[list[GalleryPhoto], tup
             break
         name = path.relative_to(folder).as_posix()
         if not name.isprintable():
-            skipped.append(Skipped(path, "its name holds characters that no table can"))
+            skipped.append(Skipped(path, "its name contains characters that a table cannot store"))
             continue
         try:
             read_image(path)
@@ -73,21 +75,21 @@ def choose(folder: Path, count: int, seed: int) -> tuple[list[GalleryPhoto], tup
             photos.append(photo)
     if len(photos) < count:
         raise StreamtoonError(
-            f"{folder} holds {_some(len(photos), 'photo')} that can be voted on and {count} are wanted; "
-            f"add photos, or vote on fewer with --pictures"
+            f"{folder} has {_some(len(photos), 'photo')} that can be voted on, but {count} are "
+            "needed; add photos, or reduce --pictures"
         )
     return photos, tuple(skipped)
 
 
 def require_candidates(names: Sequence[str]) -> None:
-    """Raises StreamtoonError unless they are two to nine, of different names that a table can hold."""
+    """Raise StreamtoonError unless there are two to nine candidates with different, valid names."""
     if not 2 <= len(names) <= MAX_CANDIDATES:
-        raise StreamtoonError(f"a vote is between 2 and {MAX_CANDIDATES} candidates; {len(names)} are named")
+        raise StreamtoonError(f"a vote needs 2 to {MAX_CANDIDATES} candidates, but there are {len(names)}")
     for name in names:
         if not name.isprintable():
-            raise StreamtoonError(f"{name!r} cannot be a candidate's name; rename it")
+            raise StreamtoonError(f"{name!r} is not a valid name for a candidate; rename it")
         if names.count(name) > 1:
-            raise StreamtoonError(f"two candidates are called {name}; name each one once")
+            raise StreamtoonError(f"two candidates are called {name}; give each one once")
 
 
 def prepare(
@@ -98,10 +100,18 @@ def prepare(
     seed: int = 0,
     tick: Callable[[int, int], object] | None = None,
 ) -> Ballot:
-    """Makes what is missing in `work` and lays out the vote.
+    """Make the missing images in `work` and return the ballot.
 
-    `tick` is called with how many results are there, and how many there will be. Raises StreamtoonError: a
-    candidate's own, one for a result of another shape than its photo's, one for a folder not to be written.
+    Args:
+        candidates: The candidates.
+        photos: The chosen photos.
+        work: The folder of the images.
+        seed: Random seed of the orders.
+        tick: Called with the number of finished results and their total.
+
+    Raises:
+        StreamtoonError: A candidate failed, a result has another shape than its photo, or the folder cannot
+            be written.
     """
     require_candidates([candidate.name for candidate in candidates])
     originals = work / "photos"
@@ -119,10 +129,10 @@ def prepare(
             results[photo.key][candidate.name] = folder / f"{photo.key}.webp"
         missing = [photo for photo in photos if not results[photo.key][candidate.name].exists()]
         done += len(photos) - len(missing)
-        for photo, picture in zip(missing, _made(candidate, missing), strict=True):
+        for photo, image in zip(missing, _made(candidate, missing), strict=True):
             size = _size(read_image(shown[photo.key]))
-            _require_shape(candidate.name, photo, picture, size)
-            write_image(results[photo.key][candidate.name], _resized(picture, size), WEBP_QUALITY)
+            _require_shape(candidate.name, photo, image, size)
+            write_image(results[photo.key][candidate.name], _resized(image, size), WEBP_QUALITY)
             done += 1
             if tick:
                 tick(done, total)
@@ -131,18 +141,18 @@ def prepare(
 
 
 def _made(candidate: Candidate, photos: Sequence[GalleryPhoto]) -> Iterator[Image]:
-    """Nothing is opened where nothing is missing."""
+    """Yield the results. The candidate is opened only if results are missing."""
     if photos:
         yield from candidate.pictures([photo.path for photo in photos])
 
 
 def _identity(candidate: Candidate) -> Iterator[str]:
-    """What a candidate's results hang on beside the photo."""
+    """Yield everything that a candidate's results depend on, apart from the photo."""
     yield candidate.name
     if candidate.style is not None:
         yield from (f"{name} {value}" for name, value in sorted(candidate.style.sha256.items()))
         yield hashlib.sha256((candidate.style.folder / "card.toml").read_bytes()).hexdigest()
-        yield repr(candidate.style.look)  # which a user's look file changes, over another style's card
+        yield repr(candidate.style.look)  # a user's look file changes the look over another style's card
     elif "folder" in candidate.facts:
         folder = Path(candidate.facts["folder"])
         for path in list_images(folder):
@@ -152,12 +162,12 @@ def _identity(candidate: Candidate) -> Iterator[str]:
         yield json.dumps(candidate.facts, sort_keys=True, default=str)
 
 
-def _require_shape(name: str, photo: GalleryPhoto, picture: Image, size: tuple[int, int]) -> None:
-    width, height = _size(picture)
+def _require_shape(name: str, photo: GalleryPhoto, image: Image, size: tuple[int, int]) -> None:
+    width, height = _size(image)
     if abs(np.log((width / height) / (size[0] / size[1]))) > _MAX_ASPECT_DIFFERENCE:
         raise StreamtoonError(
-            f"{name}: its result for {photo.name} is {width}x{height}, another shape than the photo's; "
-            "voters would tell it by that"
+            f"{name}: its result for {photo.name} is {width}x{height}, which is not the shape of "
+            "the photo; voters could recognize it"
         )
 
 
@@ -167,17 +177,17 @@ def _fitted(photo: Image) -> Image:
     return _resized(photo, (max(1, round(width * scale)), max(1, round(height * scale))))
 
 
-def _resized(picture: Image, size: tuple[int, int]) -> Image:
-    if _size(picture) == size:
-        return picture
-    smaller = picture.shape[1] > size[0]
-    resized = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+def _resized(image: Image, size: tuple[int, int]) -> Image:
+    if _size(image) == size:
+        return image
+    smaller = image.shape[1] > size[0]
+    resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
     return np.asarray(resized, np.uint8)
 
 
-def _size(picture: Image) -> tuple[int, int]:
-    """Width and height."""
-    return picture.shape[1], picture.shape[0]
+def _size(image: Image) -> tuple[int, int]:
+    """Return width and height."""
+    return image.shape[1], image.shape[0]
 
 
 def _hash(*parts: str) -> str:

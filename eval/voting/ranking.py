@@ -1,9 +1,9 @@
-"""From picks to a ranking: how likely each candidate is to be picked when all are shown, with intervals.
+"""Rank candidates by picks: the probability that each is picked when all are shown, with intervals.
 
-A pick of one out of several follows Luce (1959): candidate i is picked out of the set S with probability
-w_i / sum_{j in S} w_j, which for two is Bradley and Terry (1952). The strengths w are scaled to add up to 1,
-so w_i is the probability of a pick where all candidates are shown. Hunter (2004), "MM algorithms for
-generalized Bradley-Terry models", Annals of Statistics 32(1), fits them.
+Picking one of several follows Luce (1959): candidate i is picked out of the set S with probability w_i /
+sum_{j in S} w_j, which for two is Bradley and Terry (1952). The strengths w sum to 1, so w_i is the
+probability of a pick when all candidates are shown. They are fitted as in Hunter (2004), "MM algorithms for
+generalized Bradley-Terry models", Annals of Statistics 32(1).
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 PRIOR = 0.5
-"""Picks lent to each candidate, out of the whole set (Jeffreys' prior where all are always shown): it keeps
-strengths above 0 and unique, and moves a share of 150 votes by less than 0.4 points."""
+"""Virtual picks of each candidate out of the whole set (Jeffreys' prior if all are always shown). They keep
+strengths positive and unique, and change a share of 150 votes by less than 0.4 points.
+"""
 RESAMPLES = 2000
 _Z = 1.959963984540054
 _ROUNDS, _CLOSE = 10_000, 1e-10
@@ -33,18 +34,18 @@ _ROUNDS, _CLOSE = 10_000, 1e-10
 
 @dataclass(frozen=True, slots=True)
 class RankedCandidate:
-    """One candidate's place."""
+    """One candidate in the ranking."""
 
     name: str
     strength: float
-    """Probability of a pick where all candidates are shown, 0..1."""
+    """Probability of a pick when all candidates are shown, 0..1."""
     interval: Interval
     picks: int
     share: float
-    """`picks` over all votes, 0..1."""
+    """`picks` divided by all votes, 0..1."""
     by_reviewer: dict[str, int]
     leads: bool
-    """The first, or not told apart from it at 95 %."""
+    """The candidate is first, or cannot be distinguished from the first at 95 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +54,33 @@ class Ranking:
 
     standings: tuple[RankedCandidate, ...]
     reviewers: dict[str, int]
-    """Votes cast by each."""
+    """Number of votes by reviewer."""
     votes: int
     pictures: int
 
     @property
     def answer(self) -> str:
-        """The outcome in one sentence."""
+        """Return the result as one sentence."""
         if not self.votes:
-            return "Nobody has voted yet."
+            return "There are no votes yet."
         leading = [standing.name for standing in self.standings if standing.leads]
         if len(leading) == 1:
-            return f"{leading[0]} is picked most often, and the votes tell it apart from the others."
+            return f"{leading[0]} is picked most often, and its lead is significant."
         names = f"{', '.join(leading[:-1])} and {leading[-1]}"
-        return f"The votes do not tell {names} apart yet."
+        return f"The votes do not yet distinguish {names}."
 
 
 def fit(shown: NDArray[np.bool_], picks: Floats, prior: float = PRIOR) -> Floats:
-    """The strengths, ... x K, that make the picks most likely; they add up to 1.
+    """Return the strengths, ... x K, that make the picks most likely. They sum to 1.
 
-    `shown` (S x K) says who was in each of S sets, `picks` (... x S x K) how often who was picked out of it.
-    With `prior` 0 a candidate without picks gets 0, and where the sets do not link all candidates the answer
-    is one of many.
+    `shown` (S x K) says which candidates were in each of S sets, `picks` (... x S x K) how often each was
+    picked. If `prior` is 0, a candidate without picks gets 0, and the solution is not unique unless the sets
+    link all candidates.
     """
     count = shown.shape[1]
     sets = np.concatenate([shown, np.ones((1, count), bool)]).astype(np.float64)
-    lent = np.full((*picks.shape[:-2], 1, count), prior)
-    picks = np.concatenate([picks, lent], axis=-2)
+    virtual = np.full((*picks.shape[:-2], 1, count), prior)
+    picks = np.concatenate([picks, virtual], axis=-2)
     wins, contests = picks.sum(-2), picks.sum(-1)
     strengths = np.full(wins.shape, 1 / count)
     for _ in range(_ROUNDS):
@@ -95,13 +96,13 @@ def fit(shown: NDArray[np.bool_], picks: Floats, prior: float = PRIOR) -> Floats
 
 
 def rank(votes: Iterable[Vote], *, resamples: int = RESAMPLES, seed: int = 0) -> Ranking:
-    """Ranks by the votes that count: one for each reviewer and photo, none of them taken back.
+    """Rank by the votes that count: one per reviewer and photo, without those that were taken back.
 
-    Intervals are percentiles of a bootstrap that draws pictures, each with all its votes: reviewers agree
-    about a picture more than chance would have it, and drawing votes one by one would take three reviewers of
-    one picture for three pictures. They speak for other pictures before these reviewers, and are never
-    narrower than Wilson's (1927) for as many independent votes, which holds where a bootstrap does not: few
-    votes, or a candidate that nobody or everybody picks.
+    Intervals are percentiles of a bootstrap over photos, each with all of its votes. Reviewers agree on a
+    photo more often than by chance, and a bootstrap over votes would take three reviewers of one photo for
+    three photos. The intervals are valid for other photos rather than other reviewers. They are never
+    narrower than Wilson's (1927) for as many independent votes, which is also valid for few votes, or for a
+    candidate that is never or always picked.
     """
     table = _Table(list(votes))
     if not table.votes:
@@ -153,7 +154,9 @@ class _Table:
         return sum(vote.reviewer == reviewer and vote.pick == name for vote in self.votes)
 
     def level(self, first: int, other: int, replicates: Floats) -> bool:
-        """Whether the votes fail to tell the two apart: by the bootstrap, or by the exact sign test."""
+        """Return whether the votes fail to distinguish two candidates, by the bootstrap or the exact sign
+        test.
+        """
         ahead = replicates[:, first] - replicates[:, other]
         both = self.picks.sum(0)[self.shown[:, first] & self.shown[:, other]].sum(0)
         return (
@@ -164,13 +167,13 @@ class _Table:
 
 
 def _wilson(share: float, count: float) -> Interval:
-    """Wilson's interval of a share seen in `count` independent votes."""
+    """Return Wilson's interval of a share in `count` independent votes."""
     middle = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
     half = _Z / (1 + _Z**2 / count) * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
     return Interval(max(0.0, middle - half), min(1.0, middle + half))
 
 
 def _sign_test(a: int, b: int) -> float:
-    """How often a fair coin lies so far from half, both ways."""
+    """Return the two-sided probability that a fair coin is at least as uneven."""
     few, total = min(a, b), a + b
     return min(1.0, sum(math.comb(total, k) for k in range(few + 1)) / math.ldexp(1, total - 1))

@@ -1,7 +1,7 @@
-"""The table of votes: a CSV file, appended to and never rewritten; a reviewer's last row on a photo counts.
+"""The table of votes: a CSV file to which rows are only appended. A reviewer's last row on a photo counts.
 
-Columns: time (UTC), reviewer, photo, pick (empty: taken back), shown 1, shown 2, ... (the order on the page),
-pictures (a fingerprint of what was shown).
+Columns: time (UTC), reviewer, photo, pick (empty if taken back), shown 1, shown 2, ... (the order on the
+page), pictures (a fingerprint of the images).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from eval.voting.ballot import Ballot, VoteItem, same_reviewer
 _FIRST = ("time", "reviewer", "photo", "pick")
 _LAST = "pictures"
 _FORMULA = ("=", "+", "-", "@", "|", "%", "'")
-"""What a spreadsheet may take for the beginning of a formula, and the quote that keeps it from that."""
+"""First characters that a spreadsheet may read as a formula, and the quote that prevents it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,15 @@ class Vote:
     reviewer: str
     photo: str
     pick: str
-    """A candidate's name; empty when the vote was taken back."""
+    """A candidate's name. It is empty if the vote was taken back."""
     shown: tuple[str, ...]
-    """The candidates in the order on the page."""
+    """The candidates in their order on the page."""
     pictures: str
-    """`VoteItem.fingerprint`."""
+    """The value of `VoteItem.fingerprint`."""
 
 
 class VoteCounts:
-    """Which votes count, and which were taken back."""
+    """The votes that count, and those that were taken back."""
 
     def __init__(self) -> None:
         self._votes: dict[str, dict[str, Vote]] = {}
@@ -49,7 +49,7 @@ class VoteCounts:
         self._spelling: dict[str, str] = {}
 
     def add(self, vote: Vote) -> None:
-        """Takes in the next row."""
+        """Add the next row."""
         key = same_reviewer(vote.reviewer)
         self._spelling.setdefault(key, vote.reviewer)
         votes, back = self._votes.setdefault(key, {}), self._taken_back.setdefault(key, [])
@@ -62,28 +62,29 @@ class VoteCounts:
             back.append(vote.photo)
 
     def spelling(self, reviewer: str) -> str:
-        """The name as this reviewer wrote it first."""
+        """Return the name in this reviewer's first spelling."""
         return self._spelling.get(same_reviewer(reviewer), reviewer)
 
     def of(self, reviewer: str) -> list[Vote]:
-        """A reviewer's votes, the latest at the end."""
+        """Return a reviewer's votes, the latest last."""
         return list(self._votes.get(same_reviewer(reviewer), {}).values())
 
     def taken_back(self, reviewer: str) -> list[str]:
-        """Photos without a vote because it was taken back, the latest at the end."""
+        """Return the photos whose vote was taken back, the latest last."""
         return self._taken_back.get(same_reviewer(reviewer), [])
 
     def __iter__(self) -> Iterator[Vote]:
-        # Copies: the server reads while a thread of its own writes.
+        # Copies: the server reads while another of its threads writes.
         for key, votes in list(self._votes.items()):
             for vote in list(votes.values()):
                 yield Vote(vote.time, self._spelling[key], vote.photo, vote.pick, vote.shown, vote.pictures)
 
 
 class VoteLog:
-    """The file, open for one server. Raises StreamtoonError when it is another vote's or cannot be kept.
+    """The file, opened by one server. Raises StreamtoonError if it belongs to another vote or is not
+    writable.
 
-    What `cast` and `take_back` have returned from is on the disk. Closing it twice is allowed.
+    When `cast` or `take_back` returns, the vote is on the disk. Closing twice is allowed.
     """
 
     def __init__(self, path: Path, ballot: Ballot) -> None:
@@ -110,26 +111,28 @@ class VoteLog:
         self.close()
 
     def close(self) -> None:
-        """Lets others have the file."""
+        """Close and unlock the file."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
     def queue(self, reviewer: str) -> list[VoteItem]:
-        """What this reviewer has not voted on: first what was taken back, the latest of it at the front."""
+        """Return the items without this reviewer's vote. Those taken back come first, the latest at the
+        front.
+        """
         voted = {vote.photo for vote in self.tally.of(reviewer)}
         back = [self.ballot.by_photo[photo] for photo in reversed(self.tally.taken_back(reviewer))]
         rest = [item for item in self.ballot.queue(reviewer) if item not in back]
         return [item for item in (*back, *rest) if item.photo not in voted]
 
     def cast(self, reviewer: str, item: VoteItem, position: int) -> None:
-        """Keeps a pick: `position` counts from 0. Raises StreamtoonError when it cannot be written."""
+        """Store a pick; `position` counts from 0. Raises StreamtoonError if it cannot be written."""
         reviewer = self.tally.spelling(reviewer)
         shown = self.ballot.shown(reviewer, item)
         self._keep(Vote(_now(), reviewer, item.photo, shown[position], shown, item.fingerprint))
 
     def take_back(self, reviewer: str) -> bool:
-        """Takes back the latest pick; False where there is none. Raises like `cast`."""
+        """Take back the latest pick. Returns False if there is none. Raises like `cast`."""
         votes = self.tally.of(reviewer)
         if not votes:
             return False
@@ -150,11 +153,13 @@ class VoteLog:
                 raise OSError("the disk is full")
             os.fsync(self._file)
         except OSError as error:
-            os.ftruncate(self._file, size)  # half a row would swallow the next one
+            os.ftruncate(self._file, size)  # half a row would corrupt the next one
             raise StreamtoonError(f"{self.path} cannot be written: {error.strerror or error}") from error
 
     def _mend(self) -> None:
-        """Ends the file with a whole row: what a killed server had half written was never confirmed."""
+        """End the file with a complete row. A row that a killed server left incomplete was never
+        confirmed.
+        """
         data = self.path.read_bytes()
         whole, cut = _split(data)
         if cut:
@@ -166,9 +171,9 @@ class VoteLog:
 
 
 def read_votes(path: Path) -> list[Vote]:
-    """All rows of a table of votes, also those that no longer count.
+    """Return all rows of a table of votes, including those that no longer count.
 
-    Raises StreamtoonError when it cannot be read or is something else.
+    Raises StreamtoonError if it cannot be read or is another kind of file.
     """
     try:
         data = path.read_bytes()
@@ -177,7 +182,7 @@ def read_votes(path: Path) -> list[Vote]:
     whole, _ = _split(data)
     if not whole and (not data.strip(b"\0") or _line(_header(9)).startswith(data[:24])):
         return []
-    other = StreamtoonError(f"{path} is no table of votes; name another file with --out")
+    other = StreamtoonError(f"{path} is not a table of votes; give another file with --out")
     try:
         rows = list(csv.reader(io.StringIO(b"".join(whole).decode("utf-8-sig"), newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
@@ -185,15 +190,17 @@ def read_votes(path: Path) -> list[Vote]:
     if not rows or rows[0] != list(_header(len(rows[0]) - len(_FIRST) - 1)) or len(rows[0]) < 7:
         raise other
     if any(len(row) != len(rows[0]) or not _is_row(row) for row in rows[1:] if row):
-        raise StreamtoonError(f"{path} holds rows that are no votes; mend it, or name another with --out")
+        raise StreamtoonError(
+            f"{path} contains rows that are not votes; repair it, or give another file with --out"
+        )
     return [_vote([_plain(cell) for cell in row]) for row in rows[1:] if row]
 
 
 def _split(data: bytes) -> tuple[list[bytes], bytes]:
-    """The whole lines, and the beginning of a row that was not finished.
+    """Split the data into complete lines and an incomplete row at the end.
 
-    Cells hold no line breaks, so a line's end is a row's end; and a row ends in a fingerprint, so a last row
-    without a line's end, as editors leave it, is known from half a one.
+    Cells contain no line breaks, so a line is a row. A row ends in a fingerprint, so a complete last row
+    without a line break, as some editors write, can be distinguished from an incomplete one.
     """
     lines = data.splitlines(keepends=True)
     if not lines or lines[-1].endswith((b"\n", b"\r")):
@@ -212,17 +219,17 @@ def _vote(row: Sequence[str]) -> Vote:
 
 
 def _require_same(path: Path, vote: Vote, ballot: Ballot) -> None:
-    """Votes on different things must not be counted together."""
+    """Raise StreamtoonError if the votes are about something else."""
     item = ballot.by_photo.get(vote.photo)
     if set(vote.shown) != set(ballot.candidates):
         what = f"other candidates ({', '.join(sorted(vote.shown))})"
     elif item is None:
         what = f"photos that are not in this one (such as {vote.photo})"
     elif vote.pictures != item.fingerprint:
-        what = f"other pictures of the same names (such as of {vote.photo})"
+        what = f"other images with the same names (such as of {vote.photo})"
     else:
         return
-    raise StreamtoonError(f"{path} holds a vote on {what}; name another file with --out")
+    raise StreamtoonError(f"{path} contains a vote on {what}; give another file with --out")
 
 
 def _header(candidates: int) -> tuple[str, ...]:
@@ -244,7 +251,7 @@ def _now() -> str:
 
 
 def _open_alone(path: Path) -> int:
-    """The file, made if need be, locked against a second server until closed or killed."""
+    """Open or create the file, locked against a second server until it is closed or the process ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()
     file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
@@ -252,7 +259,7 @@ def _open_alone(path: Path) -> int:
         if sys.platform == "win32":
             import msvcrt
 
-            os.lseek(file, 1 << 30, os.SEEK_SET)  # far behind the votes: others may read them
+            os.lseek(file, 1 << 30, os.SEEK_SET)  # far behind the votes, so that others may read them
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
         else:
             import fcntl
@@ -264,5 +271,5 @@ def _open_alone(path: Path) -> int:
                 os.close(folder)
     except OSError as error:
         os.close(file)
-        raise StreamtoonError(f"{path} is another running vote's; end that one first") from error
+        raise StreamtoonError(f"{path} is in use by another vote; stop that one first") from error
     return file

@@ -12,6 +12,7 @@ import typer
 
 from streamtoon.cli.commands import UsageError
 from streamtoon.convert.batch import VIDEO_SUFFIXES, pair, plan, result_name
+from streamtoon.errors import InputError
 from streamtoon.images.formats import FALLBACK_SUFFIX, FORMATS, READ_SUFFIXES
 
 PIPE = "-"
@@ -76,6 +77,8 @@ class Named:
 
     sources: tuple[str, ...]
     target: str | None
+    is_list: bool = False
+    """Whether the sources come from a list, so that OUT is a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,27 @@ def named(files: Sequence[str], inputs: Sequence[str], output: str | None) -> Na
     return Named(tuple(files[:-1]), files[-1])
 
 
+def with_lists(line: Named) -> Named:
+    """Put the lines of every @LIST in its place. Raises InputError if a list cannot be read or is empty."""
+    if not any(source.startswith("@") for source in line.sources):
+        return line
+    sources: list[str] = []
+    for source in line.sources:
+        if not source.startswith("@"):
+            sources.append(source)
+            continue
+        try:
+            lines = Path(source[1:]).read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+            raise InputError(f"the list {source[1:]} cannot be read: {reason}.") from error
+        named = [text for text in map(str.strip, lines) if text and not text.startswith("#")]
+        if not named:
+            raise InputError(f"the list {source[1:]} names no file.")
+        sources += named
+    return Named(tuple(sources), line.target, is_list=True)
+
+
 def target_of(source: str, target: str | None, kind: Kind) -> str:
     """Return the target of one file or pipe. Raises UsageError if a pipe has no file as OUT."""
     if target is None:
@@ -121,7 +145,7 @@ def target_of(source: str, target: str | None, kind: Kind) -> str:
 
 def jobs_of(line: Named, kind: Kind) -> Jobs:
     """Return (source, target) for a folder or several files. Raises InputError and OutputError."""
-    if len(line.sources) == 1:
+    if len(line.sources) == 1 and not line.is_list:
         folder = Path(line.sources[0])
         target = Path(line.target) if line.target is not None else _folder_beside(folder)
         todo = plan(folder, target, kind.read, writable=kind.written, instead=kind.instead)

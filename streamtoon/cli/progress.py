@@ -102,7 +102,7 @@ def _bar(
         expand=True,
     )
     place = "" if course is None else f"{course.place} "
-    bar = bars.add_task(place + _short(name), total=None, count="starting", rate="")
+    bar = bars.add_task(place + short_name(name), total=None, count="starting", rate="")
     said = b"" if stop is None else stop.said
     # Each call redraws: rich does not start a thread of its own.
     with Live(bars, console=screen, auto_refresh=False, transient=True) as live:
@@ -142,7 +142,8 @@ def _lines(name: str, course: Course | None) -> Callable[[Progress], object]:
     return show
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
+    """Shorten the name of a file for a bar."""
     return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 9]}…{name[-8:]}"
 
 

@@ -265,7 +265,7 @@ def score_video(
         facts = {**film.protocol, **made_with()}
         write_report(report, ScoreReport(title, pictures=pictures, film=film.metrics, made_with=facts))
     if as_json:
-        images = {"used": film.pictures, "pairs": film.pairs, "cuts": film.cuts, "skipped": []}
+        images = {"used": film.frames, "pairs": film.pairs, "cuts": film.cuts, "skipped": []}
         print_json({"metrics": film.metrics, "protocol": film.protocol, "images": images})
     else:
         from streamtoon.cli.common import console

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engines.common.defaults import STABILIZE
+from engines.common.defaults import STABILIZE, STYLE
+from streamtoon.cli.cluster import Workers, convert_on_workers
 from streamtoon.cli.commands import UsageError
 from streamtoon.cli.common import (
     OUTPUT_PANEL,
@@ -37,7 +38,17 @@ from streamtoon.cli.common import (
     say,
     say_warnings,
 )
-from streamtoon.cli.files import PIPE, InputsOption, Jobs, OutputOption, jobs_of, named, target_of, videos
+from streamtoon.cli.files import (
+    PIPE,
+    InputsOption,
+    Jobs,
+    OutputOption,
+    jobs_of,
+    named,
+    target_of,
+    videos,
+    with_lists,
+)
 from streamtoon.convert.batch import created_folder
 from streamtoon.errors import OutputError, UnfinishedError
 from streamtoon.wording import counted, drawn_as, length, size
@@ -49,6 +60,7 @@ if TYPE_CHECKING:
     from streamtoon.reports import Report
 
 RANGE_PANEL = "Range"
+WORKERS_PANEL = "Workers"
 
 # Backspace: keep the line breaks of this paragraph.
 EXAMPLES = """\b
@@ -60,6 +72,7 @@ streamtoon video in.mp4 out.mp4 --from 1:30 --to 2:00 --codec hevc --crf 24
 streamtoon video in.mp4 out.gif --size 360p --fps 12 --from 0:05 --to 0:10
 streamtoon video *.mp4 cartoons/
 streamtoon video holiday/ cartoons/
+streamtoon video @list.txt cartoons/ --ray auto
 cat in.mkv | streamtoon video - - > out.mkv
 """
 
@@ -69,8 +82,9 @@ def video(
         list[str] | None,
         typer.Argument(
             metavar="IN... [OUT]",
-            help="Videos, a folder of videos, or - for standard input; then the output file or folder, or - "
-            "for standard output. Without OUT, in.mp4 becomes in_cartoon.mp4 in the same folder.",
+            help="Videos, a folder of videos, @FILE with a video per line, or - for standard input; then the "
+            "output file or folder, or - for standard output. Without OUT, in.mp4 becomes in_cartoon.mp4 in "
+            "the same folder.",
             show_default=False,
         ),
     ] = None,
@@ -168,6 +182,36 @@ def video(
             rich_help_panel=OUTPUT_PANEL,
         ),
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|auto|ray://HOST:PORT",
+            help="Draw on a Ray cluster: one of this machine, the one that runs here, or one at an address.",
+            show_default=False,
+            rich_help_panel=WORKERS_PANEL,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Number of engines that draw at the same time; [bold]--device cuda:all[/bold] opens one for "
+            "each GPU.",
+            show_default="1; with --ray, as many as fit",
+            rich_help_panel=WORKERS_PANEL,
+        ),
+    ] = None,
+    worker_needs: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=AMOUNT",
+            help="What a worker needs of Ray: num_gpus=1, num_cpus=8, a resource of yours, or "
+            "label:KEY=VALUE; may be repeated.",
+            show_default=False,
+            rich_help_panel=WORKERS_PANEL,
+        ),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -177,7 +221,7 @@ def video(
     a run is interrupted, the same command resumes it: finished parts are in OUT.unfinished. The first Ctrl-C
     finishes the current part, the second one stops at once.
     """
-    line = named(files or (), inputs or (), output)
+    line = with_lists(named(files or (), inputs or (), output))
     if PIPE in (line.target, *line.sources[1:]) and len(line.sources) > 1:
         raise UsageError("only one video at a time can go through a pipe")
     if line.target == PIPE and sys.stdout.isatty():
@@ -210,7 +254,26 @@ def video(
         "compare": as_json or not quiet,
     }
     source, kind = line.sources[0], videos()
-    many = len(line.sources) > 1 or (source != PIPE and Path(source).is_dir())
+    group = Workers(ray, workers, tuple(worker_needs or ()))
+    group.check()
+    if group.are_asked_for(device):
+        from streamtoon.cluster.jobs import EngineChoice
+
+        device = device.removesuffix(":all") if ray is not None else device
+        choice = EngineChoice(
+            STYLE if style is None else style,
+            tuple(look or ()),
+            engine,
+            device,
+            precision,
+            quality,
+            detail,
+            strength,
+            stabilize,
+        )
+        convert_on_workers(group, line, kind, choice, {**options, "as_json": as_json, "quiet": quiet})
+        return
+    many = len(line.sources) > 1 or line.is_list or (source != PIPE and Path(source).is_dir())
     target = "" if many else target_of(source, line.target, kind)
     with Cartoonizer(
         chosen_style(style, look),

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from engines.common.memory import translate_oom
 from engines.frame import Frame
@@ -35,7 +35,14 @@ from streamtoon.media.reader.opening import require_video
 from streamtoon.media.reader.options import ReaderOptions
 from streamtoon.media.reader.stdin import StandardInput
 from streamtoon.media.segments.packet_store import NotResumableError, PacketStore
-from streamtoon.media.segments.segments import WARNINGS, SegmentBoundary, SegmentWriter, in_segments, join
+from streamtoon.media.segments.segments import (
+    WARNINGS,
+    FinishedSegments,
+    SegmentBoundary,
+    SegmentWriter,
+    in_segments,
+    join,
+)
 from streamtoon.media.writer.container_writer import RefusedError
 from streamtoon.media.writer.containers import BY_EXTENSION
 from streamtoon.media.writer.options import WriterOptions
@@ -47,6 +54,23 @@ from streamtoon.wording import size
 
 BITS_PER_PIXEL = 0.1
 """Of a coded cartoon, more than most take: for the estimate of the room that is needed."""
+
+
+class KeptWork(FinishedSegments, Protocol):
+    """All segments of an output, and where they lie; a complete PacketStore is one."""
+
+    @property
+    def path(self) -> object:
+        """Where they are kept, for messages."""
+        ...
+
+    @property
+    def frames(self) -> int:
+        """Number of frames in all segments."""
+        ...
+
+    def note(self, name: str, value: str) -> None:
+        """Store one more fact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +134,10 @@ class Conversion:
                 on_progress(progress)
 
         stdin = StandardInput() if self.source == "-" else None
-        with stdin.open(self.reading) if stdin else self._open() as source, self._writer(source) as writer:
+        with (
+            stdin.open(self.reading) if stdin else self.open_source() as source,
+            self.open_target(source) as writer,
+        ):
             engine = self.renderer.open(source.info, None)
             before = engine.reused
             outcome = run(
@@ -142,12 +169,12 @@ class Conversion:
                 for text in said:
                     on_warning(text)
 
-        with self._open() as source:
-            facts = identity(Path(self.source), self.renderer.style, self._settings())
+        with self.open_source() as source:
+            facts = identity(Path(self.source), self.renderer.style, self.settings())
             if not self.writing.overwrite and Path(self.target).exists():
                 discard_if_joined(Path(self.target), facts)
             # An output's checks come before the first picture; it is made when all pictures are there.
-            trial = self._writer(source)
+            trial = self.open_target(source)
             trial.abandon()
             info = source.info
             warnings += trial.warnings
@@ -166,14 +193,14 @@ class Conversion:
                         work.begin({**facts, "engine": json.dumps(asdict(engine))})
                     countdown = Countdown(kept)
                     writer = SegmentWriter(work, trial.kind, trial.choice, info, self.renderer.size(info))
-                    going_on = seek_to_first_missing(source, work, self._open, stop.is_set, on_progress)
+                    going_on = seek_to_first_missing(source, work, self.open_source, stop.is_set, on_progress)
                     with writer, going_on as missing:
                         if stop.is_set():
                             raise KeyboardInterrupt
                         outcome = run(
                             countdown.watch(in_segments(missing, stop.is_set)),
                             opened,
-                            _writing_segments(writer, opened),
+                            writing_segments(writer, opened),
                             before=kept,
                             total=source.expected_frames,
                             on_progress=with_estimates(
@@ -191,18 +218,19 @@ class Conversion:
                     reused = opened.reused - before
                 assert engine is not None, "work that is complete has had an engine"
                 warnings += json.loads(work.facts()[WARNINGS])
-                written, said = self._join(work, trial, on_progress)
+                written, said = self.join(work, trial, on_progress)
                 said += work.discard()
         return Converted(source.original, written, outcome, engine, reused, kept, (*warnings, *said))
 
-    def _settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, object]:
         """Return all that the coded frames depend on."""
         options = self.renderer.facts() | _values(self.reading) | _values(self.writing)
         # The frames are the same with every decoder.
         del options["overwrite"], options["decoder"]
         return {**options, "container": Path(self.target).suffix.lower()}
 
-    def _open(self, **changes: Any) -> VideoReader:
+    def open_source(self, **changes: Any) -> VideoReader:
+        """Open the source, with `changes` of the reader's options. Raises InputError."""
         source = replace(self.reading, **changes).open(self.source)
         try:
             require_video(source.opened)
@@ -211,7 +239,10 @@ class Conversion:
             raise
         return source
 
-    def _writer(self, source: VideoReader, *, alone: bool = False, plan: Plan | None = None) -> VideoWriter:
+    def open_target(
+        self, source: VideoReader, *, alone: bool = False, plan: Plan | None = None
+    ) -> VideoWriter:
+        """Open the output, as `VideoWriter`. Raises OutputError."""
         return self.writing.open(self.target, source, self.renderer.size(source.info), alone=alone, plan=plan)
 
     def _room(self, source: VideoReader, work: PacketStore) -> list[str]:
@@ -229,10 +260,13 @@ class Conversion:
         left, needed = size(free), size(need)
         return [f"The disk may become full: {folder} has {left} left, and about {needed} may be needed."]
 
-    def _join(
-        self, work: PacketStore, trial: VideoWriter, on_progress: Callable[[Progress], object] | None
+    def join(
+        self, work: KeptWork, trial: VideoWriter, on_progress: Callable[[Progress], object] | None
     ) -> tuple[OutputInfo, list[str]]:
-        """Make the file of the parts, as the rehearsal of `trial` found out that it can be done."""
+        """Make the file of the parts, as the rehearsal of `trial` found out that it can be done.
+
+        Returns the facts of the file, and warnings. Raises InputError and OutputError.
+        """
         made: list[tuple[OutputInfo, list[str]]] = []
 
         def attempt(plan: Plan) -> RefusedError | None:
@@ -256,10 +290,10 @@ class Conversion:
         return made[0]
 
     def _join_once(
-        self, work: PacketStore, plan: Plan, tell: Callable[[int], object]
+        self, work: KeptWork, plan: Plan, tell: Callable[[int], object]
     ) -> tuple[OutputInfo, list[str]]:
-        with self._open(decoder="cpu") as source:  # nothing but its first picture
-            sink = self._writer(source, alone=True, plan=plan)  # whoever has the store open
+        with self.open_source(decoder="cpu") as source:  # nothing but its first picture
+            sink = self.open_target(source, alone=True, plan=plan)  # whoever has the store open
             with sink:
                 join(work, source, sink, tell)
                 work.note(JOINED, "")
@@ -278,7 +312,7 @@ def can_be_kept(source: str | Path, target: str | Path) -> bool:
     return kind is not None and kind.format != "gif"
 
 
-def _writing_segments(
+def writing_segments(
     writer: SegmentWriter, opened: OpenRenderer
 ) -> Callable[[Frame | SegmentBoundary], object]:
     """Return `writer.write`, after which the engine forgets earlier frames wherever a segment ends."""

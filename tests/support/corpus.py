@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.packet import Packet
 from media_clips import make_clip, scene, tone
 
 SLOW_CLOCK = Fraction(1, 90000)
@@ -75,12 +76,19 @@ def blank(folder: Path, extension: str) -> Path:
 # --- time ----------------------------------------------------------------------------------------------
 
 
+def _decoding_time(packet: Packet[Any]) -> Fraction:
+    """Return the time in seconds at which a packet is decoded."""
+    at = packet.pts if packet.dts is None else packet.dts
+    assert at is not None and packet.time_base is not None
+    return at * packet.time_base
+
+
 def remuxed(source: Path, target: Path, change: Any, **settings: Any) -> Path:
     """`source`'s packets in a new file, each put through `change`, which may refuse one."""
     with av.open(str(source)) as old, av.open(str(target), "w", **settings) as new:
         copies = {s.index: new.add_stream_from_template(s, opaque=True) for s in old.streams}
         kept = [p for p in old.demux() if p.size]
-        for packet in sorted(kept, key=lambda p: (p.pts if p.dts is None else p.dts) * p.time_base):
+        for packet in sorted(kept, key=_decoding_time):
             kind = packet.stream.type
             packet.stream = copies[packet.stream_index]
             if change(packet, kind) is not False:

@@ -46,7 +46,7 @@ def coded_tiles(tiles: list[Any], *, deep: bool) -> tuple[bytes, list[bytes]]:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     file.seek(0)
-    with av.open(file) as container:
+    with av.open(file, "r") as container:
         stream = container.streams.video[0]
         samples = [(packet.pts, bytes(packet)) for packet in container.demux(stream) if packet.size]
         return bytes(stream.codec_context.extradata or b""), [sample for _, sample in sorted(samples)]

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import av
 from paths import ROOT
@@ -29,7 +30,8 @@ PICTURES = 300
 """Of a job that is killed by hand."""
 BETWEEN = 0.1
 """Seconds between two calls for progress, and about those that joining takes."""
-STYLE, QUALITY = "comic", "lite"
+STYLE = "comic"
+QUALITY: Literal["lite"] = "lite"
 FULL = 3
 """How a job ends whose disk is full."""
 
@@ -152,7 +154,11 @@ def contents(path: Path) -> list[tuple[str, int | None, bytes]]:
             if packet.stream.type == "audio" and packet.size:
                 found.append(("sound", packet.pts, bytes(packet)))
             elif packet.stream.type == "video":
-                found += [("picture", frame.pts, frame.to_ndarray().tobytes()) for frame in packet.decode()]
+                found += [
+                    ("picture", frame.pts, frame.to_ndarray().tobytes())
+                    for frame in packet.decode()
+                    if isinstance(frame, av.VideoFrame)
+                ]
     return sorted(found, key=lambda item: (item[0], item[1] or 0))
 
 

@@ -104,8 +104,13 @@ def rich_matroska(path: Path) -> Path:
         out.metadata.update({"title": "A film", "ARTIST": "Nobody", "custom key": "kept"})
         out.set_chapters(
             [
-                {"id": n, "start": 400 * n, "end": 400 * (n + 1), "time_base": Fraction(1, 1000)}
-                | {"metadata": {"title": f"Part {n}"}}
+                {
+                    "id": n,
+                    "start": 400 * n,
+                    "end": 400 * (n + 1),
+                    "time_base": Fraction(1, 1000),
+                    "metadata": {"title": f"Part {n}"},
+                }
                 for n in range(3)
             ]
         )
@@ -173,7 +178,7 @@ def facts(path: Path) -> Facts:
                 s.type,
                 s.codec_context.codec.canonical_name if s.codec_context else None,
                 s.duration * s.time_base if s.duration and s.time_base else None,
-                s.sample_aspect_ratio if s.type == "video" else None,
+                s.sample_aspect_ratio if isinstance(s, av.VideoStream) else None,
                 int(s.disposition),
                 dict(s.metadata),
             )
@@ -203,8 +208,9 @@ def facts(path: Path) -> Facts:
             list(streams.values()),
             dict(file.metadata),
             [
-                (c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"])
+                (c["start"] * base, c["end"] * base, c["metadata"])
                 for c in file.chapters()
+                if (base := c["time_base"])
             ],
         )
 

@@ -39,8 +39,10 @@ class Plain:
         assert w[f"{key}.conv.weight"].shape == (out, x.shape[1], *kernel)
         padding = (kernel[0] // 2, kernel[1] // 2) if same else (0, 0)
         x = F.conv2d(x, w[f"{key}.conv.weight"], stride=stride, padding=padding)
-        bn = [w[f"{key}.bn.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
-        return F.batch_norm(x, *bn, eps=1e-3).relu()
+        mean, variance, weight, bias = (
+            w[f"{key}.bn.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        return F.batch_norm(x, mean, variance, weight, bias, eps=1e-3).relu()
 
     def chain(self, x: Tensor, block: str, *steps: tuple[str, int, tuple[int, int]]) -> Tensor:
         for name, out, kernel in steps:

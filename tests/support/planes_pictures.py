@@ -16,6 +16,7 @@ from skimage import data
 
 from engines.backends.batcher import Batcher, BufferPool, byte_count, views_of
 from engines.backends.torch_runner import TorchRunner
+from engines.common.image_files import read_image
 from engines.export.tasks import FrameTask, Samples, Task
 from engines.export.typed_onnx import Network, task_network
 from engines.frame import ColorInfo, Frame, Planes
@@ -35,7 +36,7 @@ def photographs(height: int, width: int) -> dict[str, Bytes]:
         files = sorted((Path(os.environ["STREAMTOON_DATA"]) / "photos" / "free" / "heldout").glob("*.webp"))
         assert files
         for file in files[:: max(1, len(files) // 4)][:4]:
-            found[file.stem] = cv2.imread(str(file))[:, :, ::-1]
+            found[file.stem] = read_image(file)
     size = (width, height)
     return {
         name: np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -40,7 +40,8 @@ def run_case(case: Case, folder: Path, cartoonizer: Cartoonizer) -> str:
 
 def _convert(cartoonizer: Cartoonizer, source: Path | str, target: Path, options: dict[str, Any]) -> Ended:
     began = time.perf_counter()
-    error, warnings = None, ()
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
     try:
         warnings = cartoonizer.video(source, target, **options).warnings
     except StreamtoonError as problem:

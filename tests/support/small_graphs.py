@@ -105,7 +105,7 @@ def drawn(picture: np.ndarray, multiple: int = 2) -> np.ndarray:
     blocks = picture.reshape(height // multiple, multiple, width // multiple, multiple, 3).mean((1, 3))
     coarse = blocks.repeat(multiple, 0).repeat(multiple, 1)
     mixed = (coarse + picture) / 2 if multiple > 1 else picture
-    return np.tanh(mixed * np.array([1.2, 1.4, 1.0]))
+    return np.asarray(np.tanh(mixed * np.array([1.2, 1.4, 1.0])))
 
 
 def save(model: onnx.ModelProto, file: Path) -> Path:
@@ -140,7 +140,7 @@ def altered_graph(data: bytes, seed: int) -> bytes:
             model.opset_import[0].version = dice.choice((1, 7, 9, 11, 13, 18, 21, 25, 1000))
         else:
             _insert(graph, node, f"new{at}", dice)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def _alter_attribute(node: onnx.NodeProto, dice: random.Random) -> None:

@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from engines.common.arrays import Image
-from engines.common.image_files import read_image, write_image
+from engines.common.image_files import write_image
+from eval.scoring.candidates import GeneratedImages
 from eval.voting.ballot import Ballot
 from eval.voting.gallery import choose, prepare
 
 NAMES = ("cobalt", "=risky", "third, with a comma")
 
 
-class Tinted:
-    """A candidate that turns a photo towards one colour, and counts what it is asked for."""
-
-    style = None
+class Tinted(GeneratedImages):
+    """A candidate that turns a photo towards one colour, and counts how often it draws."""
 
     def __init__(self, name: str, colour: int) -> None:
-        self.name, self.colour, self.asked = name, colour, 0
-        self.facts: dict[str, Any] = {"colour": colour}
+        super().__init__(name, self._tint, {"colour": colour})
+        self.colour, self.asked = colour, 0
 
-    def pictures(self, paths: Sequence[Path]) -> Iterator[Image]:
-        for path in paths:
-            self.asked += 1
-            picture = read_image(path).copy()
-            picture[..., self.colour] = 255
-            yield picture
-
-    def close(self) -> None:
-        pass
-
-    def __enter__(self) -> Tinted:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
+    def _tint(self, photo: Image) -> Image:
+        self.asked += 1
+        result = photo.copy()
+        result[..., self.colour] = 255
+        return result
 
 
 def tinted() -> list[Tinted]:
@@ -52,7 +39,8 @@ def make_photos(folder: Path) -> Path:
     dice = np.random.default_rng(5)
     for n in range(6):
         noise = dice.integers(0, 256, (6, 8, 3), dtype=np.uint8)
-        write_image(folder / f"{n}.png", cv2.resize(noise, (96, 72), interpolation=cv2.INTER_CUBIC))
+        photo = cv2.resize(noise, (96, 72), interpolation=cv2.INTER_CUBIC)
+        write_image(folder / f"{n}.png", np.asarray(photo, np.uint8))
     return folder
 
 

@@ -98,7 +98,7 @@ def chromium(*arguments: str) -> Iterator[Any]:
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=str(DRIVER)))
     browser.set_script_timeout(SCRIPT_TIMEOUT_S)
     # Selenium's own limit for an answer of the driver is two minutes.
-    browser.command_executor.client_config.timeout = SCRIPT_TIMEOUT_S + 20
+    browser.command_executor.client_config.timeout = SCRIPT_TIMEOUT_S + 20  # type: ignore[union-attr]
     try:
         yield browser
     finally:

@@ -1,1 +1,1 @@
-"""The slow program that draws: what a fields network learns to imitate."""
+"""The abstraction program: the slow program whose drawings a fields network learns."""

@@ -1,4 +1,4 @@
-"""The orientation-aligned bilateral filter: flat colour between edges that stay where they are.
+"""The orientation-aligned bilateral filter, which flattens colours and keeps edges in place.
 
 Source: Kyprianidis and Doellner, "Image Abstraction by Structure Adaptive Filtering", TPCG 2008, section 4: a
 one-dimensional bilateral filter across the edge, then one along it.
@@ -20,10 +20,10 @@ Lab = NDArray[np.float32]
 
 
 def oriented_bilateral(lab: Lab, flow: Flow, sigma_distance: float, sigma_range: float) -> Lab:
-    """One pass across the edges, then one along them.
+    """Filter once across the edges, then once along them.
 
-    `sigma_distance` is in pixels; windows end at twice that. `sigma_range` is in units of L*, a* and b*
-    together (Euclidean).
+    `sigma_distance` is in pixels; windows end at twice that. `sigma_range` is the Euclidean distance in L*,
+    a* and b*.
     """
     along = flow.along()
     across = _one_way(lab, flow.x, flow.y, sigma_distance, sigma_range)

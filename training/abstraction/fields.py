@@ -1,14 +1,14 @@
-"""Paint and ink response of a photograph: two fields that a look makes a drawing of.
+"""Compute paint and ink response of a photograph: two fields from which a look makes a drawing.
 
-The paint is the photograph after several orientation-aligned bilateral passes, with the small features
-that stand alone (eyes, mouths, lettering) laid back onto it. The ink response is a flow-based difference of
-Gaussians before its threshold: the larger of a bold one, on the smoothed luma, and a fine one where little
-else is going on. Both are local and mostly smooth, which is what a small network can learn; the thresholds
-that make patches and lines of them come after the network.
+The paint is the photograph after several orientation-aligned bilateral passes, with small isolated features
+(eyes, mouths, lettering) put back. The ink response is a flow-based difference of Gaussians before its
+threshold: the larger of a bold one on the smoothed luma, and a fine one where there is little detail. Both
+are local and mostly smooth, so a small network can learn them. The thresholds that make patches and lines
+follow after the network.
 
 Sources: Winnemoeller, Olsen, Gooch, "Real-Time Video Abstraction", SIGGRAPH 2006 (paint and lines as two
-layers, a line threshold relative to brightness); those of the modules used. Lengths are pixels of a picture
-whose short side is about 720.
+layers, a line threshold relative to brightness); those of the modules used. Lengths are in pixels of an image
+with a short side of about 720.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from training.abstraction.tangent_flow import edge_tangent_flow
 from training.recipe import FieldSettings
 
 MIN_RESPONSE, MAX_RESPONSE = -0.5, 2.0
-"""Range of the ink response; 1 is the threshold of a line."""
+"""Range of the ink response. A line begins at 1."""
 PAD_PIXELS = 24
-"""Pixels of mirrored surround in which filters see past the border."""
+"""Pixels of mirrored border for the filters."""
 
 
 @dataclass(frozen=True)
 class AbstractionFields:
-    """What a fields network learns of a photograph."""
+    """The fields of a photograph that a network learns."""
 
     paint: NDArray[np.uint8]
     """H x W x 3 RGB."""
     ink: NDArray[np.float32]
-    """H x W from `MIN_RESPONSE` to `MAX_RESPONSE`; 1 is a line's threshold."""
+    """H x W from `MIN_RESPONSE` to `MAX_RESPONSE`. A line begins at 1."""
 
 
 def fields_of(photo: NDArray[np.uint8], settings: FieldSettings | None = None) -> AbstractionFields:
-    """The fields of an H x W x 3 RGB photograph: about 2 s of one core for 1280 x 720."""
+    """Return the fields of an H x W x 3 RGB photograph. 1280 x 720 takes about 2 s on one core."""
     how = settings or FieldSettings()
     padded = cv2.copyMakeBorder(photo, PAD_PIXELS, PAD_PIXELS, PAD_PIXELS, PAD_PIXELS, cv2.BORDER_REFLECT_101)
     rgb = np.asarray(padded, np.float32) / np.float32(255)
@@ -74,14 +74,16 @@ def _lab(rgb: NDArray[np.float32]) -> Lab:
 
 
 def _alone(light: NDArray[np.float32]) -> NDArray[np.float32]:
-    """H x W: 1 where small features stand alone, 0 in texture (fur, rock, leaves)."""
+    """Return an H x W mask: 1 for small isolated features, 0 for texture (fur, rock, leaves)."""
     detail = np.abs(light - cv2.GaussianBlur(light, (0, 0), 2.0))
     busy = cv2.GaussianBlur((detail > 0.025).astype(np.float32), (0, 0), 10.0)
     return 1 - smoothstep(np.asarray(busy, np.float32), 0.22, 0.50)
 
 
 def _skin(paint: Lab) -> NDArray[np.float32]:
-    """H x W: 1 where the colour around is that of skin, of all complexions; the hues of wood and sand too."""
+    """Return an H x W mask: 1 where nearby colours are those of skin of any complexion, or of wood and
+    sand.
+    """
     l, a, b = (np.asarray(cv2.GaussianBlur(plane, (0, 0), 6.0), np.float32) for plane in paint)  # noqa: E741
     reddish = smoothstep(a, 3, 9) * (1 - smoothstep(a, 32, 42))
     yellowish = smoothstep(b, 4, 10) * (1 - smoothstep(b, 38, 48))
@@ -89,11 +91,11 @@ def _skin(paint: Lab) -> NDArray[np.float32]:
 
 
 SPECK_PIXELS = 26
-"""Pixels: in texture, a patch of ink below this size and `SPECK_LENGTH_PIXELS` is a speck."""
+"""In texture, a patch of ink with fewer pixels that is shorter than `SPECK_LENGTH_PIXELS` is a speck."""
 SPECK_LENGTH_PIXELS = 12
-"""Pixels of the longer side."""
+"""Longer side of a speck's bounding box, in pixels."""
 FAINT_RESPONSE = 0.75
-"""The response that a speck is left with: below any line's threshold, but no hole in the field."""
+"""The response of a speck after removal: below any line's threshold, but not a hole in the field."""
 
 
 def _without_specks(ink: NDArray[np.float32], alone: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -103,6 +105,6 @@ def _without_specks(ink: NDArray[np.float32], alone: NDArray[np.float32]) -> NDA
     short = np.maximum(boxes[:, cv2.CC_STAT_WIDTH], boxes[:, cv2.CC_STAT_HEIGHT]) < SPECK_LENGTH_PIXELS
     speck = small & short
     speck[0] = False
-    # Smoothly, by how busy the place is: a hard border would be one more thing that a network cannot know.
+    # The change is gradual: a network cannot learn a hard border between busy and quiet places.
     cut = np.where(speck[labels], 1 - alone, 0)
     return np.asarray(ink - cut * np.maximum(ink - FAINT_RESPONSE, 0), np.float32)

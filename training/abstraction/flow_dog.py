@@ -1,8 +1,8 @@
-"""Flow-based difference of Gaussians: how much a pixel is part of a line.
+"""Flow-based difference of Gaussians: how much a pixel belongs to a line.
 
 Sources: Kang, Lee, Chui, "Coherent Line Drawing", NPAR 2007 (the difference across the edge, its average
-along it); Winnemoeller, Kyprianidis, Olsen, "XDoG: An eXtended difference-of-Gaussians compendium",
-Computers & Graphics 2012, section 2 (the same with the tensor's flow).
+along it); Winnemoeller, Kyprianidis, Olsen, "XDoG: An eXtended difference-of-Gaussians compendium", Computers
+& Graphics 2012, section 2 (the same with the tensor's flow).
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from training.abstraction.sampling import Plane, between, step_of
 from training.abstraction.tangent_flow import Flow
 
 RATIO = 1.6
-"""Of the two Gaussians: Marr and Hildreth's, at which their difference is nearest to a Laplacian."""
+"""Ratio of the two sigmas. At this value, after Marr and Hildreth, the difference is closest to a
+Laplacian.
+"""
 
 
 def flow_dog(plane: Plane, flow: Flow, sigma: float, sigma_along: float) -> Plane:
-    """Wide minus narrow Gaussian: positive on lines darker than their surround, in the plane's own unit.
+    """Return the wide minus the narrow Gaussian: positive on lines darker than their surroundings.
 
-    `plane` is H x W float32. `sigma` (pixels) is the narrow Gaussian's across the edge, `sigma_along` that of
-    the average along it; windows end at three wide sigmas and at 2.2 sigma_along.
+    `plane` is H x W float32; the result has its unit. `sigma` (pixels) is that of the narrow Gaussian across
+    the edge, `sigma_along` that of the average along it. Windows end at three wide sigmas and at 2.2
+    sigma_along.
     """
     across = np.empty_like(plane)
     _difference(plane, flow.x, flow.y, 0.5 / sigma**2, 0.5 / (RATIO * sigma) ** 2,
@@ -74,13 +77,13 @@ def _average(plane, tx, ty, near, reach, out):  # type: ignore[no-untyped-def]
                     column, row = int(u + 0.5), int(v + 0.5)
                     total += weights[at] * plane[row, column]
                     weight += weights[at]
-                    # A tangent's sign means nothing: go on the way that was come.
+                    # The sign of a tangent is arbitrary: continue in the direction of the last step.
                     turn = 1.0 if tx[row, column] * du + ty[row, column] * dv >= 0 else -1.0
                     du, dv = turn * tx[row, column], turn * ty[row, column]
             out[y, x] = total / weight
 
 
 def smoothstep(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
-    """0 below `low`, 1 above `high`, the cubic 3 t^2 - 2 t^3 between them."""
+    """Return 0 below `low`, 1 above `high`, and the cubic 3 t^2 - 2 t^3 between them."""
     t = np.clip((values - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)

@@ -1,8 +1,8 @@
-"""Sampling along a direction: the two reads that every line integral of the abstraction programs is made of.
+"""Sampling along a direction: the two operations of every line integral in the abstraction program.
 
-A line through a pixel is walked in steps in which the larger of |dx| and |dy| is one pixel (Kyprianidis and
-Doellner, "Image Abstraction by Structure Adaptive Filtering", TPCG 2008, section 3.2): every sample then lies
-between two neighbours of one row or column, and linear interpolation of two values gives it exactly.
+The steps along a line are such that the larger of |dx| and |dy| is one pixel (Kyprianidis and Doellner,
+"Image Abstraction by Structure Adaptive Filtering", TPCG 2008, section 3.2). Every sample is then between two
+neighbours of one row or column, and linear interpolation of two values is exact.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ Plane = NDArray[np.float32]
 
 @njit(fastmath=True, cache=True, inline="always")
 def step_of(dx: float, dy: float) -> tuple[float, float, float]:
-    """The unit direction (dx, dy) as a step whose larger part is one pixel, and its length in pixels."""
+    """Return the unit direction (dx, dy) as a step whose larger part is one pixel, and its length in
+    pixels.
+    """
     length = 1.0 / max(abs(dx), abs(dy), 1e-6)
     return dx * length, dy * length, length
 
 
 @njit(fastmath=True, cache=True, inline="always")
 def between(plane: Plane, x: float, y: float) -> float:
-    """The bilinear sample of an H x W plane at (x, y), which lies inside it."""
+    """Return the bilinear sample of an H x W plane at (x, y), which must be inside it."""
     left, top = int(x), int(y)
     right, bottom = min(left + 1, plane.shape[1] - 1), min(top + 1, plane.shape[0] - 1)
     across, down = x - left, y - top

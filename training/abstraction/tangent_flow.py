@@ -17,23 +17,23 @@ from training.abstraction.sampling import Plane
 
 @dataclass(frozen=True)
 class Flow:
-    """At every pixel, the direction in which colour changes most; lines run at a right angle to it."""
+    """The direction in which colour changes most at every pixel. Lines are perpendicular to it."""
 
     x: Plane
-    """H x W, the unit gradient direction's horizontal part; (1, 0) where nothing changes."""
+    """H x W, the horizontal part of the unit gradient direction; (1, 0) where nothing changes."""
     y: Plane
-    """Its vertical part, rows counted downwards."""
+    """The vertical part, positive downwards."""
 
     def along(self) -> Flow:
-        """The direction of the lines themselves: the tangent."""
+        """Return the tangent, which is the direction of the lines."""
         return Flow(-self.y, self.x)
 
 
 def edge_tangent_flow(image: NDArray[np.float32], sigma: float) -> Flow:
-    """The flow of an H x W x C float32 image.
+    """Return the flow of an H x W x C float32 image.
 
-    `sigma` (pixels) smooths the structure tensor, whose derivatives are Scharr's. The sign of a direction has
-    no meaning.
+    `sigma` (pixels) smooths the structure tensor, whose derivatives are Scharr's. The sign of a direction is
+    arbitrary.
     """
     shape = image.shape[:2]
     xx, xy, yy = (np.zeros(shape, np.float32) for _ in range(3))
@@ -48,7 +48,7 @@ def edge_tangent_flow(image: NDArray[np.float32], sigma: float) -> Flow:
     x, y = largest - yy, xy
     length = np.hypot(x, y)
     plain = length < 1e-9
-    # The other form of the same eigenvector, where this one vanishes: vertical gradients.
+    # If this form of the eigenvector vanishes, use the other form: vertical gradients.
     x, y = np.where(plain & (yy > xx), 0, np.where(plain, 1, x)), np.where(plain & (yy > xx), 1, y)
     length = np.where(plain, 1, length)
     return Flow((x / length).astype(np.float32), (y / length).astype(np.float32))

@@ -1,1 +1,1 @@
-"""Data sets: frames out of films, folders cleaned."""
+"""Data sets: extract frames from films, clean folders."""

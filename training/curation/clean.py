@@ -1,7 +1,8 @@
-"""A folder of pictures cleaned: what cannot be trained on is set aside, with its reason, and can come back.
+"""Clean a folder of images: files that cannot be used for training are moved away with a reason, and can
+return.
 
-Li (section 4) removes what cannot be opened and what is too small; crawled sets are also full of pictures
-that are there twice, and of grey ones, from which a generator learns to be grey.
+Li (section 4) removes images that cannot be opened or are too small. Crawled sets also contain many
+duplicates, and grey images, from which a generator learns grey.
 """
 
 from __future__ import annotations
@@ -31,19 +32,19 @@ REASONS: tuple[Reason, ...] = ("unopenable", "tiny", "grey", "duplicate", "near-
 REPORT = "report.json"
 
 MAX_GREY_CHROMA = 10
-"""Distance between a pixel's highest and lowest channel up to which it is grey: JPEG leaves a few."""
+"""Largest difference between a grey pixel's highest and lowest channel. JPEG causes small differences."""
 GREY_SHARE = 0.995
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A picture that is to be set aside."""
+    """An image to move away."""
 
     path: str
     """Relative to the folder, with slashes."""
     reason: Reason
     detail: str
-    """What was measured, for people."""
+    """The measurement, as readable text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +53,27 @@ class MovedFile:
 
     found: Found
     place: str
-    """Relative to the folder of what is set aside, with slashes."""
+    """Relative to the folder of moved files, with slashes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is measured on one picture."""
+    """The measurements of one image."""
 
     width: int
     height: int
     grey: bool
     digest: str
-    """Of its pixels."""
+    """A hash of its pixels."""
     hash: int
     problem: str = ""
-    """Why it cannot be opened; then nothing else is known."""
+    """The reason why it cannot be opened. The other facts are then unknown."""
 
 
 def measure(path: Path) -> Facts:
-    """The facts of one file; never raises for what is wrong with the file."""
+    """Return the facts of one file. A damaged file raises no exception."""
     try:
-        # Pillow refuses a file that breaks off; OpenCV, which training reads by, fills the rest with grey.
+        # Pillow rejects a truncated file. OpenCV, with which training reads, fills the rest with grey.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Pillow.open(path) as opened:
@@ -81,7 +82,7 @@ def measure(path: Path) -> Facts:
     except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
         return Facts(0, 0, False, "", 0, "is empty" if _is_empty(path) else f"is damaged: {error}")
     except StreamtoonError:
-        return Facts(0, 0, False, "", 0, "is of a kind that training cannot read")
+        return Facts(0, 0, False, "", 0, "has a format that training cannot read")
     height, width = image.shape[:2]
     luma = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     digest = hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).hexdigest()
@@ -93,7 +94,7 @@ def _is_empty(path: Path) -> bool:
 
 
 def is_grey(image: Image) -> bool:
-    """True when hardly a pixel of H x W x 3 RGB has a colour."""
+    """Return whether hardly any pixel of an H x W x 3 RGB image has a colour."""
     spread = image.max(-1).astype(np.int16) - image.min(-1)
     return bool((spread <= MAX_GREY_CHROMA).mean() >= GREY_SHARE)
 
@@ -107,12 +108,24 @@ def check(
     workers: int | None = None,
     on_progress: Callable[[int, int], object] | None = None,
 ) -> tuple[list[Found], int]:
-    """What is to be set aside, by name, and how many pictures were looked at. Nothing is moved.
+    """Find the images to move away, without moving them.
 
-    `smallest` is the least side in pixels. Of pictures that are the same, or whose perceptual hashes differ
-    in up to `near` of 63 bits, the largest is kept, then the first by name; a `near` below 0 goes by equal
-    pixels alone.
-    Raises StreamtoonError when there is no picture at all.
+    Of images that are equal or similar, the largest is kept, and the first by name among those.
+
+    Args:
+        folder: The folder of images.
+        smallest: Least length of the shorter side, in pixels.
+        near: Perceptual hashes of similar images differ in at most this many of 63 bits. A negative number
+            compares pixels only.
+        keep_grey: Whether grey images stay.
+        workers: Processes; None for one per core.
+        on_progress: Called with the number of checked images and their total.
+
+    Returns:
+        The images to move away, by name, and the number of images checked.
+
+    Raises:
+        StreamtoonError: The folder has no images.
     """
     paths = list_images(folder)
     facts: dict[Path, Facts] = {}
@@ -144,7 +157,7 @@ def _repeated(
     seen, digests = Seen(), dict[str, Path]()
 
     def rank(path: Path) -> tuple[int, bool, Path]:
-        # A link behind the file that it may lead to: moving that away would leave it leading nowhere.
+        # A link comes after the file that it may point to: moving that file would break the link.
         return -facts[path].width * facts[path].height, path.is_symlink(), path
 
     for path in sorted(paths, key=rank):
@@ -166,19 +179,20 @@ def _relative(folder: Path, path: Path) -> str:
     return path.relative_to(folder).as_posix()
 
 
-# --- setting aside and bringing back -----------------------------------------------------------------
+# --- moving away and restoring -------------------------------------------------------------------
 
 
 def aside_folder(folder: Path) -> Path:
-    """Where what is set aside goes: beside `folder`, as what is in it gets trained on."""
+    """Return the folder of moved files, which is next to `folder`: files inside it would be trained on."""
     folder = folder.resolve()
     return folder.with_name(f"{folder.name}{SET_ASIDE_SUFFIX}")
 
 
 def set_aside(folder: Path, found: list[Found]) -> Path:
-    """Move each to REASON/its own path in the folder of what is set aside; gives the report's path.
+    """Move each image to REASON/PATH in the folder of moved files, and return the report's path.
 
-    The report is written first, so that a run that breaks off can be undone too. Raises StreamtoonError.
+    The report is written first, so that an interrupted run can be undone. Raises StreamtoonError if that
+    fails.
     """
     place = aside_folder(folder)
     report = place / REPORT
@@ -192,7 +206,7 @@ def set_aside(folder: Path, found: list[Found]) -> Path:
 
 
 def _free(place: Path, path: str) -> str:
-    """`path`, or with a number behind it where an earlier check has put another file of that name."""
+    """Return `path`, with a number added if an earlier check moved another file of that name there."""
     free, number = path, 1
     while (place / free).exists():
         number += 1
@@ -201,19 +215,20 @@ def _free(place: Path, path: str) -> str:
 
 
 def undo(folder: Path) -> tuple[int, list[str]]:
-    """Move everything that was set aside back to its place; gives how many, and what had to stay.
+    """Move all files back to their places. Returns their number, and the paths of files that could not
+    return.
 
-    What stays is a path that another file has taken since. Raises StreamtoonError when there is no report.
+    A file cannot return if its path is taken by another file. Raises StreamtoonError if there is no report.
     """
     place = aside_folder(folder)
     report = place / REPORT
     if not report.exists():
-        raise StreamtoonError(f"{place} holds no {REPORT}: nothing of {folder} has been set aside")
+        raise StreamtoonError(f"{place} has no {REPORT}: no file of {folder} was moved there")
     moved, stuck = 0, list[MovedFile]()
     for each in _read_report(report):
         here, there = place / each.place, folder / each.found.path
         if not here.exists():
-            continue  # never moved, or taken out by hand
+            continue  # never moved, or removed by the user
         if there.exists():
             stuck.append(each)
             continue
@@ -223,7 +238,7 @@ def undo(folder: Path) -> tuple[int, list[str]]:
         _write_report(report, folder, stuck)
     else:
         report.unlink()
-    # From the deepest up; a folder with anything left in it stays.
+    # Deepest folders first; a folder that is not empty stays.
     for old in sorted((path for path in place.rglob("*") if path.is_dir()), reverse=True):
         _remove_empty(old)
     _remove_empty(place)
@@ -240,7 +255,7 @@ def _move(source: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(source, target)
     except OSError as error:
-        raise StreamtoonError(f"{source} cannot be moved to {target}: {error.strerror or error}") from error
+        raise StreamtoonError(f"cannot move {source} to {target}: {error.strerror or error}") from error
 
 
 def _read_report(path: Path) -> list[MovedFile]:

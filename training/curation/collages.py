@@ -1,7 +1,7 @@
-"""Four-part collages cut into pairs of photograph and cartoon.
+"""Cut collages of two by two parts into pairs of photograph and cartoon.
 
-The cartoon-to-human paper collects pictures of two by two parts, one of them the photograph and the others
-cartoons of it, and cuts two parts out of each. It does not say which lies where, so that is for the caller.
+The cartoon-to-human paper collects such images, in which one part is the photograph and the others are
+cartoons of it, and cuts two parts out of each. It does not specify their places, so the caller does.
 """
 
 from __future__ import annotations
@@ -25,29 +25,33 @@ Quarter = Literal["top-left", "top-right", "bottom-left", "bottom-right"]
 QUARTERS: tuple[Quarter, ...] = ("top-left", "top-right", "bottom-left", "bottom-right")
 
 MIDDLE_SHARE = 0.02
-"""Share of the side around the middle in which a seam, or a line that parts the quarters, may lie."""
+"""A seam, or a line between the quarters, must be within this share of the side around the middle."""
 MIN_STEP = 10
-"""Difference between neighbouring pixels, 0..255, that a seam shows where it passes two different colours."""
+"""Least difference between neighbouring pixels, 0..255, at a seam between two different colours."""
 MIN_COVERED_SHARE = 0.4
-"""Share of its length on which a seam shows; in each half of the picture, as an object's edge hardly does."""
+"""Least share of its length on which a seam is visible, in each half of the image. Edges of objects rarely
+reach both.
+"""
 MIN_STEP_RATIO = 2.5
-"""How many times the steps beside it a seam's are."""
+"""Least ratio of a seam's differences to those next to it."""
 
 MAX_LINE_DEVIATION = 14
-"""Standard deviation, 0..255, up to which what lies between two seams is a line of one colour."""
+"""Largest standard deviation, 0..255, of a uniform line between two seams."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seams:
-    """Where a picture falls into four: the last pixels before and the first after what parts them."""
+    """The places where an image is divided into four: the last pixels before and the first after the
+    division.
+    """
 
     rows: tuple[int, int]
-    """(end of the upper quarters, begin of the lower ones)."""
+    """(end of the upper quarters, start of the lower ones)."""
     columns: tuple[int, int]
-    """(end of the left quarters, begin of the right ones)."""
+    """(end of the left quarters, start of the right ones)."""
 
     def cut(self, image: Image, quarter: Quarter) -> Image:
-        """One quarter; all four are of one size, what is more than that is taken off at the outer sides."""
+        """Return one quarter. All four have the same size; larger ones are cropped at the outer sides."""
         height, width = image.shape[:2]
         tall = min(self.rows[0], height - self.rows[1])
         wide = min(self.columns[0], width - self.columns[1])
@@ -58,14 +62,14 @@ class Seams:
 
 
 def find_seams(image: Image) -> Seams | None:
-    """The seams of a 2 x 2 collage, H x W x 3 RGB; None where there is none in the middle both ways."""
+    """Return the seams of a 2 x 2 collage, H x W x 3 RGB, or None unless both middles have one."""
     columns = _seam(image)
     rows = _seam(np.ascontiguousarray(image.transpose(1, 0, 2)))
     return Seams(rows, columns) if rows and columns else None
 
 
 def _seam(image: Image) -> tuple[int, int] | None:
-    """The seam from top to bottom: (end of the left, begin of the right), equal where they touch."""
+    """Return the seam from top to bottom: (end of the left, start of the right), equal if they touch."""
     height, width = image.shape[:2]
     if min(height, width) < 32:
         return None
@@ -73,7 +77,7 @@ def _seam(image: Image) -> tuple[int, int] | None:
     first, last = width // 2 - reach, (width + 1) // 2 + reach
     part = image[:, max(0, first - 2 * reach) : last + 2 * reach].astype(np.int16)
     shift = max(0, first - 2 * reach)
-    # steps[y, x] lies between the columns x and x + 1 of `part`.
+    # steps[y, x] is between the columns x and x + 1 of `part`.
     steps = np.abs(np.diff(part, axis=1)).max(-1).astype(np.float32)
     near = range(first - shift - 1, last - shift)
     found = [x for x in near if _is_seam(steps, x, reach)]
@@ -91,12 +95,12 @@ def _seam(image: Image) -> tuple[int, int] | None:
 
 
 def _is_seam(steps: NDArray[np.float32], x: int, reach: int) -> bool:
-    """True when the steps from column x to x + 1 are those of a seam, in the upper and the lower half."""
-    beside = np.r_[max(0, x - 2 * reach) : max(0, x - 2), x + 3 : min(steps.shape[1], x + 2 * reach)]
+    """Return whether the steps from column x to x + 1 form a seam in both the upper and the lower half."""
+    around = np.r_[max(0, x - 2 * reach) : max(0, x - 2), x + 3 : min(steps.shape[1], x + 2 * reach)]
     half = len(steps) // 2
     for part in (slice(0, half), slice(half, None)):
         here = steps[part, x]
-        usual = float(steps[part][:, beside].mean())
+        usual = float(steps[part][:, around].mean())
         if (here >= MIN_STEP).mean() < MIN_COVERED_SHARE or here.mean() < MIN_STEP_RATIO * usual:
             return False
     return True
@@ -104,11 +108,11 @@ def _is_seam(steps: NDArray[np.float32], x: int, reach: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class CutResult:
-    """What a run did."""
+    """The result of a run."""
 
     pairs: int
     left_out: tuple[str, ...]
-    """A sentence for each picture that gave no pair."""
+    """One sentence for each image that gave no pair."""
 
 
 def cut_folder(
@@ -120,18 +124,30 @@ def cut_folder(
     workers: int | None = None,
     on_progress: Callable[[int, int], object] | None = None,
 ) -> CutResult:
-    """Cut every collage in `folder` into OUT/real/NAME.png and OUT/cartoon/NAME.png, of one size.
+    """Cut every collage in `folder` into OUT/real/NAME.png and OUT/cartoon/NAME.png, both of one size.
 
-    NAME keeps folders below `folder`. Pictures that are no 2 x 2 collage are left out and named. Raises
-    StreamtoonError when there is no picture at all, or when `out` lies in `folder` or the other way round:
-    a pair might take the place of a collage.
+    NAME includes subfolders of `folder`. Images that are not 2 x 2 collages are skipped and listed.
+
+    Args:
+        folder: The folder of collages.
+        out: The folder of pairs, which must be outside `folder` so that no pair replaces a collage.
+        real: The quarter with the photograph.
+        cartoon: The quarter with the cartoon.
+        workers: Processes; None for one per core.
+        on_progress: Called with the number of finished images and their total.
+
+    Returns:
+        The number of pairs and the skipped images.
+
+    Raises:
+        StreamtoonError: There are no images, or one of the folders is inside the other.
     """
     require_separate(folder, out)
     paths = list_images(folder)
     stems = [path.relative_to(folder).with_suffix("") for path in paths]
     counts, jobs = Counter(stems), []
     for path, stem in zip(paths, stems, strict=True):
-        # Two files that differ in their suffix alone keep it: neither may overwrite the other's pair.
+        # Files that differ only in their suffix keep it: otherwise one pair would overwrite the other.
         name = stem if counts[stem] == 1 else path.relative_to(folder)
         jobs.append((path, f"{name.as_posix()}.png"))
     left_out: list[str] = []
@@ -146,7 +162,7 @@ def cut_folder(
 
 
 def _cut(out: Path, real: Quarter, cartoon: Quarter, job: tuple[Path, str]) -> str:
-    """Empty when it went well."""
+    """Cut one collage. Returns "" or the reason why it failed."""
     path, name = job
     try:
         image = read_image(path)
@@ -154,7 +170,7 @@ def _cut(out: Path, real: Quarter, cartoon: Quarter, job: tuple[Path, str]) -> s
         return "cannot be opened"
     seams = find_seams(image)
     if seams is None:
-        return "no collage of two by two: there is no seam in its middle both ways"
+        return "not a collage of two by two: its middle has no seam in both directions"
     for kind, quarter in (("real", real), ("cartoon", cartoon)):
         target = out / kind / name
         make_folder(target.parent)

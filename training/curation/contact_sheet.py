@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures on one page, each with a line of text."""
+"""Contact sheets: many images on one page, each with a line of text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engines.errors import StreamtoonError
 COLUMNS = 6
 ROWS = 8
 CELL_PIXELS = 300
-"""Width of a picture on the sheet, and its height at most."""
+"""Width, and largest height, of an image on the sheet."""
 GAP_PIXELS = 14
 CAPTION_PIXELS = 30
 """Height of a caption."""
@@ -28,25 +28,25 @@ DIM = (150, 150, 152)
 
 @dataclass(frozen=True, slots=True)
 class SheetCell:
-    """One picture of a sheet."""
+    """One image of a sheet."""
 
     picture: Callable[[], arrays.Image]
-    """H x W x 3 RGB."""
+    """Returns H x W x 3 RGB."""
     caption: str
     note: str = ""
-    """Beside the caption, dimmed."""
+    """Dimmed text after the caption."""
 
 
 def file_cell(path: Path, caption: str, note: str = "") -> SheetCell:
-    """A cell of a picture file; read when its page is drawn."""
+    """Return a cell for an image file, which is read when its page is drawn."""
     return SheetCell(lambda: image_files.read_image(path), caption, note)
 
 
 def write_sheets(folder: Path, name: str, title: str, cells: Sequence[SheetCell]) -> list[Path]:
-    """Pages of `cells` as NAME-1.jpg, NAME-2.jpg and so on in `folder`; gives their paths.
+    """Write pages of `cells` as NAME-1.jpg, NAME-2.jpg and so on in `folder`, and return their paths.
 
-    Later pages of an earlier, longer set are removed. A picture that cannot be read leaves its place grey.
-    Raises StreamtoonError when a page cannot be written.
+    Additional pages of an earlier, longer set are removed. An image that cannot be read leaves a grey cell.
+    Raises StreamtoonError if a page cannot be written.
     """
     size = COLUMNS * ROWS
     pages = [cells[n : n + size] for n in range(0, len(cells), size)]
@@ -62,7 +62,7 @@ def write_sheets(folder: Path, name: str, title: str, cells: Sequence[SheetCell]
 
 
 def draw_sheet(title: str, cells: Sequence[SheetCell]) -> arrays.Image:
-    """One page: COLUMNS cells wide, as many rows as it takes."""
+    """Draw one page, COLUMNS cells wide, with as many rows as needed."""
     pictures = [_fitted(cell) for cell in cells]
     tall = max((picture.height for picture in pictures if picture), default=CELL_PIXELS // 2)
     columns = min(COLUMNS, max(3, len(cells)))
@@ -90,7 +90,7 @@ def draw_sheet(title: str, cells: Sequence[SheetCell]) -> arrays.Image:
 
 
 def _drawable(text: str) -> str:
-    """`text` in the letters that the font in Pillow has, ASCII's: accents left out, "?" for all others."""
+    """Return `text` in ASCII, which Pillow's font supports: without accents, and "?" for other characters."""
     letters = (each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
     return "".join(each if each.isascii() and each.isprintable() else "?" for each in letters)
 

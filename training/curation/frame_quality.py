@@ -1,6 +1,6 @@
-"""What makes a film's picture useless for a data set: black, flat, credits, blurred.
+"""Detect frames that are useless for a data set: black, flat, credits, blurred.
 
-All is measured on a small copy of the luma, H x W, 0 black to 255 white.
+Everything is measured on a small copy of the luma, H x W, 0 black to 255 white.
 """
 
 from __future__ import annotations
@@ -15,26 +15,28 @@ Luma = NDArray[np.uint8]
 Fault = Literal["black", "flat", "credits", "blurred"]
 
 MAX_BLACK_LUMA = 48
-"""A picture whose brightest hundredth stays below this is black."""
+"""A frame is black if its brightest hundredth stays below this luma."""
 MAX_FLAT_DISTANCE = 6
-"""Distance from the most frequent luma up to which a pixel belongs to the ground."""
+"""Largest difference from the most frequent luma of a pixel that belongs to the background."""
 FLAT_SHARE = 0.97
 CREDITS_SHARE = 0.6
-"""Of the picture that the ground of credits covers at least."""
+"""Least share of the frame that the background of credits covers."""
 MIN_GLYPH_CONTRAST = 60
-"""Between glyphs and ground, at least."""
+"""Least contrast between glyphs and background."""
 MIN_GLYPHS = 12
-"""As many separate small shapes are text."""
+"""Least number of separate small shapes that count as text."""
 MAX_GLYPH_HEIGHT = 0.14
-"""Of the picture's height, at most."""
+"""Largest height as a share of the frame's height."""
 MAX_BLUR = 0.58
-"""On the scale of `blur`, in the sharpest parts: a blurred ground behind a sharp face is how films look."""
+"""Limit on the scale of `blur` for the sharpest parts. In films, a sharp face often has a blurred
+background.
+"""
 GRID = 5
-"""Rows and columns that a picture is parted into."""
+"""Rows and columns into which a frame is divided."""
 
 
 def fault(luma: Luma) -> Fault | None:
-    """Why a picture is of no use; None where nothing is found."""
+    """Return why a frame is useless, or None."""
     if np.percentile(luma, 99) < MAX_BLACK_LUMA:
         return "black"
     ground = _ground(luma)
@@ -47,18 +49,18 @@ def fault(luma: Luma) -> Fault | None:
 
 
 def blur(luma: NDArray[np.uint8] | NDArray[np.float32]) -> float:
-    """How blurred a picture is, 0 sharp to 1, whatever its contrast.
+    """Return how blurred a frame is, from 0 (sharp) to 1, independent of its contrast.
 
     Crété and others, "The blur effect: perception and estimation with a new no-reference perceptual blur
-    metric" (SPIE 2007): how little a picture's steps from pixel to pixel lose when it is blurred once more,
-    over 9 samples along a row or a column; the worse of the two directions.
+    metric" (SPIE 2007): the share of the pixel differences that remains after blurring once more over 9
+    samples along a row or a column. The worse of the two directions counts.
     """
-    picture = np.ascontiguousarray(luma, np.float32)
-    return max(_blur_along(picture), _blur_along(np.ascontiguousarray(picture.T)))
+    plane = np.ascontiguousarray(luma, np.float32)
+    return max(_blur_along(plane), _blur_along(np.ascontiguousarray(plane.T)))
 
 
 def least_blur(luma: Luma) -> float:
-    """`blur` in focus: the lower quartile over a grid's parts, of those with at least the usual contrast."""
+    """Return `blur` of what is in focus: the lower quartile over the parts of a grid with enough contrast."""
     found = []
     for row in np.array_split(luma.astype(np.float32), GRID):
         for part in np.array_split(row, GRID, axis=1):
@@ -68,16 +70,16 @@ def least_blur(luma: Luma) -> float:
     return float(np.quantile([blur(part) for steps, part in found if steps >= usual], 0.25))
 
 
-def _blur_along(picture: NDArray[np.float32]) -> float:
-    again = cv2.blur(picture, (9, 1), borderType=cv2.BORDER_REFLECT)
-    steps = np.abs(np.diff(picture, axis=1))
+def _blur_along(plane: NDArray[np.float32]) -> float:
+    again = cv2.blur(plane, (9, 1), borderType=cv2.BORDER_REFLECT)
+    steps = np.abs(np.diff(plane, axis=1))
     lost = np.maximum(0, steps - np.abs(np.diff(again, axis=1)))
     total = float(steps.sum())
     return 1.0 if total == 0 else 1 - float(lost.sum()) / total
 
 
 def _ground(luma: Luma) -> NDArray[np.bool_]:
-    """True where a pixel has the picture's most frequent luma, or nearly."""
+    """Return a mask of the pixels whose luma is close to the frame's most frequent luma."""
     histogram = np.bincount(luma.ravel(), minlength=256)
     near = np.convolve(histogram, np.ones(2 * MAX_FLAT_DISTANCE + 1), "same")
     level = int(near.argmax())
@@ -85,13 +87,13 @@ def _ground(luma: Luma) -> NDArray[np.bool_]:
 
 
 def _glyphs(luma: Luma, ground: NDArray[np.bool_]) -> bool:
-    """True when what stands out from the ground is mainly many small shapes of strong contrast."""
+    """Return whether the foreground consists mainly of many small shapes of strong contrast."""
     level = int(np.median(luma[ground]))
     marks = (np.abs(luma.astype(np.int16) - level) > MIN_GLYPH_CONTRAST / 2).astype(np.uint8)
     count, _, facts, _ = cv2.connectedComponentsWithStats(marks, connectivity=8)
     height, width = luma.shape
     area, tall, wide = (facts[1:, column] for column in (4, 3, 2))
-    # At this size the letters of a word may run into one another: a glyph may be a whole word.
+    # At this size the letters of a word may touch: a glyph may be a whole word.
     small = (tall >= 3) & (tall <= MAX_GLYPH_HEIGHT * height) & (wide <= 0.5 * width) & (area >= 4)
     if count <= MIN_GLYPHS or small.sum() < MIN_GLYPHS or area[small].sum() < 0.6 * area.sum():
         return False

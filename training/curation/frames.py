@@ -1,7 +1,7 @@
-"""A film's frames as a data set: a few sharp pictures of every scene, none twice, nothing empty.
+"""Extract a data set from a film: a few sharp frames of every scene, without duplicates and empty frames.
 
-The films of the papers were cut up by hand or at a fixed step; this goes by scenes. It opens no video: it is
-given the frames, and writes pictures, a manifest to go on from, and small copies of what it left out.
+In the papers, films were cut by hand or at fixed steps; this module selects by scenes. It does not open
+videos. It receives frames, and writes images, a manifest to resume from, and small copies of rejected frames.
 """
 
 from __future__ import annotations
@@ -24,39 +24,39 @@ from training.curation.scenes import Scene, scenes
 from training.curation.shots import WINDOW_S, ShotFrame, watch
 
 CONTEXT_S = 3 * WINDOW_S
-"""Seconds that a resumed run has to be given before its position: what it judges the first scene by."""
+"""Seconds of film that a resumed run needs before its position to judge the first scene."""
 SAVE_EVERY_S = 2.0
-"""Seconds between two manifests."""
+"""Seconds between two writes of the manifest."""
 THUMB_PIXELS = 320
-"""The long side of the small copies."""
+"""Longer side of the small copies."""
 WRITER_THREADS = 2
-"""Threads that write pictures; as many pictures again may wait for them."""
+"""Threads that write images. As many images again may wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractionProgress:
-    """How far an extraction has come."""
+    """The progress of an extraction."""
 
     frames: int
-    """Frames looked at in this run."""
+    """Frames read in this run."""
     kept: int
     rejected: int
 
 
 def clock(seconds: float, mark: str = ":") -> str:
-    """A time in a film: "01:02:03.456", with `mark` for the colon."""
+    """Return a time in a film, such as "01:02:03.456", with `mark` in place of the colon."""
     whole, thousandths = divmod(round(1000 * seconds), 1000)
     minutes, second = divmod(whole, 60)
     return f"{minutes // 60:02}{mark}{minutes % 60:02}{mark}{second:02}.{thousandths:03}"
 
 
 def thumbs_folder(out: Path) -> Path:
-    """Where small copies of rejected pictures lie, which their sheets are drawn from: beside `out`."""
+    """Return the folder with small copies of rejected frames for contact sheets, which is next to `out`."""
     return sheets_folder(out) / "rejected"
 
 
 def sheets_folder(out: Path) -> Path:
-    """Where contact sheets go: what is in `out` gets trained on."""
+    """Return the folder of contact sheets, which is next to `out`: images in `out` are used for training."""
     out = out.resolve()  # "." has no name
     return out.with_name(f"{out.name}{SHEETS_SUFFIX}")
 
@@ -67,11 +67,11 @@ def extract(
     out: Path,
     on_progress: Callable[[ExtractionProgress], object] | None = None,
 ) -> Manifest:
-    """Take pictures out of `frames` into the folder `out`, from where `manifest` stands; gives it done.
+    """Write the chosen frames to the folder `out`, starting at the manifest's position.
 
-    `frames` begin at the film's beginning or, where the manifest's position is later, at least BEFORE seconds
-    ahead of that. Whatever ends it early leaves a manifest to go on from; going on gives the pictures that
-    one run would have given. Raises StreamtoonError when something cannot be written.
+    `frames` start at the beginning of the film, or at least CONTEXT_S seconds before the manifest's position.
+    An interrupted run leaves a manifest. Resuming from it gives the same images as one uninterrupted run.
+    Returns the complete manifest. Raises StreamtoonError if something cannot be written.
     """
     for folder in (out, thumbs_folder(out)):
         make_folder(folder)
@@ -89,7 +89,7 @@ def extract(
     choice = manifest.choice
     try:
         for scene in scenes(watch(counted()), choice.per_scene, choice.every):
-            # Before the position lies what a resumed run has to see, of scenes that the first one did.
+            # Frames before the position are context: their scenes belong to the first run.
             if scene.start >= manifest.position and not run.add(scene):
                 break
         run.finish()
@@ -101,12 +101,12 @@ def extract(
 
 
 class _Run:
-    """The pictures on their way to the disk, and the manifest of those that are there."""
+    """The images that are being written, and the manifest of those that are complete."""
 
     def __init__(self, manifest: Manifest, out: Path) -> None:
         self.state = manifest
         self._settled = manifest
-        """The state at the end of the latest whole scene: what a resumed run can set out from."""
+        """The state at the end of the latest complete scene, from which a run can resume."""
         self._out = out
         self._seen = Seen()
         for kept in manifest.kept:
@@ -117,7 +117,7 @@ class _Run:
         manifest.save(out)
 
     def add(self, scene: Scene) -> bool:
-        """Judge and write what was taken from a scene; False when there is enough."""
+        """Judge and write the frames of a scene. Returns False when there are enough."""
         kept, rejected = list(self.state.kept), list(self.state.rejected)
         limit = self.state.choice.limit
         for frame in scene.taken:
@@ -155,18 +155,18 @@ class _Run:
         self._writing.append(self._pool.submit(_write, frame, path, size))
 
     def _flush(self) -> None:
-        """The manifest names only what is on the disk."""
+        """Write a manifest that only lists images on the disk."""
         while self._writing:
             self._writing.pop(0).result()
         self._settled.save(self._out)
         self._saved = time.monotonic()
 
     def finish(self) -> None:
-        """The film is through, or there is enough."""
+        """Mark the film as complete."""
         self.state = self._settled = replace(self.state, done=True)
 
     def close(self) -> None:
-        """Wait for the writers and save, however it ends."""
+        """Wait for the writers and save, also after an error."""
         try:
             self._flush()
         finally:
@@ -174,20 +174,20 @@ class _Run:
 
 
 def _write(frame: ShotFrame, path: Path, size: int | None) -> None:
-    """Write the whole picture with the short side of `size`, or where the name says JPEG a small copy."""
+    """Write the whole frame with the short side of `size`, or a small copy if the name ends in .jpg."""
     assert frame.picture is not None
-    picture = frame.picture()
+    image = frame.picture()
     if path.suffix == ".jpg":
-        write_image(path, shrunk(picture, THUMB_PIXELS / max(picture.shape[:2])), quality=88)
+        write_image(path, shrunk(image, THUMB_PIXELS / max(image.shape[:2])), quality=88)
     else:
-        factor = size / min(picture.shape[:2]) if size else 1.0
-        write_image(path, shrunk(picture, factor), quality=95)
+        factor = size / min(image.shape[:2]) if size else 1.0
+        write_image(path, shrunk(image, factor), quality=95)
 
 
-def shrunk(picture: Image, factor: float) -> Image:
-    """A picture at `factor` of its size; as it is where that is no smaller."""
+def shrunk(image: Image, factor: float) -> Image:
+    """Return the image at `factor` of its size, or unchanged if that is not smaller."""
     if factor >= 1:
-        return picture
-    height, width = picture.shape[:2]
+        return image
+    height, width = image.shape[:2]
     target = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return np.asarray(cv2.resize(picture, target, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, target, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,4 +1,4 @@
-"""The black bars of a film, above and below or beside the picture."""
+"""Find the black bars of a film, above and below or on both sides of the image."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_BAR_LUMA = 12
-"""Luma, 0..255, up to which a sample is part of a bar: black with a compressor's noise."""
+"""Largest luma of a bar, 0..255: black with compression noise."""
 MIN_LIT_LUMA = 60
-"""A picture without anything this bright tells nothing: its own darkness looks like a bar."""
+"""A frame without anything this bright is ignored: its own dark areas look like bars."""
 MIN_BLACK_SHARE = 0.9
-"""Share of the pictures in which a bar has to be black: titles and logos may lie in it now and then."""
+"""Least share of the frames in which a bar is black. Titles and logos may cover it at times."""
 MAX_STRAY_SHARE = 0.01
-"""Share of a line that may be brighter all the same."""
+"""Largest share of brighter pixels in a line of a bar."""
 MAX_BAR_SHARE = 0.4
-"""Of the picture's height or width: more than this on one side is no bar."""
+"""Largest share of the frame's height or width. A larger dark area on one side is not a bar."""
 MIN_FRAMES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A part of a picture, in pixels; `bottom` and `right` are exclusive."""
+    """A part of a frame in pixels. `bottom` and `right` are exclusive."""
 
     top: int
     left: int
@@ -32,16 +32,16 @@ class Box:
 
     @property
     def width(self) -> int:
-        """Pixels."""
+        """Width in pixels."""
         return self.right - self.left
 
     @property
     def height(self) -> int:
-        """Pixels."""
+        """Height in pixels."""
         return self.bottom - self.top
 
     def shaped(self, ratio: float) -> Box:
-        """The largest box of that width over height in the middle of this one."""
+        """Return the largest centred box with that ratio of width to height."""
         width = min(self.width, round(self.height * ratio))
         height = min(self.height, round(self.width / ratio))
         top, left = self.top + (self.height - height) // 2, self.left + (self.width - width) // 2
@@ -49,9 +49,9 @@ class Box:
 
 
 def find_bars(lumas: Iterable[NDArray[np.uint8]]) -> Box | None:
-    """What lies within the bars of pictures (H x W, 0 black to 255 white) from all over a film.
+    """Return the area inside the bars of frames (H x W, 0 black to 255 white) from all parts of a film.
 
-    None when fewer than three of them are bright enough to tell; the whole picture when there are no bars.
+    Returns None if fewer than three of them are bright enough, and the whole frame if there are no bars.
     """
     rows: list[NDArray[np.bool_]] = []
     columns: list[NDArray[np.bool_]] = []
@@ -60,7 +60,8 @@ def find_bars(lumas: Iterable[NDArray[np.uint8]]) -> Box | None:
         if (luma >= MIN_LIT_LUMA).mean() < MAX_STRAY_SHARE:
             continue
         rows.append(bright.mean(1) <= MAX_STRAY_SHARE)
-        # Beside the picture only: seen over the whole height, letterboxes would dilute what is lit.
+        # At the sides, only rows inside the frame count: letterbox bars would lower the share of bright
+        # pixels.
         lit = ~rows[-1]
         columns.append(bright[lit].mean(0) <= MAX_STRAY_SHARE)
     if len(rows) < MIN_FRAMES:
@@ -71,7 +72,7 @@ def find_bars(lumas: Iterable[NDArray[np.uint8]]) -> Box | None:
 
 
 def _inner(black: NDArray[np.bool_]) -> tuple[int, int]:
-    """Begin and end of what remains of a line when the black at both its ends is taken away."""
+    """Return start and end of a line without the black at both its ends."""
     size = len(black)
     lit = np.flatnonzero(~black)
     first, last = (int(lit[0]), int(lit[-1]) + 1) if len(lit) else (0, size)

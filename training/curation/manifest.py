@@ -1,4 +1,4 @@
-"""What has been taken out of a film so far: the file that lets an interrupted run go on."""
+"""The manifest of frames extracted from a film, from which an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from training.curation.letterbox import Box
 
 MANIFEST_NAME = "frames.json"
 FRAME_NAME = re.compile(r"\d\d+-\d\d-\d\d\.\d{3}\.(png|webp)")
-"""How the pictures are named: by their time."""
+"""The names of the images, which contain their time."""
 _OPTIONS = {"per_scene": "--per-scene", "form": "--format"}
 VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class FrameChoice:
-    """What is taken out of a film, and how it is written."""
+    """Which frames are extracted, and how they are written."""
 
     per_scene: int = 3
-    """Pictures of a scene at most."""
+    """Most frames of a scene."""
     every: float | None = None
-    """Seconds of a scene for one picture; None goes by `per_scene`."""
+    """Seconds of a scene per frame. None uses `per_scene`."""
     crop: str = "auto"
-    """"auto" leaves black bars away, "none" nothing, "W:H" also what lies outside that shape."""
+    """"auto" removes black bars, "none" nothing, "W:H" everything outside that shape."""
     size: int | None = None
-    """Pixels of the short side that larger pictures are shrunk to."""
+    """Short side in pixels to which larger frames are reduced."""
     limit: int | None = None
-    """Pictures in all."""
+    """Most frames in total."""
     form: str = "png"
     """"png" or "webp"."""
     near: int = 8
-    """Bits of the perceptual hash, of 63, up to which two pictures are the same."""
+    """Frames are duplicates if their perceptual hashes differ in at most this many of 63 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A picture that has been written."""
+    """A frame that has been written."""
 
     time: float
     """Seconds."""
@@ -50,7 +50,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A picture that has been looked at and left out."""
+    """A frame that has been rejected."""
 
     time: float
     reason: str
@@ -61,36 +61,38 @@ class Manifest:
     """The state of a run."""
 
     film: str
-    """The film's name, for people."""
+    """The name of the film."""
     fingerprint: str
-    """Tells the film from others."""
+    """Identifies the film."""
     choice: FrameChoice
     box: Box
-    """What is left of the film's picture, in its pixels."""
+    """The area of the film that is kept, in its pixels."""
     position: float = 0.0
-    """Seconds: everything before is done."""
+    """Everything before this time in seconds is finished."""
     scenes: int = 0
     done: bool = False
     kept: tuple[Kept, ...] = field(default=(), repr=False)
     rejected: tuple[Rejected, ...] = field(default=(), repr=False)
 
     def save(self, folder: Path) -> None:
-        """Write it, whole or not at all. Raises StreamtoonError."""
+        """Write the manifest atomically. Raises StreamtoonError if that fails."""
         text = json.dumps({"version": VERSION, **asdict(self)}, indent=1)
         write_whole(folder / MANIFEST_NAME, text.encode())
 
 
 def load_manifest(folder: Path) -> Manifest | None:
-    """The state of the run that writes to `folder`, None where none does. Raises StreamtoonError."""
+    """Read the manifest in `folder`, or return None if there is none. Raises StreamtoonError."""
     path = folder / MANIFEST_NAME
     try:
         data = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise StreamtoonError(f"{path} cannot be read: {error}; name another folder") from error
+        raise StreamtoonError(f"{path} cannot be read: {error}; give another folder") from error
     if not isinstance(data, dict) or data.pop("version", None) != VERSION:
-        raise StreamtoonError(f"{path} is no list of frames that this version can read; name another folder")
+        raise StreamtoonError(
+            f"{path} is not a list of frames that this version can read; give another folder"
+        )
     try:
         return Manifest(
             **{
@@ -102,25 +104,25 @@ def load_manifest(folder: Path) -> Manifest | None:
             }
         )
     except (KeyError, TypeError) as error:
-        raise StreamtoonError(f"{path} is damaged: {error}; name another folder") from error
+        raise StreamtoonError(f"{path} is damaged: {error}; give another folder") from error
 
 
 def resume(folder: Path, film: str, fingerprint: str, choice: FrameChoice) -> Manifest | None:
-    """The run that `folder` holds, None where the folder is empty or not there yet.
+    """Return the run in `folder`, or None if the folder is empty or missing.
 
-    Raises StreamtoonError when it is of another film or other settings, or the folder holds other things.
+    Raises StreamtoonError if the run has another film or other settings, or the folder has other files.
     """
     found = load_manifest(folder)
     if found is None:
         if folder.is_dir() and any(folder.iterdir()):
-            raise StreamtoonError(f"{folder} holds other files already; name a new or an empty folder")
+            raise StreamtoonError(f"{folder} already contains other files; give a new or empty folder")
         if folder.exists() and not folder.is_dir():
-            raise StreamtoonError(f"{folder} is a file; name a folder")
+            raise StreamtoonError(f"{folder} is a file; give a folder")
         return None
     if found.fingerprint != fingerprint:
         raise StreamtoonError(
-            f"{folder} holds pictures of another film, {found.film}, not of this {film}; name another folder,"
-            " or start afresh with --restart"
+            f"{folder} contains frames of another film, {found.film}, not of {film}; give another "
+            "folder, or start over with --restart"
         )
     changed = [
         f"{_OPTIONS.get(key, f'--{key}')} {_option_text(old)} is now {_option_text(new)}"
@@ -129,8 +131,8 @@ def resume(folder: Path, film: str, fingerprint: str, choice: FrameChoice) -> Ma
     ]
     if changed:
         raise StreamtoonError(
-            f"{folder} was begun with other settings ({', '.join(changed)}); give the same,"
-            " or start afresh with --restart"
+            f"{folder} was started with other settings ({', '.join(changed)}); use the same "
+            "settings, or start over with --restart"
         )
     return found
 
@@ -140,17 +142,19 @@ def _option_text(value: object) -> str:
 
 
 def discard(folder: Path) -> bool:
-    """Remove what an earlier run wrote to `folder`, and nothing else; False when there was none.
+    """Remove the files of an earlier run from `folder`. Returns False if there was none.
 
-    Raises StreamtoonError.
+    Raises StreamtoonError if that fails.
     """
     if load_manifest(folder) is None:
         return False
     try:
-        # By name: a run that was interrupted has written pictures that its manifest does not know yet.
+        # By name: an interrupted run may have written images that its manifest does not list yet.
         for path in [each for each in folder.iterdir() if FRAME_NAME.fullmatch(each.name)]:
             path.unlink()
         (folder / MANIFEST_NAME).unlink()
     except OSError as error:
-        raise StreamtoonError(f"{folder} cannot be emptied: {error.strerror or error}") from error
+        raise StreamtoonError(
+            f"cannot remove the files of an earlier run from {folder}: {error.strerror or error}"
+        ) from error
     return True

@@ -1,7 +1,7 @@
-"""Which pictures of a scene are taken: spread inside it, away from its cuts, the sharpest of their time.
+"""Select frames of a scene: evenly spaced, away from its cuts, the sharpest of their time.
 
-A scene's length is not known before it ends, and its pictures cannot all be held. They are put into slots of
-time, the sharpest of each is held, and when the slots grow too many, two and two become one.
+The length of a scene is unknown before it ends, and its frames do not all fit into memory. Time is divided
+into slots, the sharpest frame of each is kept, and when there are too many slots, pairs of them are merged.
 """
 
 from __future__ import annotations
@@ -13,28 +13,30 @@ from training.curation.frame_quality import blur
 from training.curation.shots import ShotFrame, Watched
 
 CUT_MARGIN_S = 0.2
-"""Seconds from a scene's beginning and end that nothing is taken from: cuts are blended and recompressed."""
+"""Seconds after a scene's start and before its end from which no frame is taken: cuts are blended and
+recompressed.
+"""
 MIN_SCENE_S = 0.3
-"""Seconds; what flashes by more quickly is no scene."""
+"""Seconds. Anything shorter is not a scene."""
 FIRST_SLOT_S = 0.25
-"""Seconds of a scene's first slots."""
+"""Initial length of a scene's slots in seconds."""
 MAX_SLOTS = 16
-"""As many slots are held at most, each with one picture."""
+"""Most slots in memory, each with one frame."""
 SECONDS_PER_FRAME = 2.0
-"""Seconds of a scene for each further picture."""
+"""Seconds of a scene for each additional frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A scene, or with `every` a part of one, and what is taken from it."""
+    """A scene, or a part of one with `every`, and its selected frames."""
 
     start: float
     """Seconds."""
     end: float
     taken: tuple[ShotFrame, ...]
-    """By time; their `picture` is never None."""
+    """Ordered by time. Their `picture` is never None."""
     whole: bool = True
-    """False for a part after which the scene goes on."""
+    """False for a part after which the scene continues."""
 
 
 @dataclass(slots=True)
@@ -44,10 +46,10 @@ class _Held:
 
 
 def scenes(watched: Iterable[Watched], per_scene: int, every: float | None) -> Iterator[Scene]:
-    """The film's scenes, each with up to `per_scene` pictures: one, and one more for every two seconds.
+    """Yield the film's scenes, each with up to `per_scene` frames: one, and one more for every two seconds.
 
-    With `every`, a scene is cut into parts of that many seconds, each a Scene with one picture. Dissolves
-    belong to no scene. A scene depends on its own pictures alone.
+    With `every`, a scene is divided into parts of that many seconds, each a Scene with one frame. Dissolves
+    belong to no scene. The result for a scene depends only on its own frames.
     """
     sampler: _Sampler | None = None
     for seen in watched:
@@ -58,7 +60,7 @@ def scenes(watched: Iterable[Watched], per_scene: int, every: float | None) -> I
         if seen.mixed:
             continue
         if sampler and every and time >= sampler.start + every:
-            # The next part begins inside the scene: no cut to keep away from, on either side.
+            # The next part begins inside the scene: neither side has a cut to avoid.
             yield replace(sampler.finish(time, away=0), whole=False)
             sampler = _Sampler(time, per_scene=1, away=0)
         if sampler is None:
@@ -69,7 +71,7 @@ def scenes(watched: Iterable[Watched], per_scene: int, every: float | None) -> I
 
 
 class _Sampler:
-    """One scene while it runs."""
+    """One scene in progress."""
 
     def __init__(self, start: float, *, per_scene: int, away: float) -> None:
         self.start = self.latest = start
@@ -77,7 +79,7 @@ class _Sampler:
         self._held: dict[int, _Held] = {}
 
     def take(self, frame: ShotFrame) -> None:
-        """Look at the scene's next picture."""
+        """Add the scene's next frame."""
         self.latest = frame.time
         if frame.picture is None or frame.time < self.start + self._away:
             return
@@ -94,7 +96,7 @@ class _Sampler:
             self._held[slot] = new
 
     def finish(self, end: float, away: float = CUT_MARGIN_S) -> Scene:
-        """The scene that ended at `end` seconds."""
+        """Return the scene that ended at `end` seconds."""
         first, last = self.start + self._away, end - away
         length = last - first
         inside = [each for each in self._held.values() if first <= each.frame.time <= last]
@@ -108,7 +110,9 @@ class _Sampler:
 
 
 def _best(held: list[_Held], first: float, length: float, n: int, count: int) -> ShotFrame:
-    """The sharpest in the middle half of the scene's n-th part; where that is empty, the nearest to it."""
+    """Return the sharpest frame in the middle half of the scene's n-th part, or the nearest if there is
+    none.
+    """
     middle = first + length * (n + 0.5) / count
     near = [each for each in held if abs(each.frame.time - middle) <= length / count / 4]
     if near:

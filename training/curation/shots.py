@@ -1,8 +1,8 @@
-"""Where a film cuts from one scene to the next, hard or by a dissolve.
+"""Detect where a film changes from one scene to the next, by a hard cut or a dissolve.
 
-A hard cut is a change between two pictures that stands out from the changes around it (the adaptive
-threshold of Yeo and Liu, "Rapid scene analysis on compressed video", 1995) and lasts: after a flash the old
-scene is back. Within a dissolve or a fade each picture is a mixture of one before and one after it.
+A hard cut is a change between two frames that is much larger than the changes around it (the adaptive
+threshold of Yeo and Liu, "Rapid scene analysis on compressed video", 1995) and permanent: after a flash the
+old scene returns. In a dissolve or fade each frame is a mixture of an earlier and a later one.
 """
 
 from __future__ import annotations
@@ -19,42 +19,44 @@ Image = NDArray[np.uint8]
 Luma = NDArray[np.uint8]
 
 WINDOW_S = 0.4
-"""Seconds before and after a picture that are looked at to judge it."""
+"""Seconds before and after a frame that are used to judge it."""
 MAX_FLASH_S = 0.15
 """Seconds after which a flash is over."""
 MIN_CUT_DIFFERENCE = 9.0
-"""Mean absolute difference of luma, 0..255, below which nothing is a cut."""
+"""Least mean absolute difference of luma at a cut, 0..255."""
 MIN_CUT_RATIO = 3.0
-"""How many times the mean change around it a cut is."""
+"""Least ratio of a cut to the mean change around it."""
 MIN_MIX_DIFFERENCE = 8.0
-"""As LEAST_CUT, between the ends of what may be a dissolve."""
+"""Like `MIN_CUT_DIFFERENCE`, between the ends of a possible dissolve."""
 MAX_MIX_RESIDUAL = 0.14
-"""Share of that difference which a mixture may leave unexplained; motion leaves a third and more."""
+"""Largest share of that difference that a mixture may leave unexplained. Motion leaves a third and more."""
 CANDIDATE_SPACING_S = 0.12
-"""Seconds of film of which one picture is kept at hand; the others are only looked at."""
+"""Seconds of film per frame that is kept in full; of the others only luma is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShotFrame:
-    """One picture of a film."""
+    """One frame of a film."""
 
     time: float
-    """Seconds from the film's beginning."""
+    """Seconds from the start of the film."""
     luma: Luma
     """A small copy, H x W, 0 black to 255 white, without the film's black bars."""
     picture: Callable[[], Image] | None
-    """Gives the whole picture, RGB; valid as long as it is held, which costs that picture's memory."""
+    """Returns the whole frame, RGB. It is valid as long as it is referenced, which keeps the frame in
+    memory.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A picture and its place in the film."""
+    """A frame and its place in the film."""
 
     frame: ShotFrame
-    """Its `picture` is None for most: one in CANDIDATES seconds is held."""
+    """Its `picture` is usually None: one frame per CANDIDATE_SPACING_S is kept."""
     starts_scene: bool
     mixed: bool
-    """Within a dissolve or a fade."""
+    """It is part of a dissolve or a fade."""
 
 
 @dataclass(slots=True)
@@ -62,14 +64,14 @@ class _Entry:
     frame: ShotFrame
     small: NDArray[np.float32]
     change: float
-    """From the picture before."""
+    """Difference to the frame before."""
 
 
 def watch(frames: Iterable[ShotFrame]) -> Iterator[Watched]:
-    """Every frame in order with what is said about it, SIDE seconds behind what has been read.
+    """Yield every frame in order with its judgement, WINDOW_S seconds behind what has been read.
 
-    Looks at SIDE seconds around a frame and at nothing else: begun later in a film, it says the same about
-    every frame that lies more than 2 SIDE after that beginning.
+    Only WINDOW_S seconds around a frame are used. Starting later in a film thus gives the same result for
+    every frame more than 2 WINDOW_S after that start.
     """
     window: deque[_Entry] = deque()
     state = _State()
@@ -97,7 +99,7 @@ class _State:
 
 
 def _forget(window: deque[_Entry], at: int) -> int:
-    """Go on to the next entry; drop those that lie too far back, and the picture of the one just judged."""
+    """Go to the next entry. Drop entries that are too old, and the picture of the one just judged."""
     window[at].frame = replace(window[at].frame, picture=None)
     at += 1
     if at < len(window):
@@ -121,7 +123,7 @@ def _is_cut(window: deque[_Entry], at: int) -> bool:
     around = [entry.change for n, entry in enumerate(window) if n not in (0, at)]
     if around and change < MIN_CUT_RATIO * sum(around) / len(around):
         return False
-    # Both sides of a flash: the old scene is back a little later, or was there a little earlier.
+    # Both sides of a flash: the old scene returns a little later, or was there a little earlier.
     time, later, earlier = window[at].frame.time, at, at - 1
     while later + 1 < len(window) and window[later].frame.time - time < MAX_FLASH_S:
         later += 1

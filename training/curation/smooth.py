@@ -1,7 +1,7 @@
-"""Edge-smoothed copies of drawings: what a discriminator is shown as wrong, so that it asks for clear edges.
+"""Make edge-smoothed copies of drawings. A discriminator learns to reject them, so that edges become clear.
 
-CartoonGAN (Chen, Lai and Liu, CVPR 2018, section 3.2.1) in three steps: edges by Canny's detector, made wider
-by dilation, and Gaussian smoothing there and nowhere else. AnimeGAN trains against the same copies.
+CartoonGAN (Chen, Lai and Liu, CVPR 2018, section 3.2.1) has three steps: edges by Canny's detector, dilation
+of the edges, and Gaussian smoothing only there. AnimeGAN uses the same copies.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ NOTE_NAME = "smooth.json"
 """The file in a folder of copies that says how they were made."""
 
 CANNY_LOW, CANNY_HIGH = 100, 200
-"""Canny's thresholds on the gradient; the papers give none."""
+"""Canny's thresholds on the gradient. The papers do not specify them."""
 
 
 def smooth_edges(image: Image, width: int = 5) -> Image:
-    """H x W x 3 RGB with its edges smoothed; pixels away from edges keep their exact values.
+    """Smooth the edges of an H x W x 3 RGB image. Pixels away from edges keep their exact values.
 
-    `width`, odd, is the side of the square that edges are dilated by and of the Gaussian's window, in pixels.
+    `width`, odd, is the side of the dilation's square and of the Gaussian's window, in pixels.
     """
     edges = cv2.Canny(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), CANNY_LOW, CANNY_HIGH)
     near = cv2.dilate(edges, np.ones((width, width), np.uint8))
@@ -47,13 +47,13 @@ def smooth_edges(image: Image, width: int = 5) -> Image:
 
 @dataclass(frozen=True, slots=True)
 class Smoothed:
-    """What a run did."""
+    """The result of a run."""
 
     written: int
     present: int
-    """Copies that were there already, no older than their originals."""
+    """Existing copies that are not older than their originals."""
     failed: tuple[str, ...]
-    """A sentence for each picture that could not be read."""
+    """One sentence for each image that could not be read."""
 
 
 def smooth_folder(
@@ -64,11 +64,23 @@ def smooth_folder(
     workers: int | None = None,
     on_progress: Callable[[int, int], object] | None = None,
 ) -> Smoothed:
-    """Edge-smoothed copies of all pictures in `folder`, under the same relative names in `out`.
+    """Write edge-smoothed copies of all images in `folder`, with the same relative names, to `out`.
 
-    Copies are lossless but for JPEG, which is written at its best. Raises StreamtoonError when there is no
-    picture, when `out` cannot be written or holds anything but copies of this width, or when it lies in
-    `folder` or the other way round.
+    Copies are lossless, except for JPEG at its best quality.
+
+    Args:
+        folder: The folder of images.
+        out: The folder of copies, which must be outside `folder`.
+        width: Side of the dilation's square and of the Gaussian's window in pixels, odd.
+        workers: Processes; None for one per core.
+        on_progress: Called with the number of finished images and their total.
+
+    Returns:
+        The numbers of copies and the failures.
+
+    Raises:
+        StreamtoonError: There are no images, `out` cannot be written or has other files than copies of this
+            width, or one of the folders is inside the other.
     """
     require_separate(folder, out)
     paths = list_images(folder)
@@ -86,18 +98,18 @@ def smooth_folder(
 
 
 def _require_copies(out: Path, width: int) -> None:
-    """Raises StreamtoonError when `out` is not for copies of this `width`; notes that it is when empty."""
+    """Raise StreamtoonError unless `out` is for copies of this `width`. An empty folder is marked so."""
     note = out / NOTE_NAME
     try:
         if any(out.iterdir()) and not note.exists():
-            raise StreamtoonError(f"{out} holds other files already; name a new or an empty folder")
+            raise StreamtoonError(f"{out} already contains other files; give a new or empty folder")
         noted = json.loads(note.read_bytes())["width"] if note.exists() else None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StreamtoonError(f"{note} cannot be read: {error}; name a new or an empty folder") from error
+        raise StreamtoonError(f"{note} cannot be read: {error}; give a new or empty folder") from error
     if noted not in (None, width):
         raise StreamtoonError(
-            f"{out} holds copies smoothed over {noted} pixels, not {width}; name another folder,"
-            f" or give --width {noted}"
+            f"{out} contains copies smoothed with a width of {noted} pixels, not {width}; give "
+            f"another folder, or use --width {noted}"
         )
     write_whole(note, json.dumps({"width": width}).encode())
 
@@ -107,7 +119,7 @@ def _is_there(path: Path, copy: Path) -> bool:
 
 
 def _copy(folder: Path, out: Path, width: int, path: Path) -> str:
-    """Empty when it went well."""
+    """Write one copy. Returns "" or the reason why it failed."""
     target = out / path.relative_to(folder)
     try:
         image = read_image(path)

@@ -1,4 +1,4 @@
-"""Batches of photographs in blocks with their fields, cut from cached pairs."""
+"""Batches of photographs in blocks with their fields, cropped from cached pairs."""
 
 from __future__ import annotations
 
@@ -20,21 +20,33 @@ from training.data.loader import Batch, prefetch, turn
 from training.recipe import Data, FieldSettings
 
 CROP_STREAM = 3
-"""What chance is drawn for, as part of its seed."""
+"""The stream of random numbers for crops, as part of their seed."""
 MATRICES: tuple[Matrix, ...] = ("bt709", "bt601")
-"""Drawn alike: paint comes back in the matrix that the picture came in, whichever it is."""
+"""Chosen with equal probability: paint is returned in the matrix of the image, whichever it is."""
 MIN_INK_CODE = INK_SCALE
 """Code value of ink above which a sample counts as part of a line."""
 
 
 class FieldBatches:
-    """The batch of every step, each a function of the recipe's seed and the step alone.
+    """The batch of every step, which depends only on the recipe's random seed and the step.
 
-    `source` of a batch is N x 24 x S/4 x S/4 (`engines.imaging.field_blocks`' order, code / 127.5 - 1),
-    `target` N x 40 x S/4 x S/4: the difference of paint from photograph, and the ink. Half of the photographs
-    get noise, for which their fields stay those without it: a camera's noise is not to be drawn.
+    `source` of a batch is N x 24 x S/4 x S/4 (in the order of `engines.imaging.field_blocks`, code / 127.5 -
+    1), `target` N x 40 x S/4 x S/4: the difference of paint from photograph, and the ink. Half of the
+    photographs get noise, but keep the fields without it: a camera's noise should not be drawn.
 
-    Computes the pairs that are missing first. Raises StreamtoonError as `make_pairs` does.
+    Missing pairs are computed first.
+
+    Args:
+        data: The folder of photographs, the crops and the scales.
+        batch: Number of crops in a step.
+        seed: Random seed of the run.
+        settings: How the fields are computed.
+        folder: Folder of the pairs. Default: the user's own.
+        rank: Number of this process, from 0. Each process makes its own share of a batch.
+        ranks: Number of processes.
+
+    Raises:
+        StreamtoonError: As in `make_pairs`.
     """
 
     def __init__(
@@ -54,15 +66,15 @@ class FieldBatches:
 
     @property
     def sources(self) -> int:
-        """Pairs in an epoch."""
+        """Pairs per epoch."""
         return len(self._pairs)
 
     def at(self, step: int) -> Batch:
-        """The batch of step `step`, from 0."""
+        """Return the batch of step `step`, counted from 0."""
         return _stacked([self._sample(step, item) for item in self._items])
 
     def from_step(self, step: int) -> Generator[Batch]:
-        """Batches of `step`, `step + 1` and so on, without end."""
+        """Yield the batches of `step`, `step + 1` and so on without end."""
         return prefetch(self._sample, _stacked, self._items, step)
 
     def _sample(self, step: int, item: int) -> _Sample:
@@ -101,7 +113,9 @@ def _opened(path: Path) -> NDArray[np.uint8]:
 
 
 def _crop(pair: NDArray[np.uint8], side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Any place; of two, the one with more lines in it: skies fill more of photographs than of interest."""
+    """Return the crop with more lines out of two random ones: skies fill much of a photograph but teach
+    little.
+    """
     height, width = pair.shape[:2]
     best, most = None, -1.0
     for _ in range(2):
@@ -115,7 +129,7 @@ def _crop(pair: NDArray[np.uint8], side: int, rng: np.random.Generator) -> NDArr
 
 
 def _blocks(rgb: NDArray[np.float32], matrix: NDArray[np.float64]) -> Tensor:
-    """H x W x 3 in 0..255 as 24 x H/4 x W/4 whole code values of limited range."""
+    """Convert H x W x 3 in 0..255 to 24 x H/4 x W/4 whole code values of limited range."""
     turned = torch.from_numpy(np.ascontiguousarray(rgb @ matrix[:, :3].T.astype(np.float32)))
     planes = turned.permute(2, 0, 1)[None] + torch.from_numpy(matrix[:, 3].astype(np.float32))[:, None, None]
     luma = planes[:, :1].round().clamp(0, 255)

@@ -1,7 +1,7 @@
-"""Photographs with their fields: what a fields network is taught by, computed once and kept.
+"""Photographs with their fields, computed once and cached: the training data of a fields network.
 
 A pair is one `.npy` file, height x width x 7 uint8: the photograph's RGB, the paint's RGB, the ink response
-as code values. Crops are read from it by memory mapping, without decoding anything.
+as code values. Crops are read from it by memory mapping, without decoding.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from training.data.parallel import parallel_map
 from training.recipe import FieldSettings
 
 VERSION = 1
-"""Part of the cache key: raise it when `fields_of` computes something else."""
+"""Part of the cache key. Increase it when `fields_of` computes something else."""
 MIN_SIDE_PIXELS = 200
 """Pixels of the short side: photographs that a scale would make smaller are left out at that scale."""
 
@@ -46,7 +46,7 @@ def pair_cache(folder: Path | None = None) -> Path:
         return folder
     folder = cache_folder("field-pairs")
     if folder is None:
-        raise StreamtoonError("no private cache folder can be made; set XDG_CACHE_HOME to a place of yours")
+        raise StreamtoonError("cannot create a private cache folder; set XDG_CACHE_HOME to a writable folder")
     return folder
 
 
@@ -59,7 +59,7 @@ def make_pairs(
     show: Callable[[int, int], object] | None = None,
     map_files: FileMap | None = None,
 ) -> list[Path]:
-    """The pairs of every photograph in `photos` at every scale, sorted; only missing ones are computed.
+    """Return the pairs of all photographs in `photos` at every scale, sorted; compute missing ones.
 
     A photograph of 1280 x 720 at scales 1 and 0.5 takes about 3 s of a core and 7 MB of disk.
 
@@ -118,7 +118,7 @@ def _pairs_of(photo: Path, *, cache: Path, settings: FieldSettings, scales: tupl
 
 
 def pair_of(photo: Image, settings: FieldSettings) -> NDArray[np.uint8]:
-    """The pair of one H x W x 3 RGB photograph, H x W x 7."""
+    """Return the pair of one H x W x 3 RGB photograph, H x W x 7."""
     fields = fields_of(photo, settings)
     return np.dstack([photo, fields.paint, ink_code(fields.ink)])
 

@@ -1,4 +1,4 @@
-"""Folders of pictures as endless batches of random crops, decoded ahead of the trainer by threads."""
+"""Endless batches of random crops from folders of images, decoded ahead of the trainer by threads."""
 
 from __future__ import annotations
 
@@ -28,38 +28,46 @@ from training.recipe import Data, FieldSettings
 Sample = TypeVar("Sample")
 
 CROP_STREAM, ORDER_STREAM = 1, 2
-"""What chance is drawn for, as part of its seed."""
+"""The streams of random numbers, as part of their seed."""
 PREFETCHED_BATCHES = 2
-"""Batches that are decoded while one is learned from."""
+"""Batches that are decoded while another is being used."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step learns from; every tensor is N x 3 x S x S RGB in [-1, 1]."""
+    """The data of one step. Every tensor is N x 3 x S x S RGB in [-1, 1]."""
 
     source: Tensor
     target: Tensor
-    """Where data is paired, each source's own, cut alike."""
+    """For paired data, each source's own target with the same crop."""
     abstraction: Tensor | None = None
-    """The abstraction program's drawings of the sources, cut alike; None where none are learned from."""
+    """The abstraction program's drawings of the sources with the same crops. None if not used."""
     smoothed: Tensor | None = None
-    """The targets with smoothed edges, cut alike; None where the recipe has none."""
+    """The targets with smoothed edges and the same crops. None if not used."""
 
     def to(self, device: torch.device) -> Batch:
-        """The same on a device."""
+        """Return the batch on a device."""
         parts = (self.source, self.target, self.abstraction, self.smoothed)
         return Batch(*(None if part is None else part.to(device) for part in parts))  # type: ignore[arg-type]
 
 
 class BatchLoader:
-    """The batch of every step, each a function of the recipe's seed and the step alone.
+    """The batch of every step, which depends only on the recipe's random seed and the step.
 
-    An epoch shows every source once, in an order of its own; targets, where they are not paired, go round
-    in theirs. With a `look`, sources come with the abstraction program's drawing of them in that look; the
-    fields that are missing are computed first, by `settings`, and kept in the folder `cache` (default: the
-    user's own). Of `ranks` processes, each decodes its own share of a batch.
+    An epoch contains every source once, in random order. Unpaired targets have their own order.
 
-    Raises StreamtoonError for a folder without pictures or a source without its target.
+    Args:
+        data: The folders and the crops.
+        batch: Number of source crops in a step.
+        seed: Random seed of the run.
+        look: With a look, sources come with the abstraction program's drawing in that look.
+        settings: How the fields of these drawings are computed, if they are not in `cache`.
+        cache: Folder of the fields. Default: the user's own.
+        rank: Number of this process, from 0. Each process decodes its own share of a batch.
+        ranks: Number of processes.
+
+    Raises:
+        StreamtoonError: A folder has no images, or a source has no target.
     """
 
     def __init__(
@@ -93,16 +101,16 @@ class BatchLoader:
 
     @property
     def sources(self) -> int:
-        """Pictures in an epoch; with drawings, a photograph counts once for each of its sizes."""
+        """Images per epoch. With drawings, a photograph counts once for each of its sizes."""
         return len(self._sources)
 
     def at(self, step: int) -> Batch:
-        """The batch of step `step`, from 0."""
+        """Return the batch of step `step`, counted from 0."""
         with ThreadPoolExecutor(len(self._items)) as pool:
             return _stacked(list(pool.map(lambda item: self._sample(step, item), self._items)))
 
     def from_step(self, step: int) -> Generator[Batch]:
-        """Batches of `step`, `step + 1` and so on, without end."""
+        """Yield the batches of `step`, `step + 1` and so on without end."""
         return prefetch(self._sample, _stacked, self._items, step)
 
     def _sample(self, step: int, item: int) -> _Sample:
@@ -119,7 +127,7 @@ class BatchLoader:
             return _Sample(cut, drawn, None, None)
         if self._look is None:
             (cut,), abstraction = random_crop([read_image(path)], data.crop, data.smallest, rng), None
-        else:  # never shrunk: lines would lose the width that the look gives them
+        else:  # not resized: lines would lose the width that the look gives them
             both = list(photo_and_drawing(path, self._look))
             cut, abstraction = random_crop(both, data.crop, 1.0, rng)
         place = turn(self._seed, 1, at, len(self._targets))
@@ -133,7 +141,9 @@ class BatchLoader:
 def prefetch(
     sample: Callable[[int, int], Sample], stacked: Callable[[list[Sample]], Batch], items: range, step: int
 ) -> Generator[Batch]:
-    """`stacked` of every item's `sample(step, item)`, for `step` and all after it, made ahead by threads."""
+    """Yield `stacked` of every item's `sample(step, item)` for `step` and all later steps, ahead of use by
+    threads.
+    """
     with ThreadPoolExecutor(max(2, min(8, torch.get_num_threads()))) as pool:
         coming: deque[list[Future[Sample]]] = deque()
         while True:
@@ -173,19 +183,21 @@ def _order(seed: int, kind: int, epoch: int, count: int) -> NDArray[np.int64]:
 
 
 def turn(seed: int, kind: int, at: int, count: int) -> int:
-    """Which of `count` pictures comes at place `at` of an endless row in which each comes once an epoch."""
+    """Return which of `count` images is at place `at` of an endless sequence with each image once per
+    epoch.
+    """
     epoch, place = divmod(at, count)
     return int(_order(seed, kind, epoch, count)[place])
 
 
 def _partners(pictures: list[Path], folder: Path, other: Path, kind: str) -> list[Path]:
-    """The pictures of the same relative names, whatever their formats, in `other`."""
+    """Return the images in `other` with the same relative names, whatever their formats."""
     there = {path.relative_to(other).with_suffix(""): path for path in list_images(other)}
     found = [there.get(path.relative_to(folder).with_suffix("")) for path in pictures]
     missing = [path for path, partner in zip(pictures, found, strict=True) if partner is None]
     if missing:
         raise StreamtoonError(
-            f"{missing[0]} has no {kind} of its name in {other}, and {len(missing) - 1} others have none; "
-            "give every picture one, or take it out"
+            f"{missing[0]} has no {kind} with its name in {other}, nor have {len(missing) - 1} "
+            "other images; add one for every image, or remove the image"
         )
     return [partner for partner in found if partner is not None]

@@ -1,10 +1,10 @@
-"""One function over many files, on all cores."""
+"""Apply one function to many files on all cores."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -20,17 +20,17 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 MAX_JOBS_IN_PROCESS = 16
-"""Jobs that are done before a process has started."""
+"""Jobs that run in this process before others are started."""
 
 
 def parallel_map(
     work: Callable[[Job], Result], jobs: Iterable[Job], workers: int | None = None
-) -> Iterator[tuple[Job, Result]]:
-    """(job, work(job)) of every job, as they get done, by `workers` processes (default: one a core).
+) -> Generator[tuple[Job, Result]]:
+    """Yield (job, work(job)) of every job as it finishes, from `workers` processes (default: one per core).
 
-    `work` has to be importable, a `functools.partial` of such a function included. Whatever it raises is
-    raised here, and StreamtoonError when a process is killed. Ends early when it is closed or interrupted:
-    jobs that have begun are finished, so what writes whole files leaves no other.
+    `work` must be importable, or a `functools.partial` of such a function. Its exceptions are raised here,
+    and StreamtoonError if a process is killed. When the generator is closed or interrupted, running jobs
+    finish first, so that files are written completely or not at all.
     """
     queue = iter(jobs)
     workers = os.cpu_count() or 1 if workers is None else workers
@@ -54,21 +54,23 @@ def parallel_map(
                     running[pool.submit(work, job)] = job
     except BrokenProcessPool as error:
         raise StreamtoonError(
-            "a process at work has been killed, most likely for want of memory; try --workers 1"
+            "a worker process was killed, probably because memory ran out; try --workers 1"
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _settle() -> None:
-    """In each new process: one thread, as there are processes for all cores; the parent tells when to end."""
+    """Set up a new process: one thread, since there is a process per core, and it ends when the parent says
+    so.
+    """
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Holds Ctrl-C back: a process that is born in here never hears it, and its parent does afterwards."""
+    """Block Ctrl-C: processes that start in this block never receive it, the parent does afterwards."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

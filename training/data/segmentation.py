@@ -1,9 +1,9 @@
 """Hierarchical grouping of regions, as in selective search (Uijlings and others, IJCV 2013, section 3.2).
 
-The two most similar neighbours become one region, again and again. Similarity is the sum of three of that
-paper's four measures, each in 0..1: colour, the intersection of the regions' histograms (eq. 1, 2); size,
-which lets small regions go first (eq. 4); fill, which lets a region take in what lies within it (eq. 5).
-Texture is left out: what is grouped here is about to be painted flat.
+The two most similar neighbours are merged, repeatedly. Similarity is the sum of three of that paper's four
+measures, each in 0..1: colour, the intersection of the regions' histograms (eq. 1, 2); size, which merges
+small regions first (eq. 4); fill, which merges a region with those inside it (eq. 5). Texture is not used,
+since the regions will be painted flat.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 25
-"""Of a colour channel, as in the paper."""
+"""Bins per colour channel, as in the paper."""
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 Box = tuple[int, int, int, int]
-"""Top, left, bottom, right; the last two exclusive."""
+"""Top, left, bottom, right. The last two are exclusive."""
 
 
 def group(image: NDArray[np.uint8], labels: Labels, regions: int) -> Labels:
-    """`labels` (H x W, 0..n-1, every region connected) merged to `regions`, renumbered from 0.
+    """Merge `labels` (H x W, 0..n-1, every region connected) to `regions` regions, numbered from 0.
 
-    `image` is H x W x 3 of 8 bits; likeness of colour is measured in its channels as they are. Fewer regions
-    come back as they are.
+    `image` is H x W x 3 of 8 bits. Colour similarity is measured in its channels without conversion. If there
+    are fewer regions, they are returned unchanged.
     """
     grouping = _Grouping(image, labels)
     grouping.merge(regions)
@@ -35,9 +35,9 @@ def group(image: NDArray[np.uint8], labels: Labels, regions: int) -> Labels:
 
 
 class _Grouping:
-    """Regions with what their similarity is computed from; a merged pair becomes a new region at the end.
+    """Regions with the data of their similarity. A merged pair becomes a new region at the end.
 
-    Sizes and boxes are plain numbers: most regions have a handful of neighbours, too few for arrays to pay.
+    Sizes and boxes are Python numbers: most regions have too few neighbours for arrays to be faster.
     """
 
     def __init__(self, image: NDArray[np.uint8], labels: Labels) -> None:
@@ -60,19 +60,19 @@ class _Grouping:
         heapq.heapify(self._queue)
 
     def merge(self, regions: int) -> None:
-        """Joins the most similar pair until `regions` are left."""
+        """Merge the most similar pair until `regions` are left."""
         left, gone = self._count, set[int]()
         while left > regions and self._queue:
             _, a, b = heapq.heappop(self._queue)
             if a in gone or b in gone:
-                continue  # the queue still knows pairs of regions that have been merged since
+                continue  # the queue still contains pairs of regions that have been merged
             gone |= {a, b}
             self._join(a, b)
             left -= 1
 
     def _join(self, a: int, b: int) -> None:
         new, size = len(self._size), self._size[a] + self._size[b]
-        # Histograms pass on to the union without a look at the pixels (eq. 3).
+        # The histogram of the union needs no access to the pixels (eq. 3).
         merged = (self._size[a] * self._colour[a] + self._size[b] * self._colour[b]) / size
         self._colour[new] = merged
         self._size.append(size)
@@ -88,13 +88,13 @@ class _Grouping:
             heapq.heappush(self._queue, (-likeness - self._size_and_fill(other, new), other, new))
 
     def _size_and_fill(self, a: int, b: int) -> float:
-        """What the sizes and boxes of two regions add to their similarity, 0..2."""
+        """Return what sizes and boxes of two regions add to their similarity, 0..2."""
         top, left, bottom, right = _union(self._box[a], self._box[b])
-        # 1 - (sizes) and 1 - (box - sizes), all as shares of the picture: the sizes cancel out.
+        # 1 - (sizes) and 1 - (box - sizes), all as shares of the image: the sizes cancel out.
         return 2 - (bottom - top) * (right - left) / self._area
 
     def owners(self) -> Labels:
-        """The region that each of the first ones has become part of."""
+        """Return the final region of each of the original regions."""
         owner = self._parent
         while not np.array_equal(owner, owner[owner]):
             owner = owner[owner]
@@ -102,7 +102,7 @@ class _Grouping:
 
 
 def neighbours(labels: Labels) -> Labels:
-    """The pairs (a, b), a < b, of labels that touch along a side, each once; P x 2."""
+    """Return the pairs (a, b), a < b, of labels that share a side, each once; P x 2."""
     count = int(labels.max()) + 1
     across = labels[:, :-1] * count + labels[:, 1:]
     down = labels[:-1] * count + labels[1:]
@@ -114,7 +114,7 @@ def neighbours(labels: Labels) -> Labels:
 
 
 def _histograms(image: NDArray[np.uint8], labels: Labels, count: int) -> Floats:
-    """How many pixels of each region fall into each of 25 bins of each channel; n x 75."""
+    """Return the number of pixels of each region in each of 25 bins of each channel; n x 75."""
     slots = image.reshape(-1, 3).astype(np.int64) * BINS // 256 + np.arange(3) * BINS
     where = labels.reshape(-1, 1) * (3 * BINS) + slots
     counts = np.bincount(where.ravel(), minlength=count * 3 * BINS)
@@ -122,7 +122,7 @@ def _histograms(image: NDArray[np.uint8], labels: Labels, count: int) -> Floats:
 
 
 def _boxes(labels: Labels, count: int) -> list[Box]:
-    """The box around each region."""
+    """Return the bounding box of each region."""
     rows, columns = np.divmod(np.arange(labels.size), labels.shape[1])
     order = np.argsort(labels, axis=None, kind="stable")
     starts = np.searchsorted(labels.ravel()[order], np.arange(count))
@@ -136,5 +136,5 @@ def _boxes(labels: Labels, count: int) -> list[Box]:
 
 
 def _union(a: Box, b: Box) -> Box:
-    """The box around two boxes."""
+    """Return the bounding box of two boxes."""
     return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])

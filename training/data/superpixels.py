@@ -1,6 +1,7 @@
-"""The structure of a photograph: superpixels, and each painted in its mean colour.
+"""Compute the structure of a photograph: superpixels, each filled with its mean colour.
 
-The papers abstract a picture into superpixels (Felzenszwalb and Huttenlocher 2004, then grouped by likeness).
+The papers abstract an image into superpixels (Felzenszwalb and Huttenlocher 2004, then grouped by
+similarity).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def region_means(image: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Every pixel in the mean colour of its region; `labels` is H x W, 0..n-1."""
+    """Return an image in which every pixel has the mean colour of its region; `labels` is H x W, 0..n-1."""
     flat = labels.ravel()
     counts = np.maximum(np.bincount(flat), 1)
     means = np.stack(
@@ -32,7 +33,9 @@ def region_means(image: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArr
 
 
 def felzenszwalb_regions(image: Image, scale: float = 60.0, minimum: int = 24) -> NDArray[np.int64]:
-    """Felzenszwalb's regions in CIE Lab, H x W labels from 0; larger `scale`, larger regions."""
+    """Return Felzenszwalb's regions in CIE Lab as H x W labels from 0. A larger `scale` gives larger
+    regions.
+    """
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
     labels: NDArray[np.int64] = felzenszwalb(
         lab, scale=scale, sigma=0.4, min_size=minimum, channel_axis=-1
@@ -41,9 +44,10 @@ def felzenszwalb_regions(image: Image, scale: float = 60.0, minimum: int = 24) -
 
 
 def superpixels(image: Image, regions: int = 100) -> NDArray[np.int64]:
-    """Felzenszwalb's regions grouped by likeness until `regions` are left for every 256 x 256 pixels.
+    """Group Felzenszwalb's regions by similarity until `regions` are left per 256 x 256 pixels.
 
-    H x W labels from 0. The FPT thesis gives no number: at 100 a face keeps its eyes and a meadow its tones.
+    Returns H x W labels from 0. The FPT thesis gives no number: with 100, a face keeps its eyes and a meadow
+    its tones.
     """
     found = felzenszwalb_regions(image)
     left = max(1, round(regions * found.size / (256 * 256)))
@@ -51,22 +55,22 @@ def superpixels(image: Image, regions: int = 100) -> NDArray[np.int64]:
 
 
 def superpixel_abstraction(output: Tensor) -> Tensor:
-    """F_sr of the FPT thesis: every picture of a batch with its own superpixels in their mean colours.
+    """Return F_sr of the FPT thesis: every image of a batch with its superpixels in their mean colours.
 
-    N x 3 x H x W RGB in [-1, 1] to the same, on the same device, without gradient.
+    Input and output are N x 3 x H x W RGB in [-1, 1] on one device. There is no gradient.
     """
-    import torch  # here alone: superpixels need it for nothing else
+    import torch  # imported here, since superpixels need it for nothing else
 
     with torch.no_grad():
         pixels = ((output.detach().float().clamp(-1, 1) + 1) * 127.5 + 0.5).byte()
-        pictures = pixels.permute(0, 2, 3, 1).cpu().numpy()
-        # Two thirds of the time is Felzenszwalb's, who lets go of the interpreter's lock.
-        with ThreadPoolExecutor(max_workers=min(len(pictures), os.cpu_count() or 1)) as pool:
-            painted = list(pool.map(_painted, pictures))
+        images = pixels.permute(0, 2, 3, 1).cpu().numpy()
+        # Felzenszwalb's algorithm takes two thirds of the time and releases the GIL.
+        with ThreadPoolExecutor(max_workers=min(len(images), os.cpu_count() or 1)) as pool:
+            painted = list(pool.map(_painted, images))
         batch = torch.from_numpy(np.stack(painted)).permute(0, 3, 1, 2) / 127.5 - 1
         return batch.to(output.device).contiguous(memory_format=torch.channels_last)
 
 
-def _painted(picture: Image) -> NDArray[np.float32]:
-    picture = np.ascontiguousarray(picture)
-    return region_means(picture.astype(np.float32), superpixels(picture))
+def _painted(image: Image) -> NDArray[np.float32]:
+    image = np.ascontiguousarray(image)
+    return region_means(image.astype(np.float32), superpixels(image))

@@ -1,4 +1,4 @@
-"""Pictures on their way from files to tensors: cut and stacked."""
+"""Crop images and stack them to tensors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engines.common.arrays import Image
 
 
 def to_tensor(images: list[Image]) -> Tensor:
-    """A batch of equally large RGB images as N x 3 x H x W in [-1, 1], channels last."""
+    """Return RGB images of one size as N x 3 x H x W in [-1, 1], channels last."""
     batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
     return batch.contiguous(memory_format=torch.channels_last)
 
@@ -20,10 +20,11 @@ def to_tensor(images: list[Image]) -> Tensor:
 def random_crop(
     images: list[Image], size: int, smallest: float, generator: np.random.Generator
 ) -> list[NDArray[np.uint8]]:
-    """The same random part of aligned images, flipped alike, at a random scale.
+    """Return the same random part of aligned images, at a random scale and flipped alike.
 
-    `smallest` is the lowest scale, 0..1: pictures are shrunk by up to it before they are cut, so that a
-    generator meets strokes and objects of many sizes. Pictures too small for the crop are enlarged.
+    `smallest` is the lowest scale, 0..1: images are reduced by up to this factor before they are cropped, so
+    that a generator sees strokes and objects of many sizes. Images that are too small for the crop are
+    enlarged.
     """
     height, width = images[0].shape[:2]
     scale = generator.uniform(smallest, 1.0)

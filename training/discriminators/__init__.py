@@ -1,6 +1,6 @@
-"""The discriminators, one network per file, known by name.
+"""The discriminators, one network per file, with a registry of names.
 
-What they take and give is written in `training.discriminators.base`.
+`training.discriminators.base` describes their inputs and outputs.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ DISCRIMINATORS: dict[str, str] = {
     "vgg-heads": "training.discriminators.vgg_heads:FeatureHeads",
     "white-box": "training.discriminators.white_box:WhiteBoxDiscriminator",
 }
-"""Name -> module:class. A text, not a class: checking a recipe must not import torch."""
+"""Name -> module:class. Text instead of classes, since checking a recipe must not import torch."""
 
 
 def create(name: str) -> Discriminator:
-    """A freshly initialized discriminator; `name` is one of `DISCRIMINATORS`, which recipes see to."""
+    """Create a randomly initialised discriminator. `name` is one of `DISCRIMINATORS`, which recipes
+    ensure.
+    """
     module, _, cls = DISCRIMINATORS[name].partition(":")
     network: Discriminator = getattr(importlib.import_module(module), cls)()
     return network

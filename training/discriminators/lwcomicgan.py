@@ -1,10 +1,10 @@
 """LWComicGAN's discriminator: spectrally normalised convolutions.
 
-Yang et al., "LWComicGAN: A Lightweight Method for Realizing Scene Animation", say no more of it than that;
-its Figure 4 is lost. The layout is that of AnimeGAN (Chen et al. 2019), to which the paper compares itself:
-3x3 convolutions, LeakyReLU of 0.2, 32 channels at full size, two steps down, 256 at the end. AnimeGAN's
-normalization layers are left out: their statistics would carry every pixel into every score, and the
-gradient penalty (Eq. 2) is for scores of a picture's own patches. Spectral normalization does their work.
+Yang et al., "LWComicGAN: A Lightweight Method for Realizing Scene Animation", give no further details; Figure
+4 is missing. The layout is that of AnimeGAN (Chen et al. 2019), with which the paper compares itself: 3x3
+convolutions, LeakyReLU of 0.2, 32 channels at full size, two downsampling steps, 256 channels at the end.
+AnimeGAN's normalization layers are omitted: their statistics would connect every pixel with every score,
+while the gradient penalty (Eq. 2) is for scores of separate patches. Spectral normalization replaces them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from training.discriminators.base import ImageDiscriminator
 class LWComicGANDiscriminator(ImageDiscriminator):
     """Seven 3x3 convolutions, the second and the fourth with stride 2: one map of N x 1 x H/4 x W/4.
 
-    The middle is the fourth, 128 channels at a quarter of the size.
+    The middle layer is the fourth, 128 channels at a quarter of the size.
     """
 
     def __init__(self, channels: int = 32) -> None:

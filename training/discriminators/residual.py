@@ -1,8 +1,8 @@
 """A discriminator of residual blocks: the second of "Cartoon to human recovery with Cycle-GAN" (v6).
 
-Its drawing is lost. The paper says: residual blocks of two convolutions with a skip connection, halving
-the size and doubling the channels on the way down, after StyleGAN2's (Karras et al. 2020, Figure 7), whose
-block this is. Scores stay a map of patches, as with the discriminator that it takes the place of.
+Its figure is missing. According to the text it has residual blocks of two convolutions with a skip
+connection, which halve the size and double the channels, after StyleGAN2's (Karras et al. 2020, Figure 7),
+whose block this is. Scores are a map of patches, as in the discriminator that it replaces.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from training.discriminators.base import ImageDiscriminator
 
 
 class DownBlock(nn.Module):
-    """Two 3x3 convolutions beside a 1x1 one, half the size, twice the channels; the sum over sqrt 2."""
+    """Two 3x3 convolutions parallel to a 1x1 one, half the size, twice the channels; the sum over sqrt 2."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -27,8 +27,10 @@ class DownBlock(nn.Module):
         self.skip = nn.Conv2d(channels, 2 * channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x C x H x W to N x 2C x H/2 x W/2, every value the mean of four: steps alone would alias."""
-        # The skip is linear, so it may shrink first: the same values for a quarter of the work.
+        """Map N x C x H x W to N x 2C x H/2 x W/2. Every value is the mean of four: strides alone would
+        alias.
+        """
+        # The skip is linear, so it may downsample first: the same values for a quarter of the work.
         out: Tensor = (F.avg_pool2d(self.body(x), 2) + self.skip(F.avg_pool2d(x, 2))) * 0.5**0.5
         return out
 
@@ -36,8 +38,8 @@ class DownBlock(nn.Module):
 class ResidualDiscriminator(ImageDiscriminator):
     """A 1x1 convolution to 64 channels, three blocks, a 3x3 convolution and a score: N x 1 x H/8 x W/8.
 
-    No normalization, as in StyleGAN2; weights start after He et al. 2015. The middle lies behind the
-    second block.
+    There is no normalization, as in StyleGAN2; weights are initialised after He et al. 2015. The middle layer
+    follows the second block.
     """
 
     def __init__(self, channels: int = 64) -> None:

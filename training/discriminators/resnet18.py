@@ -1,11 +1,11 @@
 """The discriminator of the ResNet-18 migration GAN: a 70x70 PatchGAN of three blocks (section 4.2).
 
-The paper says: three blocks of two convolutions, 64 channels after the first, doubled in every block; it
-gives no kernels or strides. These reach 70 pixels exactly and keep PatchGAN's 4x4 convolutions of stride
-2, one to a block, and its step of 8 pixels from score to score:
+According to the paper it has three blocks of two convolutions, 64 channels after the first, doubled in every
+block. The paper gives no kernels or strides. These have a receptive field of exactly 70 pixels and keep
+PatchGAN's 4x4 convolutions of stride 2, one per block, and its step of 8 pixels from score to score:
 
-    kernel   4  5 | 4  3 | 4  3 | 3
-    stride   2  1 | 2  1 | 2  1 | 1     receptive field 1 + 3 + 8 + 6 + 8 + 12 + 16 + 16 = 70
+        kernel   4  5 | 4  3 | 4  3 | 3
+        stride   2  1 | 2  1 | 2  1 | 1     receptive field 1 + 3 + 8 + 6 + 8 + 12 + 16 + 16 = 70
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from training.discriminators.base import ImageDiscriminator, draw_normal
 
 
 class ResNet18Discriminator(ImageDiscriminator):
-    """Three blocks and a 3x3 score, one map of N x 1 x H/8 x W/8; the middle lies behind the second block.
+    """Three blocks and a 3x3 score, one map of N x 1 x H/8 x W/8. The middle layer follows the second block.
 
-    Instance normalization after all but the first and the last convolution, as in that paper's generator
-    and in PatchGAN; it also keeps the signal's size where weights are clipped. H and W are 16 or more.
+    Instance normalization follows all but the first and the last convolution, as in that paper's generator
+    and in PatchGAN. It also preserves the signal's size when weights are clipped. H and W must be 16 or more.
     """
 
     def __init__(self, channels: int = 64) -> None:
@@ -37,6 +37,6 @@ class ResNet18Discriminator(ImageDiscriminator):
 
 
 def _normalised(taken: int, given: int, kernel: int, stride: int = 1) -> tuple[nn.Module, ...]:
-    # No bias: the normalization would take it away again.
+    # No bias: the normalization would remove it.
     convolution = nn.Conv2d(taken, given, kernel, stride, (kernel - 1) // 2, bias=False)
     return convolution, nn.InstanceNorm2d(given), nn.LeakyReLU(0.2)

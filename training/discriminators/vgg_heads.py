@@ -1,7 +1,7 @@
-"""Small heads over frozen VGG-16 features: a discriminator that can already see.
+"""Small heads on frozen VGG-16 features: a discriminator with pretrained vision.
 
-The idea of Projected GANs (Sauer et al. 2021): what separates drawings from photographs is learned in
-some hundred steps where a discriminator from scratch needs tens of thousands.
+The idea of Projected GANs (Sauer et al. 2021): the difference between drawings and photographs is learned in
+some hundred steps, while a discriminator without pretraining needs tens of thousands.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class FeatureHeads(Discriminator):
         )
 
     def forward(self, seen: list[Tensor]) -> list[Tensor]:
-        """Maps of scores, one per level, higher for drawings.
+        """Return maps of scores, one per level, higher for drawings.
 
-        Features are scaled to unit mean per picture: VGG's levels differ by orders of magnitude.
+        Features are scaled to unit mean per image: VGG's levels differ by orders of magnitude.
         """
         scores = []
         for head, feature in zip(self.heads, seen, strict=True):

@@ -11,7 +11,7 @@ from training.discriminators.base import ImageDiscriminator
 class WhiteBoxDiscriminator(ImageDiscriminator):
     """Three pairs of convolutions, the first of each with stride 2, then a 1x1 score (D_s and D_t).
 
-    Wang and Yu 2020. One map of N x 1 x H/8 x W/8; the middle lies behind the second pair.
+    Wang and Yu 2020. The result is one map of N x 1 x H/8 x W/8. The middle layer follows the second pair.
     """
 
     def __init__(self, channels: int = 32) -> None:

@@ -1,7 +1,7 @@
-"""The GAN objectives, by name, and what keeps a critic's slope in check.
+"""The GAN objectives by name, and the constraints on a critic's slope.
 
-A discriminator gives one or several maps of scores, higher for real; every loss is the mean over each
-map, averaged over the maps, taken in fp32.
+A discriminator returns one or several maps of scores, higher for real images. Every loss is the mean over
+each map, averaged over the maps, in fp32.
 """
 
 from __future__ import annotations
@@ -19,33 +19,35 @@ Scores = list[Tensor]
 """Maps of scores, each N x 1 x h x w."""
 
 Label = float | Tensor
-"""What a score should say: one number, or N x 1 x 1 x 1, one for each picture."""
+"""The target of a score: one number, or N x 1 x 1 x 1, one for each image."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What both sides of the game minimise, given as losses of single scores."""
+    """What both sides of the game minimise, as losses of single scores."""
 
     of_real: Callable[[Tensor, Label], Tensor]
-    """The discriminator's loss of every score of a real picture, by its label."""
+    """The discriminator's loss for every score of a real image, by its label."""
     of_fake: Callable[[Tensor, Label], Tensor]
-    """The discriminator's loss of every score of a fake one, by its label."""
+    """The discriminator's loss for every score of a fake image, by its label."""
     of_wanted: Callable[[Tensor], Tensor]
-    """The generator's loss of every score of its picture."""
+    """The generator's loss for every score of its image."""
     has_labels: bool = False
-    """Whether labels mean something here; the other objectives pay them no heed."""
+    """Whether labels have an effect. The other objectives ignore them."""
 
     def discriminator(self, real: Scores, fake: Scores, labels: tuple[Label, Label] = (1.0, 0.0)) -> Tensor:
-        """The discriminator's loss; `labels` are the targets of the real and of the fake scores."""
+        """Return the discriminator's loss; `labels` are the targets of the real and the fake scores."""
         on_real = _mean(self.of_real(to_fp32(score), _as(labels[0], score)) for score in real)
         return on_real + self.against(fake, labels[1])
 
     def against(self, fake: Scores, label: Label = 0.0) -> Tensor:
-        """The discriminator's loss of fakes alone, which it adds for every further kind of them."""
+        """Return the discriminator's loss for fakes alone, which is added for every additional kind of
+        fakes.
+        """
         return _mean(self.of_fake(to_fp32(score), _as(label, score)) for score in fake)
 
     def generator(self, fake: Scores) -> Tensor:
-        """The generator's loss."""
+        """Return the generator's loss."""
         return _mean(self.of_wanted(to_fp32(score)) for score in fake)
 
 
@@ -58,7 +60,7 @@ def _as(label: Label, score: Tensor) -> Label:
 
 
 def _cross_entropy(score: Tensor, label: Label) -> Tensor:
-    """-label log D - (1 - label) log(1 - D) with D = sigmoid(score)."""
+    """Return -label log D - (1 - label) log(1 - D) with D = sigmoid(score)."""
     return F.softplus(score) - label * score
 
 
@@ -81,38 +83,38 @@ OBJECTIVES: dict[str, Objective] = {
 }
 """Name -> objective.
 
-- vanilla: Jensen-Shannon, on logits, with the generator's loss that does not saturate (Goodfellow et al.
-  2014).
-- least-squares: with targets 1 and 0 and the halves of its Eq. 9 (Mao et al. 2017). CycleGAN leaves the
-  generator's half out: its weight of 1 is 2 here.
+- vanilla: Jensen-Shannon on logits, with the generator's non-saturating loss (Goodfellow et al. 2014).
+- least-squares: targets 1 and 0 with the halves of Eq. 9 (Mao et al. 2017). CycleGAN omits the generator's
+half: its weight of 1 is 2 here.
 - hinge: Lim and Ye 2017; Miyato et al. 2018.
-- wasserstein-clip: Arjovsky et al. 2017; holds with `clip_weights` after every step of the discriminator.
-- wasserstein-gp: Gulrajani et al. 2017; holds with `gradient_penalty` added to the discriminator's loss.
+- wasserstein-clip: Arjovsky et al. 2017; needs `clip_weights` after every step of the discriminator.
+- wasserstein-gp: Gulrajani et al. 2017; needs `gradient_penalty` added to the discriminator's loss.
 """
 
 
 def soft_labels(count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Targets drawn for every picture: real ones in [0.9, 1], fake ones in [0, 0.1], each N x 1 x 1 x 1.
+    """Return random targets for every image: real in [0.9, 1], fake in [0, 0.1], each N x 1 x 1 x 1.
 
-    From "Cartoon to human recovery with Cycle-GAN" (v5). Where it cites the idea that paper calls the real
-    pictures 0 and the generated ones 1; where it describes its own training the real ones are 1, as here.
+    From "Cartoon to human recovery with Cycle-GAN" (v5). Where it cites the idea, the paper uses 0 for real
+    images and 1 for generated ones; in its own training, real images are 1, as here.
     """
     real = 1 - 0.1 * torch.rand(count, 1, 1, 1, generator=rng)
     return real, 0.1 * torch.rand(count, 1, 1, 1, generator=rng)
 
 
 def gradient_penalty(network: nn.Module, real: list[Tensor], fake: list[Tensor], mix: Tensor) -> Tensor:
-    """E[(|| gradient of f ||_2 - 1)^2] at mix * real + (1 - mix) * fake (Gulrajani et al. 2017, Eq. 3).
+    """Return E[(|| gradient of f ||_2 - 1)^2] at mix * real + (1 - mix) * fake (Gulrajani et al. 2017, Eq.
+    3).
 
-    LWComicGAN's Eq. 2 is this with the square drawn outside of the mean; its lambda is the caller's.
-    `real` and `fake` are what the network looks at, one or several tensors of N pictures; `mix` holds N
-    numbers in [0, 1]. The norm of a picture is taken over all of its tensors together.
+    LWComicGAN's Eq. 2 is the same with the square outside of the mean; its lambda is applied by the caller.
+    `real` and `fake` are the network's inputs, one or several tensors of N images; `mix` has N numbers in [0,
+    1]. The norm of an image covers all of its tensors together.
 
-    f is what the Wasserstein losses average, the mean of a picture's scores, so that the slope in check is
-    that of the distance being learned. (Implementations for single scores sum the outputs; over a map of
-    patches that sum grows with the picture, and its penalty would flatten f the more, the larger it is.)
+    f is what the Wasserstein losses average, the mean of an image's scores, so that the constraint applies to
+    the slope of the learned distance. (Implementations for single scores sum the outputs. Over a map of
+    patches, that sum grows with the image, and the penalty would flatten f more for larger images.)
 
-    Computed in fp32 also under autocast; can be differentiated again, for the network's parameters.
+    It is computed in fp32 also under autocast, and can be differentiated for the network's parameters.
     """
     mixed = []
     for a, b in zip(real, fake, strict=True):
@@ -129,17 +131,18 @@ def gradient_penalty(network: nn.Module, real: list[Tensor], fake: list[Tensor],
 
 @torch.no_grad()
 def clip_weights(network: nn.Module, limit: float = 0.01) -> None:
-    """Every parameter into [-limit, limit], in place (Arjovsky et al. 2017, Algorithm 1).
+    """Clip every parameter to [-limit, limit] in place (Arjovsky et al. 2017, Algorithm 1).
 
-    Of a parametrized weight, as a spectrally normalised one, the original is clipped: that is what learns.
+    Of a parametrized weight, such as a spectrally normalised one, the original is clipped, which is what
+    learns.
     """
     for parameter in network.parameters():
         parameter.clamp_(-limit, limit)
 
 
 def match(real: Scores, fake: Scores) -> Tensor:
-    """Mean |D(x_g) - D(G(x))| ("Cartoon to human recovery with Cycle-GAN", Eq. 6, the generator's side).
+    """Return mean |D(x_g) - D(G(x))| ("Cartoon to human recovery with Cycle-GAN", Eq. 6, generator's side).
 
-    For pairs: `real` are the scores of the pictures that `fake` should have become.
+    For pairs: `real` has the scores of the images that `fake` should have become.
     """
     return _mean((to_fp32(a) - to_fp32(b)).abs() for a, b in zip(real, fake, strict=True))

@@ -1,9 +1,9 @@
-"""The finished drawing of fields, as a look makes it, for losses.
+"""The finished drawing of fields in a look, for losses.
 
-What counts to the eye is the drawing: an error of the paint matters most where the edge of a patch lies, and
-one of the ink where a line begins. The tables of a look are those of `engines.looks.tables`, read between
-their entries by straight lines, so there is a gradient wherever they have a slope. Lines are not widened, and
-patterns, which know no photograph, are left out.
+Viewers see the drawing: an error of the paint matters most at the edge of a patch, and one of the ink at the
+beginning of a line. The tables of a look are those of `engines.looks.tables`, interpolated linearly, which
+gives a gradient wherever they have a slope. Lines are not widened, and patterns, which do not depend on the
+photograph, are left out.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from training.losses.pixels import gradient_distance
 CODES_PER_UNIT = 127.5
 LUMA_CHANNELS = BLOCK**2
 COLOUR = ColorInfo("bt709", full_range=False)
-"""In which drawings are finished: photographs of another matrix get slightly other hues, in both alike."""
+"""The colours of the drawings. Photographs with another matrix get slightly different hues, in both drawings
+alike.
+"""
 
 
 class Drawing:
-    """Finishes fields by a look that has neither paper, screen nor pigment."""
+    """Finishes fields in a look without paper, screen and pigment."""
 
     def __init__(self, look: Look) -> None:
         tones = Tones(look, COLOUR)
@@ -38,11 +40,11 @@ class Drawing:
         self._matrix = yuv_to_rgb_matrix(COLOUR.matrix, COLOUR.full_range)
 
     def __call__(self, source: Tensor, fields: Tensor) -> Tensor:
-        """N x 24 x h x w blocks and N x 40 x h x w fields to N x 3 x 4h x 4w RGB, all in [-1, 1]."""
+        """Map N x 24 x h x w blocks and N x 40 x h x w fields to N x 3 x 4h x 4w RGB, all in [-1, 1]."""
         return self.rgb(*self.planes(source, fields))
 
     def planes(self, source: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
-        """The same as planes: N x 1 x 4h x 4w luma and N x 2 x 2h x 2w chroma, code values."""
+        """Return the drawing as planes of code values: N x 1 x 4h x 4w luma and N x 2 x 2h x 2w chroma."""
         source, fields = source.float(), fields.float()
         paint = (source + fields[:, :SAMPLES] + 2) * CODES_PER_UNIT - CHANGE_ZERO
         luma = F.pixel_shuffle(paint[:, :LUMA_CHANNELS], BLOCK)
@@ -58,7 +60,7 @@ class Drawing:
         return drawn + 16, colours
 
     def rgb(self, luma: Tensor, chroma: Tensor) -> Tensor:
-        """RGB in [-1, 1] of planes of code values."""
+        """Convert planes of code values to RGB in [-1, 1]."""
         planes = torch.cat([luma, F.interpolate(chroma, scale_factor=2.0, mode="nearest")], 1)
         matrix = torch.tensor(self._matrix, dtype=planes.dtype, device=planes.device)
         rgb = (planes[:, None] * matrix[None, :, :3, None, None]).sum(2) + matrix[None, :, 3, None, None]
@@ -66,7 +68,7 @@ class Drawing:
 
 
 def drawing_distance(drawn: tuple[Tensor, Tensor], wanted: tuple[Tensor, Tensor]) -> Tensor:
-    """Of the planes of two drawings: L1 and L1 of steps, luma and chroma; in units of half the range."""
+    """Return L1 of the planes of two drawings plus L1 of steps, luma and chroma, in half the value range."""
     return (
         sum(
             (F.l1_loss(a, b) + gradient_distance(a, b) for a, b in zip(drawn, wanted, strict=True)),
@@ -77,7 +79,7 @@ def drawing_distance(drawn: tuple[Tensor, Tensor], wanted: tuple[Tensor, Tensor]
 
 
 def between(curve: Curve, codes: Tensor) -> Tensor:
-    """The values of a curve of 256 entries at any code values, on straight lines between its entries."""
+    """Interpolate a curve of 256 entries linearly at any code values."""
     table = torch.tensor(np.append(curve, curve[-1]), dtype=codes.dtype, device=codes.device)
     codes = codes.clamp(0, 255)
     low = codes.detach().floor().long()

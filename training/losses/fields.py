@@ -1,8 +1,8 @@
-"""How far fields are from those of the abstraction program.
+"""Losses between fields and those of the abstraction program.
 
 All take N x C x H x W in the generator's scale (code values / 127.5), in the order of
-`engines.imaging.field_blocks`. L1, for what is uncertain then becomes the likelier of two and not their mean;
-on steps between neighbouring samples too, which keeps flat paint flat and lines as thin as they are.
+`engines.imaging.field_blocks`. They are L1, so that uncertain values become the more likely of two and not
+their mean. Steps between neighbouring samples count too, which keeps flat paint flat and lines thin.
 """
 
 from __future__ import annotations
@@ -15,16 +15,20 @@ from engines.imaging.field_blocks import BLOCK, INK_SCALE, INK_ZERO, SAMPLES
 from training.losses.pixels import gradient_distance
 
 LUMA_CHANNELS = BLOCK**2
-"""Channels of luma in a block."""
+"""Luma channels of a block."""
 CODES_PER_UNIT = 127.5
 INK_WEIGHT = 3.0
-"""A sample with response r counts 1 + 3 r times, r at most 1.3: most of a picture has no ink at all."""
+"""A sample with response r counts 1 + 3 r times, r at most 1.3: most of an image has no ink."""
 HALF_WIDTH = 0.35
-"""Of the soft threshold, in units of the response: the width of a line's edge in the finished look."""
+"""Half width of the soft threshold, in units of the response: the width of a line's edge in the finished
+look.
+"""
 
 
 def paint_distance(output: Tensor, target: Tensor) -> Tensor:
-    """Of 24 channels of paint: L1 and L1 of steps, luma and chroma; steps of chroma count half."""
+    """Return the distance of 24 channels of paint: L1 and L1 of steps, luma and chroma; steps of chroma count
+    half.
+    """
     luma, wanted = (F.pixel_shuffle(fields[:, :LUMA_CHANNELS], BLOCK) for fields in (output, target))
     chroma, tint = (F.pixel_shuffle(fields[:, LUMA_CHANNELS:], 2) for fields in (output, target))
     return (
@@ -36,22 +40,25 @@ def paint_distance(output: Tensor, target: Tensor) -> Tensor:
 
 
 def ink_distance(output: Tensor, target: Tensor) -> Tensor:
-    """Of 16 channels of ink: L1, weighted towards ink, and half as much L1 of steps; in response units."""
+    """Return the distance of 16 channels of ink: L1, weighted towards ink, and half as much L1 of steps.
+
+    The unit is that of the response.
+    """
     response, wanted = _response(output), _response(target)
     weight = 1 + INK_WEIGHT * wanted.clamp(0, 1.3)
     return ((response - wanted).abs() * weight).mean() + 0.5 * gradient_distance(response, wanted)
 
 
 def line_distance(output: Tensor, target: Tensor) -> Tensor:
-    """L1 between the lines that both responses become: what counts near the threshold, and nothing else."""
+    """Return L1 between the lines of both responses, which depends only on values near the threshold."""
     return F.l1_loss(_coverage(_response(output)), _coverage(_response(target)))
 
 
 def shifted(blocks: Tensor, down: int, right: int, margin: int) -> Tensor:
-    """N x 24 x h x w samples cut out of the picture that blocks are of, some pixels down and to the right.
+    """Return N x 24 x h x w blocks of the same image, shifted by some pixels down and to the right.
 
-    Both shifts are even, for colour has half the resolution; `margin`, a multiple of a block, is what the
-    picture loses of its height and its width.
+    Both shifts are even, since colour has half the resolution. `margin`, a multiple of a block, is removed
+    from the image's height and width.
     """
     luma, chroma = (
         F.pixel_shuffle(blocks[:, :LUMA_CHANNELS], BLOCK),
@@ -65,17 +72,17 @@ def shifted(blocks: Tensor, down: int, right: int, margin: int) -> Tensor:
 
 
 def paint_and_ink(source: Tensor, fields: Tensor) -> Tensor:
-    """N x 2 x 4h x 4w: luma of the paint and ink response, both in the generator's scale."""
+    """Return N x 2 x 4h x 4w: luma of the paint and ink response, both in the generator's scale."""
     luma = F.pixel_shuffle(source[:, :LUMA_CHANNELS] + fields[:, :LUMA_CHANNELS], BLOCK)
     return torch.cat([luma, F.pixel_shuffle(fields[:, SAMPLES:], BLOCK)], 1)
 
 
 def _response(ink: Tensor) -> Tensor:
-    """N x 1 x 4H x 4W ink responses."""
+    """Return N x 1 x 4H x 4W ink responses."""
     return F.pixel_shuffle(((ink + 1) * CODES_PER_UNIT - INK_ZERO) / INK_SCALE, BLOCK)
 
 
 def _coverage(response: Tensor) -> Tensor:
-    """0 on paint to 1 in a line, by a cubic step around the threshold."""
+    """Return 0 on paint to 1 in a line, by a cubic step around the threshold."""
     t = ((response - 1) / (2 * HALF_WIDTH) + 0.5).clamp(0, 1)
     return t * t * (3 - 2 * t)

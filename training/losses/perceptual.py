@@ -1,7 +1,7 @@
-"""Losses on features: distances of content and structure, and of the texture in Gram matrices.
+"""Losses on features: distances of content and structure, and of texture by Gram matrices.
 
-Each is relative to its target's mean size: a weight means the same for every layer and for every file of
-VGG weights, whose features differ in scale by orders of magnitude. All in fp32, also under autocast.
+Each is relative to its target's mean, so that a weight means the same for every layer and every file of VGG
+weights, whose features differ in scale by orders of magnitude. All are computed in fp32, also under autocast.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def feature_distance(seen: Tensor, target: Tensor, mean_of_ranks: Mean | None = 
 
 
 def gram(features: Tensor) -> Tensor:
-    """How channels fire together: N x C x H x W to N x C x C (LWComicGAN, Eq. 1, over C H W).
+    """Return how channels respond together: N x C x H x W to N x C x C (LWComicGAN, Eq. 1, divided by C H W).
 
-    The paper leaves the sum as it is; divided, it does not depend on the picture's size.
+    The paper does not divide the sum. Divided, it does not depend on the image's size.
     """
-    with torch.autocast(features.device.type, enabled=False):  # which would multiply in bfloat16
+    with torch.autocast(features.device.type, enabled=False):  # which autocast would multiply in bfloat16
         flat = to_fp32(features).flatten(2)
         return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
 

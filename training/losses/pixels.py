@@ -1,7 +1,7 @@
-"""Losses on pixels: total variation, colour, and agreement between two sizes of one picture.
+"""Losses on pixels: total variation, colour, and agreement between two sizes of one image.
 
-Pictures are N x 3 x H x W RGB in [-1, 1]; every loss is a mean, so that weights do not depend on sizes,
-and is taken in fp32 (float64 stays).
+Images are N x 3 x H x W RGB in [-1, 1]. Every loss is a mean, so that weights do not depend on sizes, and is
+computed in fp32 (float64 stays).
 """
 
 from __future__ import annotations
@@ -13,49 +13,49 @@ from torch import Tensor
 from training.losses.precision import to_fp32
 
 RGB_TO_YUV = ((0.299, 0.587, 0.114), (-0.14713, -0.28886, 0.436), (0.615, -0.51499, -0.10001))
-"""BT.601 luma with the analogue U and V that LWComicGAN's colour loss takes."""
+"""BT.601 luma with the analogue U and V of LWComicGAN's colour loss."""
 
 
-def total_variation(picture: Tensor) -> Tensor:
-    """Mean absolute difference of neighbours, across and down added: the anisotropic total variation.
+def total_variation(image: Tensor) -> Tensor:
+    """Return the mean absolute difference of neighbours, across plus down: the anisotropic total variation.
 
     The FPT thesis prints L_tv as || grad_x + grad_y ||, where steps of opposite sign would cancel along every
-    second diagonal; the sum of both norms is what smooths in either direction.
+    second diagonal. The sum of both norms smooths in both directions.
     """
-    picture = to_fp32(picture)
-    across = (picture[..., :, 1:] - picture[..., :, :-1]).abs().mean()
-    down = (picture[..., 1:, :] - picture[..., :-1, :]).abs().mean()
+    image = to_fp32(image)
+    across = (image[..., :, 1:] - image[..., :, :-1]).abs().mean()
+    down = (image[..., 1:, :] - image[..., :-1, :]).abs().mean()
     return across + down
 
 
 def gradient_distance(output: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference between the steps from pixel to pixel of both pictures.
+    """Return the mean absolute difference between the steps from pixel to pixel of both images.
 
-    Where the target is flat this is total variation; where it has an edge or a line it asks for that line.
-    A distance of colours alone hardly minds a texture that hides around the right mean.
+    In flat areas of the target this is total variation; at an edge or a line it asks for that line. A
+    distance of colours alone hardly penalizes a texture with the right mean.
     """
     return total_variation(to_fp32(output) - to_fp32(target))
 
 
-def yuv(picture: Tensor) -> Tensor:
-    """RGB in [-1, 1] as Y in [0, 1] and U, V around 0."""
-    picture = to_fp32(picture)
-    matrix = torch.tensor(RGB_TO_YUV, dtype=picture.dtype, device=picture.device)
-    # Products and a sum, no matrix product: autocast would take that to bfloat16.
-    return ((picture[:, None] + 1) / 2 * matrix[None, :, :, None, None]).sum(2)
+def yuv(image: Tensor) -> Tensor:
+    """Convert RGB in [-1, 1] to Y in [0, 1] and U, V around 0."""
+    image = to_fp32(image)
+    matrix = torch.tensor(RGB_TO_YUV, dtype=image.dtype, device=image.device)
+    # Products and a sum instead of a matrix product, which autocast would compute in bfloat16.
+    return ((image[:, None] + 1) / 2 * matrix[None, :, :, None, None]).sum(2)
 
 
 def yuv_colour(output: Tensor, photo: Tensor, threshold: float = 0.1) -> Tensor:
-    """LWComicGAN's L_col (Eq. 5): L1 on luma plus Huber on either chroma channel.
+    """Return LWComicGAN's L_col (Eq. 5): L1 on luma plus Huber on both chroma channels.
 
-    The paper prints no threshold for Huber's; here it is 0.1, U and V reaching to about 0.5 either way, and
-    the loss is divided by it, so that chroma far off counts by its distance as luma does.
+    The paper prints no threshold for Huber's loss. Here it is 0.1, with U and V in about -0.5..0.5, and the
+    loss is divided by it, so that large chroma differences count by their distance as luma does.
     """
     a, b = yuv(output), yuv(photo)
     chroma = F.huber_loss(a[:, 1:], b[:, 1:], delta=threshold) / threshold
     return F.l1_loss(a[:, :1], b[:, :1]) + 2 * chroma
 
 
-def half_size(picture: Tensor) -> Tensor:
-    """The picture at half its size, every pixel the mean of four."""
-    return F.avg_pool2d(picture, 2)
+def half_size(image: Tensor) -> Tensor:
+    """Return the image at half its size. Every pixel is the mean of four."""
+    return F.avg_pool2d(image, 2)

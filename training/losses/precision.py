@@ -1,4 +1,4 @@
-"""Where losses leave half precision."""
+"""Convert the inputs of losses from half precision."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from torch import Tensor
 
 
 def to_fp32(x: Tensor) -> Tensor:
-    """Half types as float32; float32 and float64 as they are, so that gradients can be checked in float64."""
+    """Return half types as float32. float32 and float64 stay, so that gradients can be checked in float64."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

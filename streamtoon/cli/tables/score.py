@@ -114,7 +114,7 @@ def film_table(film: FilmScore) -> Table:
             film.metrics.get(f"{name}-ratio"),
         )
         table.add_row(title, *(_figure(cell) for cell in cells))
-    table.caption = f"{film.pictures} frames, {film.pairs} pairs compared, {film.cuts} skipped at cuts"
+    table.caption = f"{film.frames} frames, {film.pairs} pairs compared, {film.cuts} skipped at cuts"
     table.caption_justify = "left"
     return table
 

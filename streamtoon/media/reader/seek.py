@@ -15,7 +15,11 @@ from streamtoon.media.reader.opening import OpenedVideo, is_cover_art, open_vide
 
 _AVFMT_NOTIMESTAMPS = 0x80
 """AVFMT_NOTIMESTAMPS: a raw stream, which has no known time after seeking."""
+_AVFMT_TS_DISCONT = 0x200
+"""AVFMT_TS_DISCONT: broadcasts, in which a position is guessed from times."""
 _MAX_START_S = 1e9
+SEEK_MARGIN_S = Fraction(1, 2)
+"""Seconds of video between the key frame and the wanted time, at least."""
 
 
 def origin_of(video: OpenedVideo) -> Fraction:
@@ -50,10 +54,15 @@ def open_at(
     return open_video(path, decoder), covers
 
 
-def seek(video: OpenedVideo, wanted: Fraction) -> bool:
-    """Seek to a key frame at or before `wanted` seconds. Return False if none was found."""
+def seek(video: OpenedVideo, wanted: Fraction, *, is_exact: bool = False) -> bool:
+    """Seek to a key frame at or before `wanted` seconds. Return False if none was found.
+
+    If `is_exact`, it is the last such key frame, where the container has an index. Then the fewest frames
+    have to be decoded.
+    """
     time_base = video.stream.time_base
-    back = Fraction(1, 2)
+    has_index = not video.container.format.flags & _AVFMT_TS_DISCONT
+    back = Fraction(0) if is_exact and has_index else SEEK_MARGIN_S
     while time_base and wanted - back > origin_of(video):
         goal = int((wanted - back) / time_base)
         try:
@@ -65,7 +74,7 @@ def seek(video: OpenedVideo, wanted: Fraction) -> bool:
                 return True
         except (av.FFmpegError, StopIteration):
             return False
-        back *= 4
+        back = 4 * back or SEEK_MARGIN_S
     return False
 
 

@@ -182,19 +182,19 @@ class VideoReader:
         """Whether all timestamps equal those in the file."""
         return not (self.shift or self._offset)
 
-    def skip_to(self, count: int, pts: int, check: int) -> bool:
+    def skip_to(self, count: int, pts: int, check: int | None) -> bool:
         """Seek so that the frame at `pts`, with `count` frames before it, is the next one.
 
-        Return False if there is no frame at that time with this `check` (see Frame.check). The reader is then
-        unusable.
+        Return False if there is no frame at that time with this `check` (see Frame.check; None for any). The
+        reader is then unusable.
         """
         wanted = pts * self.info.time_base + self.shift - self._offset
-        if not seek(self.opened, wanted):
+        if not seek(self.opened, wanted, is_exact=check is None):
             return False
         self._begin_reading(strict=False)
         for dropped, picture in enumerate(self.frames()):
             if picture.pts >= pts:
-                if picture.pts != pts or picture.check() != check:
+                if picture.pts != pts or check not in (None, picture.check()):
                     return False
                 self._decoder.reset_damage()  # damage of frames that refer to frames before the key frame
                 self._decoder.packets_seen += count - dropped
@@ -204,8 +204,8 @@ class VideoReader:
                 return True
         return False
 
-    def skip(self, count: int, check: int, watch: Callable[[int], object]) -> bool:
-        """Drop the next `count` frames. Return False if the frame after them does not have this `check`.
+    def skip(self, count: int, check: int | None, watch: Callable[[int], object]) -> bool:
+        """Drop the next `count` frames. Return False if the frame after them has another `check` (None: any).
 
         `watch` is called before each frame with the number dropped so far. Its exceptions end the skipping.
         """
@@ -215,7 +215,7 @@ class VideoReader:
             if next(pictures, None) is None:
                 return False
         following = next(pictures, None)
-        if following is None or following.check() != check:
+        if following is None or check not in (None, following.check()):
             return False
         self._put_back(following, count)
         return True

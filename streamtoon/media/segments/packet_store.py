@@ -183,6 +183,11 @@ class PacketStore:
                 self._file.execute("ROLLBACK")
 
     @property
+    def count(self) -> int:
+        """Number of loaded segments."""
+        return len(self.parts)
+
+    @property
     def frames(self) -> int:
         """Number of frames in all loaded segments."""
         return sum(part.frames for part in self.parts)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from types import TracebackType
+from typing import Protocol
 
 import av
 from av.container import OutputContainer
@@ -19,7 +20,7 @@ from engines.frame import Frame
 from streamtoon.errors import OutputError
 from streamtoon.media.reader.probe import MediaInfo
 from streamtoon.media.reader.video_reader import VideoReader
-from streamtoon.media.segments.packet_store import PacketStore, Segment
+from streamtoon.media.segments.packet_store import Segment
 from streamtoon.media.writer.coded_frame import CodedFrame
 from streamtoon.media.writer.containers import ContainerKind
 from streamtoon.media.writer.encoders import EncoderChoice
@@ -71,12 +72,55 @@ def in_segments(source: VideoReader, stopping: Callable[[], bool]) -> Iterator[F
         yield item
 
 
+class SegmentStore(Protocol):
+    """Where a SegmentWriter puts packets and finished segments; a PacketStore is one."""
+
+    parts: list[Segment]
+
+    def facts(self) -> dict[str, str]:
+        """Return the facts noted so far."""
+        ...
+
+    def note(self, name: str, value: str) -> None:
+        """Store one more fact."""
+
+    def write(self, packet: CodedFrame) -> None:
+        """Take the next packet of the current segment."""
+
+    def keep(self, part: Segment) -> None:
+        """Store the segment whose packets were written."""
+
+    def drop(self) -> None:
+        """Discard the packets of the unfinished segment."""
+
+
+class FinishedSegments(Protocol):
+    """The segments of a whole video, in order; a PacketStore with all of them is one."""
+
+    @property
+    def count(self) -> int:
+        """Number of segments."""
+        ...
+
+    def facts(self) -> dict[str, str]:
+        """Return the facts about all of them."""
+        ...
+
+    def times(self, part: int) -> Sequence[int]:
+        """Return the presentation times of one segment's frames, in decoding order."""
+        ...
+
+    def packets(self, part: int) -> Iterable[CodedFrame]:
+        """Return the packets of one segment, in decoding order."""
+        ...
+
+
 class SegmentWriter:
-    """Encodes frames into a PacketStore, each segment with a new encoder. A context manager."""
+    """Encodes frames into a SegmentStore, each segment with a new encoder. A context manager."""
 
     def __init__(
         self,
-        work: PacketStore,
+        work: SegmentStore,
         kind: ContainerKind,
         choice: EncoderChoice,
         info: MediaInfo,
@@ -199,17 +243,19 @@ class SegmentWriter:
 
 
 def join(
-    work: PacketStore, source: VideoReader, sink: VideoWriter, tell: Callable[[int], object] = lambda _: None
+    work: FinishedSegments,
+    source: VideoReader,
+    sink: VideoWriter,
+    tell: Callable[[int], object] = lambda _: None,
 ) -> None:
     """Write all segments and the other streams of `source` to `sink`. Raises OutputError.
 
     `tell` is called after each frame with the number of frames so far.
     """
     base = sink.time_base
-    sink.adopt_rounding(_rounding(work.facts()))
     beside = source.other_packets()
     waiting = next(beside, None)
-    for coded in in_decoding_order(len(work.parts), work.times, work.packets):
+    for coded in in_decoding_order(work.count, work.times, work.packets):
         while waiting is not None and (waiting.time is None or waiting.time <= coded.dts * base):
             sink.write(waiting)
             waiting = next(beside, None)
@@ -218,6 +264,7 @@ def join(
     while waiting is not None:
         sink.write(waiting)
         waiting = next(beside, None)
+    sink.adopt_rounding(_rounding(work.facts()))
 
 
 def _rounding(facts: Mapping[str, str]) -> Fraction:

@@ -158,7 +158,7 @@ class _AtSize:
 
     def measure(self, tell: Progress | None) -> list[BenchRow]:
         """Measure and return the rows, in the order of the plan."""
-        pictures = self._film.pictures(*self.session.picture, DISTINCT_FRAMES)
+        pictures = self._film.pictures(*self.session.frame_size, DISTINCT_FRAMES)
         self.session.show([rgb_of(picture) for picture in pictures])
         choices = list(product(self._plan.styles, self._plan.engines, self._plan.qualities))
         groups = [choices[n : n + MAX_OPEN_ENGINES] for n in range(0, len(choices), MAX_OPEN_ENGINES)]
@@ -200,7 +200,7 @@ class _AtSize:
     ) -> Iterator[Case]:
         """Open each engine once: two requests may lead to the same one."""
         known = {case.name for case in self._cases}
-        width, height = self.session.picture
+        width, height = self.session.frame_size
         rate = self._film.rate
         for style, choice, quality in choices:
             settings = EngineSettings(
@@ -229,7 +229,7 @@ class _AtSize:
     def _write(self, frames: int) -> None:
         """Make sure that the clip is at least this long."""
         if self._clip is None or len(self._clip.ends) < frames:
-            self._clip = self._film.write(self._folder, *self.session.picture, frames)
+            self._clip = self._film.write(self._folder, *self.session.frame_size, frames)
 
     def _convert(self, engine: Engine, style: Style, quality: str, frames: int) -> FileRun:
         """Run `streamtoon video` on the first `frames` frames, in a process of its own."""

@@ -1,4 +1,4 @@
-"""Writes the static site: a folder that any file server can serve, at any path, without a further step."""
+"""Building the static site: a folder that any file server can serve, at any path, without a further step."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from streamtoon.web.site.contents import FORMAT, site_contents
 
 FACTS = "site.json"
 WORKER = "sw.js"
-"""The service worker, which is told the names of all files and so holds them while there is no network."""
+"""The service worker. It contains the names of all files, and keeps them for use without a network."""
 WORKER_MARK = 'const SITE = { version: "", files: [] };'
 HEADERS_FILE = "_headers"
-"""How several hosts of static files are told their headers; others take them from the documentation."""
+"""The file from which several static hosts read their headers; for others, see the documentation."""
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
     "connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'"
 )
-"""As strict as the page of `streamtoon serve`. It stands in the page too, as some hosts set no headers."""
+"""As strict as that of `streamtoon serve`. The page contains it too, because some hosts set no headers."""
 HEADERS = {
     "Content-Security-Policy": f"{CONTENT_SECURITY_POLICY}; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -35,10 +35,10 @@ HEADERS = {
     "Permissions-Policy": "camera=(self), microphone=(), display-capture=(self), geolocation=()",
     "Cache-Control": "no-cache",
 }
-"""Of every file; `no-cache` lets a browser keep a file and ask whether it is still the newest."""
+"""Headers of every file. With `no-cache`, a browser keeps a file and asks whether it is still current."""
 _PAGE = files("streamtoon.web.site") / "page"
 KEEPING = ("manifest.webmanifest", "keep.js", WORKER)
-"""What keeps the page in the browser."""
+"""The files that keep the page in the browser."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,10 @@ def _with_names(found: dict[str, bytes]) -> bytes:
 
 
 def build_site(styles: list[Style], folder: Path) -> BuiltSite:
-    """Writes the site into `folder`, which is there only when it is whole.
+    """Write the site into `folder`, which appears only when it is complete.
 
-    A site that an earlier build wrote there is replaced. Raises OutputError where the folder holds anything
-    else, or cannot be written.
+    A site of an earlier build is replaced. Raises OutputError if the folder contains anything else, or if it
+    cannot be written.
     """
     if folder.exists() and not _may_be_replaced(folder):
         raise OutputError(f"{folder} holds other files; name a folder that is new, empty, or an earlier site")

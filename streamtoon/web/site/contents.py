@@ -1,4 +1,4 @@
-"""What the page is told in `site.json`: its styles with every number of their looks, and its networks."""
+"""The contents of `site.json`: the styles with every number of their looks, and the networks."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class SiteContents:
 
     facts: dict[str, Any]
     files: dict[str, bytes] = field(default_factory=dict)
-    """By name, beside `site.json`."""
+    """File name -> bytes, next to `site.json`."""
 
 
 def site_styles(names: Sequence[str]) -> list[Style]:
-    """The styles of those names or folders; without any, all of the user's that the page can draw.
+    """Return the styles of these names or folders; without names, all that the page can draw.
 
-    Raises StyleError for an unknown style, one named twice, and one that the page cannot draw.
+    Raises StyleError for an unknown style, for one named twice, and for one that the page cannot draw.
     """
     if not names:
         found = [style for style in available_styles() if is_drawable(style)]
@@ -60,7 +60,7 @@ def is_drawable(style: Style) -> bool:
 
 
 def site_contents(styles: Iterable[Style]) -> SiteContents:
-    """The facts and the files of a site with these looks, the first of them shown first."""
+    """Return the facts and files of a site with these looks. The page shows the first one first."""
     contents = SiteContents({"format": FORMAT, "version": __version__, "keys": key_facts(), "networks": {}})
     rows = []
     for style in styles:
@@ -86,7 +86,7 @@ def look_values(look: Look) -> dict[str, Any]:
 
 
 def key_facts() -> list[dict[str, Any]]:
-    """What checks and sliders of the page are made of, in the order of the keys."""
+    """Return what the page needs for its checks and sliders, in the order of the keys."""
     groups = look_controls.groups()
     return [
         {
@@ -99,7 +99,7 @@ def key_facts() -> list[dict[str, Any]]:
 
 
 def _add_networks(contents: SiteContents, style: Style) -> str:
-    """The name of a style's networks in the site; those that several styles share are there once."""
+    """Return the name of a style's networks in the site. Networks that styles share are added once."""
     name = style.network or style.name
     if name not in contents.facts["networks"]:
         forms = {"full": style} | ({"lite": style.lite} if style.lite else {})
@@ -118,7 +118,7 @@ def _add(contents: SiteContents, file: str, network: PackedNetwork) -> dict[str,
 
 
 def _thumbnail(both: np.ndarray[Any, Any]) -> bytes:
-    """The drawn half of a before/after picture, JPEG."""
+    """Return the drawn half of a before/after image as JPEG."""
     drawn = both[:, both.shape[1] // 2 :]
     height = min(drawn.shape[0], drawn.shape[1] * HEIGHT // WIDTH)
     top = (drawn.shape[0] - height) // 2

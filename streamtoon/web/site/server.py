@@ -13,7 +13,7 @@ from streamtoon.web.site.build import HEADERS
 
 
 def site_app(found: Mapping[str, bytes], host: str) -> web.Application:
-    """An application that serves these files, for a server that is bound to `host`."""
+    """Return an application that serves these files, for a server that is bound to `host`."""
     names = {"localhost", host.lower()}
 
     async def part(request: web.Request) -> web.Response:

@@ -21,13 +21,13 @@ from engines.imaging.field_blocks import FIELDS, SAMPLES
 from engines.registry.style import Style
 
 GENERATORS = ("fields", "fields-lite")
-"""Of which the page knows the layers."""
+"""Generators whose layers the page can compute."""
 DILATIONS = (1, 2, 4, 2, 1)
-"""Of the first convolution of every residual block, as in `engines.generators.fields`."""
+"""Dilation of the first convolution of every residual block, as in `engines.generators.fields`."""
 VECTOR = 4
 """Channels that a shader handles at a time."""
 MULTIPLE = 8
-"""Of channels that a shader's workgroup handles."""
+"""Number of channels of a layer that a shader's workgroup computes; layers have a multiple of it."""
 
 Floats = NDArray[np.float32]
 
@@ -54,7 +54,7 @@ class PackedNetwork:
 
 
 def pack_network(style: Style) -> PackedNetwork:
-    """The network of a style over fields. Raises StyleError for one that the shaders do not compute."""
+    """Return the network of a style. Raises StyleError if the shaders cannot compute it."""
     if style.generator not in GENERATORS:
         raise StyleError(
             f"style {style.name} has a generator of the kind {style.generator}, and the page draws with "
@@ -98,7 +98,7 @@ def pack_weights(weights: Floats) -> NDArray[np.float16]:
 
 
 def read_safetensors(file: Path) -> dict[str, Floats]:
-    """The fp32 tensors of a file that `engines.untrusted.safetensors_validator` has checked."""
+    """Return the fp32 tensors of a file that `engines.untrusted.safetensors_validator` has checked."""
     data = file.read_bytes()
     end = 8 + int.from_bytes(data[:8], "little")
     tensors = {}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -25,7 +26,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("clips") / "clip.mp4")
 
 
-def _process(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
+def _process(*arguments: object, **options: Any) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "streamtoon", *map(str, arguments)]
     pipe = subprocess.PIPE
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
@@ -169,7 +170,7 @@ def test_standard_input_to_standard_output(clip: Path, style_folder: Path, tmp_p
     process = _process("video", "-", "-", "--style", style_folder)
     out, err = process.communicate(matroska.read_bytes(), timeout=60)
     assert process.returncode == 0, err
-    with av.open(io.BytesIO(out)) as container:
+    with av.open(io.BytesIO(out), "r") as container:
         assert len(list(container.decode(video=0))) == 10
     assert b"standard output (0.4 s): 10 frames in " in err
 

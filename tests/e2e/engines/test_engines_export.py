@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -36,7 +37,9 @@ class Small(nn.Module):
 @pytest.mark.parametrize("kernel", [3, 7])
 @pytest.mark.parametrize("padding_mode", ["zeros", "reflect"])
 @pytest.mark.parametrize("bias", [True, False])
-def test_a_folded_convolution_is_the_convolution(kernel: int, padding_mode: str, bias: bool) -> None:
+def test_a_folded_convolution_is_the_convolution(
+    kernel: int, padding_mode: Literal["zeros", "reflect"], bias: bool
+) -> None:
     torch.manual_seed(kernel)
     conv = nn.Conv2d(5, 3, kernel, padding=kernel // 2, padding_mode=padding_mode, bias=bias).double()
     picture = torch.randn(2, 5, 18, 26, dtype=torch.float64)

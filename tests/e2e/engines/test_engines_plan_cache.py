@@ -34,7 +34,8 @@ def _cache(tmp_path: Path) -> PlanCache:
 
 def _obtain(cache: PlanCache, key: PlanKey = KEY, plan: bytes = PLAN) -> tuple[bytes, int, list[str]]:
     """The plan, how often it was built, what was said."""
-    built, said = [], []
+    built: list[int] = []
+    said: list[str] = []
 
     def build() -> tuple[bytes, dict[str, str | int | float]]:
         built.append(1)

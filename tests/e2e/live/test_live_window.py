@@ -86,7 +86,12 @@ def test_a_viewer_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 
         shows = threading.Thread(target=show, daemon=True)
         shows.start()
-        until(lambda: window.write([]) or not window.is_open, "it is waited for")
+
+        def is_ended() -> bool:
+            window.write([])
+            return not window.is_open
+
+        until(is_ended, "it is waited for")
         shows.join(LIMIT)
         assert not shows.is_alive()
     finally:

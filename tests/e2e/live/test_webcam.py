@@ -20,15 +20,15 @@ import av
 import cv2
 import numpy as np
 import pytest
-from click.testing import Result
 from fields_styles import LOOK, save_network
 from lavfi_clips import make_clip
 from numpy.typing import NDArray
 from paths import ROOT
 from stream_parts import COMMAND, SLOW_ENGINE
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 from x_display import LIMIT, opencv_with_windows, press_close_button, screenshot, until, x_server, xdotool
 
+from engines.common.image_files import read_image
 from streamtoon.cli.app import app
 
 pytestmark = pytest.mark.realtime
@@ -238,7 +238,7 @@ def _check_the_full_screen(shown: Webcam) -> None:
 
 def _first_picture(path: Path) -> NDArray[np.uint8]:
     if path.suffix == ".png":
-        return np.asarray(cv2.imread(str(path))[..., ::-1])
+        return read_image(path)
     with av.open(str(path)) as container:
         return np.asarray(next(container.decode(video=0)).to_ndarray(format="rgb24"))
 
@@ -263,7 +263,7 @@ def test_compare_follows_the_mouse_and_the_close_button_quits(shown: Webcam) -> 
 def _is_divided(shown: Webcam, x: int, drawn: NDArray[np.int_]) -> bool:
     """There is a line, and the cartoon is as before to the right of it and only there."""
     screen = shown.screen()[240:420].astype(int)
-    line = (screen[:, x - 3 : x + 3] > 250).all(2).any(1).all()
+    line = np.all(np.any(np.all(screen[:, x - 3 : x + 3] > 250, 2), 1))
     left = np.abs(screen[:, : x - 20] - drawn[:, : x - 20]).mean()
     right = np.abs(screen[:, x + 20 :] - drawn[:, x + 20 :]).mean()
     return bool(line and right < 2 < left)

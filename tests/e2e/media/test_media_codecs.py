@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from av.codec.context import CodecContext
+from av.codec.context import CodecContext, OptionType
 from media_clips import convert, facts, make_clip
 
 from streamtoon.errors import OutputError
@@ -110,7 +110,8 @@ def test_an_encoder_knows_every_option_that_it_is_given(codec: str, live: bool) 
     assert set(choice.options) <= set(private) | {option.name for option in options.generic}
     for name in set(choice.options) & set(private):
         option, value = private[name], choice.options[name]
-        numeric = re.fullmatch(r"[\d.]+", value) and option.type.name != "STRING"
+        assert isinstance(option.type, OptionType)
+        numeric = re.fullmatch(r"[\d.]+", value) and option.type is not OptionType.STRING
         if numeric:
             assert option.min <= float(value) <= option.max, f"{codec} {name}={value}"
         elif option.choices:

@@ -6,16 +6,13 @@ import io
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
 from media_clips import make_clip
+from network_senders import SECONDS, mute, sender
 from stream_parts import HANG, free_port
 
 from streamtoon.errors import InputError
@@ -26,9 +23,6 @@ from streamtoon.media.network.targets import StreamTarget
 from streamtoon.media.packets import Passthrough
 
 pytestmark = pytest.mark.realtime
-
-SECONDS = 2
-"""What a sender's clip lasts."""
 
 
 def without_key(folder: Path) -> bytes:
@@ -52,28 +46,6 @@ def without_key(folder: Path) -> bytes:
             bare.stream = stream
             target.mux(bare)
     return out.getvalue()
-
-
-@contextmanager
-def sender(content: bytes) -> Iterator[tuple[str, threading.Event]]:
-    """Sends it by UDP in its own time, again and again, until the event is set."""
-    port, ended = free_port(socket.SOCK_DGRAM), threading.Event()
-    pieces = [content[n : n + 1316] for n in range(0, len(content), 1316)]
-
-    def send() -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
-            for n in count():
-                if ended.wait(SECONDS / len(pieces)):
-                    return
-                out.sendto(pieces[n % len(pieces)], ("127.0.0.1", port))
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
-        yield f"udp://127.0.0.1:{port}", ended
-    finally:
-        ended.set()
-        thread.join()
 
 
 NO_PICTURE = """
@@ -150,27 +122,6 @@ def test_options_that_would_do_nothing_are_refused(place: str, tmp_path: Path) -
         with pytest.raises(InputError) as caught:
             open_source(given, **options, retry=False, insecure=False, tell=print)
         assert str(caught.value).startswith(f"--{name.replace('_', '-')} is for ")
-
-
-@contextmanager
-def mute() -> Iterator[int]:
-    """Takes connections and hangs up after what is said first."""
-
-    def serve() -> None:
-        while True:
-            try:
-                client = server.accept()[0]
-            except OSError:
-                return
-            with client:
-                client.settimeout(1)
-                with suppress(OSError):
-                    client.recv(4096)
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=serve, daemon=True).start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.parametrize("is_mute", [False, True])

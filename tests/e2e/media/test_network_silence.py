@@ -17,11 +17,11 @@ from typing import Any
 import av
 import pytest
 from media_clips import make_clip
+from network_senders import sender
 from refusing_servers import refusing
 from rtsp_server import RtspServer
 from stream_parts import FFMPEG, count_and_beep, end, free_port, needs_ffmpeg
 from tcp_server import hang_up_after, listening
-from test_network_lost import sender
 
 from streamtoon.errors import OutputError
 from streamtoon.media.network.sink import Coding, NetworkSink

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -13,61 +11,21 @@ from typing import Any
 
 import av
 import pytest
-from media_clips import make_clip
+from network_senders import mute
+from network_soak import Watch, clip_as, follow, open_files
 from tcp_server import hang_up_after, listening
-from test_network_lost import mute
 
 from streamtoon.media.network.position import MAX_STEP_S, Position
 from streamtoon.media.network.sink import Coding, NetworkSink
 from streamtoon.media.network.source import NetworkSource
 from streamtoon.media.network.targets import StreamTarget
 from streamtoon.media.network.urls import BackOff
-from streamtoon.media.packets import Passthrough
 
 pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc"),
     pytest.mark.realtime,
 ]
 ROUNDS = 200
-PICTURES = 10
-"""Of a clip: a round is 0.4 s of video."""
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def megabytes() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-class Watch:
-    """What one process holds, looked at once a round."""
-
-    def __init__(self) -> None:
-        self.files: list[int] = []
-        self.memory: list[float] = []
-        self.threads: list[int] = []
-
-    def look(self) -> None:
-        self.files.append(open_files())
-        self.memory.append(megabytes())
-        self.threads.append(threading.active_count())
-
-    def demand_flat(self) -> None:
-        """The last quarter is no higher than the first, but for noise: rounds that stayed would be many.
-
-        Memory is looked at after 100 rounds and more: before that, caches fill.
-        """
-        quarter = len(self.files) // 4
-        assert quarter >= 2
-        early, late = slice(quarter // 2, quarter), slice(-quarter, None)
-        assert max(self.files[late]) <= max(self.files[early]) + 3, self.files
-        assert max(self.threads[late]) <= max(self.threads[early]) + 2, self.threads
-        if len(self.memory) < 100:
-            return
-        grown = min(self.memory[late]) - max(self.memory[early])
-        assert grown < 8, f"{grown:.1f} MB more after {len(self.memory)} rounds"
 
 
 @pytest.fixture(autouse=True)
@@ -75,35 +33,6 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packets are due as soon as they are there, and what is lost is tried again at once."""
     monkeypatch.setattr(NetworkSource, "_pace", lambda *_: monotonic())
     monkeypatch.setattr(BackOff, "LONGEST", 0.01)
-
-
-def clip_as(kind: str, folder: Path) -> tuple[Path, int]:
-    """A file, and its pictures."""
-    name, count, audio = {
-        "mp4": ("clip.mp4", PICTURES, "aac"),
-        "mkv": ("clip.mkv", PICTURES, "aac"),
-        "ts": ("clip.ts", PICTURES, "aac"),
-        "one-picture": ("clip.mp4", 1, None),
-        "no-times": ("clip.h264", PICTURES, None),
-    }[kind]
-    pts = [512 * n for n in range(count)]
-    return make_clip(folder / name, pts=pts, audio=audio, options={"g": "5", "bf": "0"}), count
-
-
-def follow(source: NetworkSource, round_of: Callable[[int], bool], rounds: int) -> Watch:
-    """Take pictures until `round_of` a number of pictures has said "a new round" so often."""
-    watch, number, last = Watch(), 0, -1
-    for item in source:
-        if isinstance(item, Passthrough):
-            continue
-        assert item.pts > last, "times rise over every round"
-        last, number = item.pts, number + 1
-        source.waited(item.pts)
-        if round_of(number):
-            watch.look()
-        if len(watch.files) == rounds:
-            break
-    return watch
 
 
 @pytest.mark.parametrize(

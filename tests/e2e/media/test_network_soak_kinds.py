@@ -22,9 +22,9 @@ from typing import Any
 
 import av
 import pytest
+from network_soak import Watch, clip_as, follow
 from stream_parts import free_port
 from tcp_server import listening
-from test_network_soak import Watch, clip_as, follow
 
 from streamtoon.live import camera as live_camera
 from streamtoon.live.stream_session import CameraSource

@@ -7,15 +7,16 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import IO
 
 from media_clips import make_clip
 
 from streamtoon.media import VideoReader
 
 
-def _video(*arguments: object, stdin: object) -> subprocess.CompletedProcess[bytes]:
+def _video(*arguments: object, stdin: int | IO[bytes]) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "streamtoon", "video", "-", *map(str, arguments)]
-    return subprocess.run(command, stdin=stdin, capture_output=True, check=False, timeout=300)  # type: ignore[call-overload,no-any-return]
+    return subprocess.run(command, stdin=stdin, capture_output=True, check=False, timeout=300)
 
 
 def test_an_mp4_with_its_index_behind_is_read_from_a_file_and_refused_from_a_pipe(

@@ -15,7 +15,7 @@ from media_clips import facts, make_clip
 from paths import ROOT
 from stopped_runs import wait_until_signals_are_heard
 
-from streamtoon.media.reader import opening
+from streamtoon.media.reader.open_timeout import OPEN_TIMEOUT_S
 
 HANG = 240
 """Seconds after which something hangs, on a machine that is busy with other things as well."""
@@ -71,7 +71,7 @@ def test_a_terminal_types_no_video(tmp_path: Path) -> None:
 def test_the_command_ends_within_half_a_minute(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.mp4"
     os.mkfifo(pipe)
-    assert opening.OPEN_TIMEOUT_S < 30
+    assert OPEN_TIMEOUT_S < 30
     command = [sys.executable, "-m", "streamtoon", "video", str(pipe), str(tmp_path / "out.mp4")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=HANG, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
@@ -103,7 +103,7 @@ def test_any_name_goes_in_and_comes_out(tmp_path: Path, clip: Path) -> None:
     folder = tmp_path / "films"
     folder.mkdir()
     for name in corpus.NAMES:
-        shutil.copy(clip, os.fsencode(folder) + b"/" + name)
+        shutil.copy(os.fsencode(clip), os.fsencode(folder) + b"/" + name)
     command = [sys.executable, "-m", "streamtoon", "video", str(folder), str(tmp_path / "out")]
     done = subprocess.run(
         [*command, "--strength", "0"], capture_output=True, text=True, cwd=ROOT, timeout=HANG, check=False

@@ -111,7 +111,7 @@ def test_check_lists_moves_and_brings_back(photos: Path) -> None:
     assert not (photos / "copy.png").exists()
     assert "1 image moved back" in _run("check", photos, "--undo").stdout
     assert (photos / "copy.png").exists()
-    assert "nothing of" in _run("check", photos, "--undo", code=1).stderr
+    assert "no file of" in _run("check", photos, "--undo", code=1).stderr
 
 
 def test_smooth_fields_and_collages(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

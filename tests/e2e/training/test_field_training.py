@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from engines.common.image_files import write_image
+from engines.common.image_files import read_image, write_image
 from engines.errors import StreamtoonError
 from engines.generators import FIELD_GENERATORS, create
 from engines.imaging.field_blocks import INK_SCALE, INK_ZERO, ink_code, pack
 from training.abstraction.fields import fields_of
 from training.data.field_batches import FieldBatches
 from training.data.field_pairs import MIN_SIDE_PIXELS, make_pairs
+from training.data.loader import Batch
 from training.losses.fields import ink_distance, line_distance, paint_distance
 from training.recipe import Data, FieldSettings, RecipeError
 from training.recipe_loader import find_recipe, read_recipe
@@ -29,8 +32,9 @@ SETTINGS = FieldSettings()
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     for n in range(3):
-        photo = cv2.GaussianBlur(DICE.integers(0, 256, (208, 240, 3), np.uint8), (0, 0), 4)
-        photo = np.ascontiguousarray(cv2.normalize(photo, None, 0, 255, cv2.NORM_MINMAX))
+        blurred = cv2.GaussianBlur(DICE.integers(0, 256, (208, 240, 3), np.uint8), (0, 0), 4).astype(float)
+        low, high = blurred.min(), blurred.max()
+        photo = np.rint((blurred - low) * 255 / (high - low)).astype(np.uint8)
         cv2.circle(photo, (90 + 20 * n, 100), 40, (200, 60, 40), -1)
         write_image(folder / f"{n}.png", photo)
     return folder
@@ -52,7 +56,7 @@ def test_a_pair_is_the_photograph_with_its_fields(photos: Path, tmp_path: Path) 
     files = make_pairs(photos, tmp_path, SETTINGS, workers=1)
     assert len(files) == 3
     stored = [np.load(file) for file in files]
-    photo = cv2.cvtColor(cv2.imread(str(photos / "0.png")), cv2.COLOR_BGR2RGB)
+    photo = read_image(photos / "0.png")
     (pair,) = (each for each in stored if np.array_equal(each[..., :3], photo))
     fields = fields_of(photo)
     assert np.array_equal(pair[..., 3:6], fields.paint)
@@ -102,7 +106,7 @@ def test_blocks_are_in_the_order_in_which_the_engine_packs_them(photos: Path, pa
 def test_noise_is_in_the_source_and_not_in_the_paint(photos: Path, pairs: Path) -> None:
     quiet, noisy = _batches(photos, pairs, noise=0.0).at(2), _batches(photos, pairs, noise=40.0).at(2)
 
-    def paint(batch):  # type: ignore[no-untyped-def]
+    def paint(batch: Batch) -> torch.Tensor:
         return (batch.source + 1) * 127.5 + batch.target[:, :24] * 127.5 - 0.5
 
     assert (quiet.source - noisy.source).abs().max() > 0.05
@@ -110,7 +114,7 @@ def test_noise_is_in_the_source_and_not_in_the_paint(photos: Path, pairs: Path) 
     assert torch.equal(quiet.target[:, 24:], noisy.target[:, 24:])
 
 
-def _shuffled(blocks: np.ndarray, side: int) -> np.ndarray:  # type: ignore[type-arg]
+def _shuffled(blocks: NDArray[Any], side: int) -> NDArray[np.float64]:
     """C x H x W to C/side^2 x side H x side W by the definition."""
     channels, height, width = blocks.shape
     out = np.empty((channels // side**2, height * side, width * side))
@@ -121,7 +125,7 @@ def _shuffled(blocks: np.ndarray, side: int) -> np.ndarray:  # type: ignore[type
     return out
 
 
-def _steps(difference: np.ndarray) -> float:  # type: ignore[type-arg]
+def _steps(difference: NDArray[Any]) -> float:
     return float(np.abs(np.diff(difference, axis=-1)).mean() + np.abs(np.diff(difference, axis=-2)).mean())
 
 
@@ -144,7 +148,7 @@ def test_ink_and_line_distances_are_their_definitions() -> None:
         expected, rel=1e-5
     )
 
-    def cover(r: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def cover(r: NDArray[Any]) -> NDArray[Any]:
         t = np.clip((r - 0.65) / 0.7, 0, 1)
         return t * t * (3 - 2 * t)
 

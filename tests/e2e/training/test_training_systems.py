@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from paths import ROOT
-from rgb_styles import rgb_style
+from tiny_recipes import tiny
 
 from engines.backends.selection import available
 from engines.looks.look import Look
@@ -18,47 +18,11 @@ from engines.registry.style import Style
 from eval.metrics.ssim import ssim
 from streamtoon import Cartoonizer
 from training.export_style import finish
-from training.recipe import Recipe
 from training.recipe_loader import bundled_recipes, find_recipe, read_recipe
 from training.setup import open_fabric
 from training.trainer import Trainer
 
 SAMPLE = ROOT / "samples" / "phone.mp4"
-
-
-# Of gradient descent, and of Adam near the identity; 1e-3 for the rest.
-RATES = {"resnet18": 0.02, "pepper": 2e-4, "fpt-unet": 2e-4}
-
-TAUGHT = "pepper-lite"
-"""By a style that is not shipped."""
-
-
-INKED = ("gouache", "pepper")
-"""By the abstraction program's drawings, which it makes of photographs of an ordinary size."""
-
-
-def _enlarged(photos: Path) -> Path:
-    """Copies at three times the size, smooth: the abstraction program takes none as small."""
-    folder = photos.parent / "larger"
-    folder.mkdir(exist_ok=True)
-    for path in photos.iterdir():
-        photo = cv2.resize(cv2.imread(str(path)), None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(folder / path.name), photo)
-    return folder
-
-
-def tiny(name: str, variant: str, pictures: Path) -> Recipe:
-    """The recipe as it stands but for its size: crops, batch and lengths."""
-    photos = _enlarged(pictures / "photos") if name in INKED else pictures / "photos"
-    return read_recipe(
-        find_recipe(name),
-        variant,
-        [f"data.source={photos}", f"data.target={pictures / 'cartoons'}", "data.crop=64",
-         "batch=2", "checkpoints=1", "steps=2", "epochs=0", "initialization.steps=12",
-         "initialization.weights={reconstruction=1.0}", "optimizer.schedule=constant",
-         f"optimizer.generator_rate={RATES.get(name, 1e-3)}",
-         *([f"teacher={rgb_style().folder}"] if name == TAUGHT else [])],
-    )  # fmt: skip
 
 
 # That of fields learns from pairs: test_field_training.py.
@@ -105,12 +69,10 @@ def _demand_alike(style: Style, tmp_path: Path) -> NDArray[np.float64]:
 def test_the_recipe_of_fields_makes_a_style_that_runs_a_video_in_every_engine(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for at in range(2):
-        photo = cv2.GaussianBlur(
-            np.random.default_rng(at).integers(0, 256, (240, 320, 3), np.uint8), (0, 0), 5
-        )
-        cv2.imwrite(
-            str(tmp_path / "photos" / f"{at}.png"), cv2.normalize(photo, None, 0, 255, cv2.NORM_MINMAX)
-        )
+        noise = np.random.default_rng(at).integers(0, 256, (240, 320, 3), np.uint8)
+        photo = cv2.GaussianBlur(noise, (0, 0), 5).astype(float)
+        low, high = photo.min(), photo.max()
+        cv2.imwrite(str(tmp_path / "photos" / f"{at}.png"), np.rint((photo - low) * 255 / (high - low)))
     changes = [f"data.source={tmp_path / 'photos'}", "data.crop=64", "batch=2", "checkpoints=1", "steps=3"]
     recipe = read_recipe(find_recipe("paint-and-ink"), "lite", changes)
     trainer = Trainer(recipe, tmp_path / "run", open_fabric(recipe, "cpu"), {})

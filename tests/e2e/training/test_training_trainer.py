@@ -291,17 +291,12 @@ def test_two_processes_learn_what_one_learns_from_the_whole_batch(
     make: Make, recipe_file: Path, tmp_path: Path
 ) -> None:
     """Data parallel over gloo: means over the parts of a batch are means over the batch."""
-    settings = (
-        *LIGHT,
-        "adversary.objective=least-squares",
-        "optimizer.name=sgd",
-        "optimizer.generator_rate=0.01",
-        "optimizer.discriminator_rate=0.01",
-    )
+    sgd = ("optimizer.name=sgd", "optimizer.generator_rate=0.01", "optimizer.discriminator_rate=0.01")
+    settings = (*LIGHT, "adversary.objective=least-squares", *sgd)
     make(*settings, run="one").train()
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    line = [sys.executable, script, recipe_file, tmp_path / "two", "2", *settings]
+    line = [sys.executable, str(script), str(recipe_file), str(tmp_path / "two"), "2", *settings]
     done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     one, two = (load_file(tmp_path / run / "state.safetensors") for run in ("one", "two"))
@@ -312,7 +307,7 @@ def test_two_processes_learn_what_one_learns_from_the_whole_batch(
 
 def test_a_killed_run_goes_on_from_its_last_save(make: Make, recipe_file: Path, tmp_path: Path) -> None:
     settings = (*LIGHT, "steps=1000")
-    line = [sys.executable, "-c", SCRIPT, recipe_file, tmp_path / "run", "1", *settings]
+    line = [sys.executable, "-c", SCRIPT, str(recipe_file), str(tmp_path / "run"), "1", *settings]
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for said in process.stdout:
@@ -329,7 +324,7 @@ def test_a_killed_run_goes_on_from_its_last_save(make: Make, recipe_file: Path, 
 def test_a_batch_is_shared_evenly_or_not_at_all(recipe_file: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    line = [sys.executable, script, recipe_file, tmp_path / "run", "2", *LIGHT, "batch=3"]
+    line = [sys.executable, str(script), str(recipe_file), str(tmp_path / "run"), "2", *LIGHT, "batch=3"]
     done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode != 0
     assert "batch = 3; allowed for 2 devices is a multiple of 2" in done.stderr
@@ -395,6 +390,10 @@ def test_the_strip_lives_with_another_number_of_photos(
 def test_saving_is_by_the_clock(make: Make, tmp_path: Path) -> None:
     trainer = make(*LIGHT)
     stamps = []
-    trainer.train(lambda progress: (stamps.append((tmp_path / "run" / "state.safetensors").exists()),
-                                    time.sleep(0.01)), save_every=1e-3)  # fmt: skip
+
+    def look(progress: TrainingProgress) -> None:
+        stamps.append((tmp_path / "run" / "state.safetensors").exists())
+        time.sleep(0.01)
+
+    trainer.train(look, save_every=1e-3)
     assert stamps == [False, True, True, True]

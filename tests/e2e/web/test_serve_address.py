@@ -16,9 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from click.testing import Result
 from paths import ROOT
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from streamtoon.cli.app import app
 from streamtoon.cli.page_address import is_at_a_desktop, qr_lines

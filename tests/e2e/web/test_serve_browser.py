@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -265,6 +266,10 @@ def test_files_in_a_row_are_sent_drawn_and_fetched(address: str, browser: Any, t
     assert browser.get_log("browser")  # of the address that is gone
 
 
+def _says(browser: Any, sentence: str) -> bool:
+    return sentence in find(browser, "#trouble").text
+
+
 def test_what_is_no_video_or_photo_is_refused_at_once(address: str, browser: Any, tmp_path: Path) -> None:
     for name, content in (
         ("notes.txt", b"Buy milk."),
@@ -284,7 +289,7 @@ def test_what_is_no_video_or_photo_is_refused_at_once(address: str, browser: Any
         ("nothing.mp4", "is empty"),
     ):
         find(browser, "#file").send_keys(str(tmp_path / name))
-        until(lambda said=said: said in find(browser, "#trouble").text, said)
+        until(partial(_says, browser, said), said)
         assert not find(browser, "#job").is_displayed()
 
 
@@ -352,8 +357,8 @@ def test_the_page_fits_a_phone_and_is_used_by_keyboard_and_by_ear(address: str, 
     asked = """return performance.getEntriesByType("resource").map((one) => one.name)
                    .filter((name) => /preview|style[/]/.test(name))"""
     until(lambda: any("/style/" in name for name in browser.execute_script(asked)), "a server's drawing")
-    asked = [name.rsplit("/", 2)[1] for name in browser.execute_script(asked)]
-    assert asked[: len(shipped_names())] == ["preview"] * len(shipped_names())
+    folders = [name.rsplit("/", 2)[1] for name in browser.execute_script(asked)]
+    assert folders[: len(shipped_names())] == ["preview"] * len(shipped_names())
     names = {
         selector: find(browser, selector).accessible_name
         for selector in ("#camera", "#split", "#strength", "#file", "#gallery input")

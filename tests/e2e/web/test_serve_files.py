@@ -131,14 +131,15 @@ def test_a_part_of_a_long_video_is_drawn_where_the_whole_is_refused(tmp_path: Pa
         async with serving(settings) as (address, http, _):
             page = Page(http, address)
             await page.open()
-            for query, state, said in [
+            cases: list[tuple[dict[str, Any], str, str]] = [
                 ({}, "failed", "is 0:05 long; the limit of this server is 0:02. Choose a shorter range"),
                 ({"start": 1}, "failed", "is 0:04 long"),
                 ({"start": 4}, "done", ""),
                 ({"start": 1, "end": 2.5}, "done", ""),
                 ({"start": 4, "size": "720p"}, "failed", "1280x720"),
                 ({"start": 9}, "failed", ""),
-            ]:
+            ]
+            for query, state, said in cases:
                 assert (await send_file(page, data, name="clip.mp4", **query))[0] == 202
                 file = await ended(page)
                 assert (file["state"], said in file.get("error", "")) == (state, True), file

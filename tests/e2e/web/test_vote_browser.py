@@ -82,7 +82,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         (tmp_path / name).mkdir()
     for n in range(4):
         noise = dice.integers(0, 120, (4, 6, 3), dtype=np.uint8)
-        photo = cv2.resize(noise, (240, 160), interpolation=cv2.INTER_CUBIC)
+        photo = np.asarray(cv2.resize(noise, (240, 160), interpolation=cv2.INTER_CUBIC), np.uint8)
         write_image(tmp_path / "photos" / f"{n}.png", photo)
         for name, channel in COLOURS.items():
             result = photo.copy()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from paths import ROOT
 from web_site_browser import CHROMIUM, DRIVER, blank_page, run
 from web_site_drawing import MEAN, apart, drawn_by, generator, photo
@@ -63,7 +64,7 @@ def random_look(rng: np.random.Generator) -> Look:
         colors = [f"#{int(color):06x}" for color in rng.integers(1 << 24, size=int(rng.integers(0, 9)))]
         values[key.name] = {
             "number": float(round(rng.uniform(key.low, key.high), 2)),
-            "whole": int(rng.integers(key.low, key.high + 1)),
+            "whole": int(rng.integers(int(key.low), int(key.high) + 1)),
             "color": f"#{int(rng.integers(1 << 24)):06x}",
             "colors": tuple(colors),
             "choice": str(rng.choice(key.choices or ("none",))),
@@ -118,7 +119,7 @@ def test_patterns_are_those_of_python(browser: Any, size: tuple[int, int]) -> No
         "Array.from(one, (v) => Math.round(v * 1e4))]));",
         size=list(size),
     )
-    wanted = {
+    wanted: dict[str, NDArray[Any]] = {
         "grain": patterns.grain(*size), "wash": patterns.wash(*size),
         "paperLight": patterns.paper_light(*size),
         "frame": patterns.frame(*size, 14), "dots": patterns.dots(*size, 7, 30),

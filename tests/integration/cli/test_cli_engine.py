@@ -16,7 +16,13 @@ from engines.backends.tensorrt.engine_cache import PlanCache
 from streamtoon.cli.app import app
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the cache's place is set by XDG_CACHE_HOME")
-FACTS = {"style": "comic", "width": 1280, "height": 720, "batch": 4, "psnr": 51.25}
+FACTS: dict[str, str | int | float] = {
+    "style": "comic",
+    "width": 1280,
+    "height": 720,
+    "batch": 4,
+    "psnr": 51.25,
+}
 WIDE = {"COLUMNS": "160"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -179,7 +180,7 @@ def test_auto_takes_the_first_that_can(style: Style) -> None:
     ],
 )
 def test_what_is_not_here_is_refused(choice: dict[str, str], sentence: str, style: Style) -> None:
-    asked = {"backend": "auto", "device": "auto", "precision": "auto"} | choice
+    asked: dict[str, Any] = {"backend": "auto", "device": "auto", "precision": "auto"} | choice
     with pytest.raises(EngineError, match=sentence):
         open_runner(style, height=32, width=32, **asked)
 

@@ -31,9 +31,9 @@ from engines import factory as opening
 from engines.backends.batcher import Batcher, BufferPool, byte_count, device_error, views_of
 from engines.errors import EngineError
 from engines.export.frame_graph import FrameNetwork
-from engines.export.tasks import FrameTask
+from engines.export.tasks import FrameTask, Samples
 from engines.export.typed_onnx import task_network
-from engines.frame import ColorInfo, Planes
+from engines.frame import ColorInfo
 
 HEIGHT, WIDTH = 33, 38
 HANG = 60
@@ -47,7 +47,9 @@ def task() -> FrameTask:
 
 @cache
 def network() -> FrameNetwork:
-    return task_network(rgb_style(), task(), half=False)
+    built = task_network(rgb_style(), task(), half=False)
+    assert isinstance(built, FrameNetwork)
+    return built
 
 
 def ring(
@@ -60,16 +62,14 @@ def ring(
     return Batcher(made, task(), batch, patience), made
 
 
-def film(length: int) -> list[Planes]:
+def film(length: int) -> list[Samples]:
     """Pictures that differ from each other."""
     dice = np.random.default_rng(0)
     whole = extremes(HEIGHT, WIDTH)["noise"]
-    return [
-        tuple(plane // 2 + dice.integers(0, 99, dtype=np.uint8) for plane in whole) for _ in range(length)
-    ]  # type: ignore[misc]
+    return [tuple(plane // 2 + np.uint8(dice.integers(0, 99)) for plane in whole) for _ in range(length)]
 
 
-def same(got: Planes, source: Planes, strength: float = 1.0) -> bool:
+def same(got: Samples, source: Samples, strength: float = 1.0) -> bool:
     wanted = drawn(network(), source, strength=strength)
     near = [np.abs(a.astype(int) - b[0]).max() <= 1 for a, b in zip(got, wanted, strict=True)]
     return all(near)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from engines.export.frame_graph import network_for, to_half  # noqa: E402
 from engines.export.parity import check_parity, reference  # noqa: E402
 from engines.export.tasks import FieldsTask, Samples  # noqa: E402
 from engines.export.typed_onnx import export_task, task_network  # noqa: E402
+from engines.fields_engine import FieldsEngine  # noqa: E402
 from engines.frame import ColorInfo, Frame  # noqa: E402
 from engines.imaging.field_blocks import pack  # noqa: E402
 from engines.registry import style as style_module  # noqa: E402
@@ -200,7 +202,7 @@ def test_what_is_built_ahead_is_what_the_engine_asks_for(
 ) -> None:
     asked: list[FieldsTask] = []
     monkeypatch.setattr(DeviceRunners, "start", lambda self, source, task: asked.append(task))
-    grey = (
+    y, u, v = (
         np.full(shape, 128, np.uint8) for shape in ((height, width), *[(-(-height // 2), -(-width // 2))] * 2)
     )
     with open_engine(
@@ -208,7 +210,7 @@ def test_what_is_built_ahead_is_what_the_engine_asks_for(
     ) as engine:
         form = engine._style
         engine._device = DeviceRunners.__new__(DeviceRunners)
-        engine._job(Frame(*grey, 0, 1, colour=colour), 1.0)  # type: ignore[arg-type]
+        engine._job(Frame(y, u, v, 0, Fraction(1), colour=colour), 1.0)
         engine._device = None
     built = engine_spec.spec_for(style, width, height, quality=quality, colour=colour)
     assert built.task == asked[0]
@@ -261,7 +263,7 @@ def test_an_engine_draws_by_it_what_it_draws_on_the_host(
         )
         return "torch", runners[-1]
 
-    asked = {"width": 70, "height": 50, "quality": "full", "stabilize": 0.0} | asked
+    asked = {"width": 70, "height": 50, "quality": "full", "stabilize": 0.0, **asked}
     with open_engine(style, backend="torch", device="cpu", precision="fp32", **asked) as host:
         expected = [host(source) for source in sources()]
     monkeypatch.setattr(opening, "open_runner", open_cpu)
@@ -270,6 +272,7 @@ def test_an_engine_draws_by_it_what_it_draws_on_the_host(
         assert len(runners[0].opened) == 1, "made ready before the first picture"
         cartoons = play(engine, sources())
         assert engine.reused == 1
+        assert isinstance(engine, FieldsEngine)
         assert engine.fields(sources()[0]).y.shape == (52, 72)
     (runner,) = runners
     assert len(runner.opened) == 1  # one for every colour
@@ -286,7 +289,7 @@ def test_a_look_is_switched_between_two_pictures(
 ) -> None:
     one, two = (load_style(name) for name in ("one", "two"))
     assert {one.network, two.network} == {"both"}
-    size = {"width": 70, "height": 50}
+    size: dict[str, Any] = {"width": 70, "height": 50}
     source = sources()[0]
     expected = []
     for style in (one, two):

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,8 +50,8 @@ def fold(x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("height, width", [(8, 12), (20, 4), (36, 28)])
 def test_the_form_for_integers_is_the_same_function(height: int, width: int) -> None:
-    network = shaken("unet")
-    form = SpaceToDepthUNet(network).double()  # its weights were float32 once  # type: ignore[arg-type]
+    network: Any = shaken("unet")
+    form = SpaceToDepthUNet(network).double()  # its weights were float32 once
     picture = torch.rand(2, 3, height, width, dtype=torch.float64) * 2 - 1
     with torch.inference_mode():
         expected = network(picture)
@@ -77,9 +78,9 @@ def test_enlarging_by_a_convolution() -> None:
 
 @pytest.mark.parametrize("name", ["unet", "lite"])
 def test_equal_channels_compute_the_same(name: str) -> None:
-    network = shaken(name)
+    network: Any = shaken(name)
     with torch.no_grad():  # one channel in ten times the others' range
-        network.stem.weight[0] *= 10  # type: ignore[union-attr, index]
+        network.stem.weight[0] *= 10
     pictures = [torch.rand(1, 3, 16, 24, dtype=torch.float64) * 2 - 1 for _ in range(3)]
     twin = equalized(network, pictures)
     with torch.inference_mode():

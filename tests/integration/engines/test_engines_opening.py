@@ -10,6 +10,7 @@ import pytest
 from engines_open import open_engine
 
 from engines import factory as opening
+from engines.backends import selection
 from engines.errors import EngineError, OutOfMemoryError
 from engines.export.tasks import FrameTask
 from engines.frame import ColorInfo
@@ -40,12 +41,12 @@ class Refusing:
 @pytest.fixture
 def refusing(monkeypatch: pytest.MonkeyPatch) -> Refusing:
     """`auto` takes it for TensorRT; what is asked for by name is opened as ever."""
-    runner, really = Refusing(EngineError("TensorRT cannot build the engine: no kernel")), opening.open_runner
+    runner = Refusing(EngineError("TensorRT cannot build the engine: no kernel"))
 
     def open_runner(style: Any, *, backend: str, **asked: Any) -> tuple[str, Any]:
         if backend in ("auto", "tensorrt"):
             return "tensorrt", runner
-        return really(style, backend=backend, **asked)
+        return selection.open_runner(style, backend=backend, **asked)
 
     monkeypatch.setattr(opening, "open_runner", open_runner)
     return runner

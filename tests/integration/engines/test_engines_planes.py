@@ -8,19 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from engines_open import open_engine  # noqa: E402
-from planes_pictures import LIMITED, drawn, extremes, photographs, picture, psnr, task_for  # noqa: E402
-from rgb_styles import rgb_style  # noqa: E402
+import torch
+from engines_open import open_engine
+from planes_pictures import LIMITED, drawn, extremes, photographs, picture, psnr, task_for
+from rgb_styles import rgb_style
 
-from engines.backends.frame_runner import frame_task  # noqa: E402
-from engines.export.frame_graph import STATISTICS, Fit, Fp32Module, FrameNetwork, to_half  # noqa: E402
-from engines.export.typed_onnx import task_network  # noqa: E402
-from engines.frame import ColorInfo  # noqa: E402
-from engines.generators import GENERATORS, create, find, margin_of  # noqa: E402
-from engines.imaging.working_size import fit  # noqa: E402
-from engines.registry.network import load_network  # noqa: E402
+from engines.backends.frame_runner import frame_task
+from engines.export.frame_graph import STATISTICS, Fit, Fp32Module, FrameNetwork, to_half
+from engines.export.typed_onnx import task_network
+from engines.frame import ColorInfo
+from engines.generators import GENERATORS, create, find, margin_of
+from engines.imaging.working_size import fit
+from engines.registry.network import load_network
 
 NEAR = 48.0
 """Decibels between the network's planes and the engine's: the engine rounds to code values on its way, and an
@@ -174,7 +175,8 @@ def test_statistics_stay_single_in_every_generator(name: str) -> None:
     others = [weight for weight in half.parameters() if id(weight) not in kept]
     assert others and all(weight.dtype == torch.float16 for weight in others)
     assert all(weight.dtype == torch.float32 for weight in generator.parameters())
-    side, taken = 2 * find(name).size_multiple, getattr(generator, "channels", (3, 3))[0]
+    kind: Any = find(name)
+    side, taken = 2 * kind.size_multiple, getattr(generator, "channels", (3, 3))[0]
     with torch.inference_mode():
         drawing = half(torch.zeros(1, taken, side, side, dtype=torch.float16))
     assert drawing.dtype == torch.float16

@@ -11,22 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
-from engines_open import open_engine, render_all  # noqa: E402
-from fields_styles import LOOK, save_network  # noqa: E402
-from planes_pictures import drawn, photographs, picture, psnr, task_for  # noqa: E402
-from rgb_styles import rgb_style  # noqa: E402
+import torch
+from engines_open import open_engine, render_all
+from fields_styles import LOOK, save_network
+from planes_pictures import drawn, photographs, picture, psnr, task_for
+from rgb_styles import rgb_style
 
-from engines.backends import torch_cuda  # noqa: E402
-from engines.backends.selection import open_runner  # noqa: E402
-from engines.errors import EngineError  # noqa: E402
-from engines.export.calibration_images import to_samples  # noqa: E402
-from engines.export.tasks import FieldsTask  # noqa: E402
-from engines.export.typed_onnx import task_network  # noqa: E402
-from engines.frame import Frame  # noqa: E402
-from engines.registry.style import LITE  # noqa: E402
+from engines.backends import torch_cuda
+from engines.backends.selection import open_runner
+from engines.errors import EngineError
+from engines.export.calibration_images import to_samples
+from engines.export.tasks import FieldsTask
+from engines.export.typed_onnx import task_network
+from engines.frame import Frame
+from engines.registry.style import LITE
 
 GPUS = torch.cuda.device_count() if torch.cuda.is_available() else 0
 gpu = [
@@ -54,8 +55,8 @@ def film(height: int, width: int, length: int) -> list[Frame]:
 
 def open_batches(generator: str, height: int, width: int, device: str = "cuda", **asked: Any) -> Any:
     read = rgb_style(generator)
-    asked = {"precision": "fp16", "throughput": True} | asked
-    _, runner = open_runner(read, backend="torch", device=device, height=height, width=width, **asked)
+    options: dict[str, Any] = {"precision": "fp16", "throughput": True} | asked
+    _, runner = open_runner(read, backend="torch", device=device, height=height, width=width, **options)
     return runner.open_batches(task_for(read, height, width))  # type: ignore[attr-defined]
 
 
@@ -124,7 +125,14 @@ def test_looks_are_drawn_on_the_gpu_as_on_the_cpu(asked: dict[str, Any], tmp_pat
     style = save_network(tmp_path / "shaken", look=LOOK)
     sources, cartoons = film(270, 480, 23), {}
     for device, precision in (("cpu", "fp32"), ("cuda", "fp16")):
-        size = {"width": 480, "height": 270, "throughput": True, "stabilize": 0.0, "quality": "full"} | asked
+        size: dict[str, Any] = {
+            "width": 480,
+            "height": 270,
+            "throughput": True,
+            "stabilize": 0.0,
+            "quality": "full",
+        }
+        size |= asked
         with open_engine(style, backend="torch", device=device, precision=precision, **size) as engine:
             assert engine.facts.device == device
             with ThreadPoolExecutor(engine.concurrency) as threads:

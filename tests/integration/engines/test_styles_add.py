@@ -18,6 +18,7 @@ from rgb_styles import make_style, rgb_style
 from small_graphs import RANGES, Graph, cartoonizer, drawn, save
 from typer.testing import CliRunner, Result
 
+from engines.common.image_files import read_image
 from engines.errors import EngineError, StyleError
 from engines.importing.importer import _ADDED_NODES, ImportOptions, add_style
 from engines.importing.io_convention import IoConvention, ValueRange
@@ -213,8 +214,8 @@ def test_an_added_graph_is_a_style_by_name_until_it_is_removed(home: Path, tmp_p
         assert drawing.exit_code == 0, drawing.output
         # Chroma passes through 4:2:0; luma is the network's own.
         luma = [
-            cv2.cvtColor(np.float32(each), cv2.COLOR_RGB2GRAY)
-            for each in (cv2.imread(str(out))[..., ::-1], expected)
+            cv2.cvtColor(np.asarray(each, np.float32), cv2.COLOR_RGB2GRAY)
+            for each in (read_image(out), expected)
         ]
         assert np.abs(luma[0] - luma[1]).mean() < 2
     refused = CliRunner().invoke(

@@ -145,7 +145,7 @@ def test_the_small_network_draws_what_the_large_one_draws(style: Style) -> None:
 def test_lite_is_the_twin_of_fast() -> None:
     found = []
     for quality in ("fast", "lite"):
-        with open_engine(DEFAULT_STYLE, width=1280, height=720, quality=quality) as engine:  # type: ignore[arg-type]
+        with open_engine(DEFAULT_STYLE, width=1280, height=720, quality=quality) as engine:
             found.append([engine.rgb(photo(path, 1280, 720)) for path in PHOTOS[:3]])
     alike = [similarity(a, b) for a, b in zip(*found, strict=True)]
     assert np.mean(alike) >= 0.85, alike

@@ -7,12 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from bench_rows import MACHINE, bench, row
 
 from engines.errors import StreamtoonError
 from engines.registry.style import load_style
@@ -23,39 +23,19 @@ from eval.bench.launcher import __file__ as launcher
 from eval.bench.measured_process import run_measured
 from eval.bench.reference_kernels import matrix_kernel, memory_kernel
 from eval.bench.regression import compare, read_earlier, require_comparable
-from eval.bench.results import Bench, BenchRow, Latency
+from eval.bench.results import BenchRow
 from eval.bench.roofline import channels_of, fraction, parameters_of, roofline_limit
 from eval.bench.session import FileRun, rates, stages_of
 from streamtoon.tools.benchmark.plan import plan, size_of
-
-MACHINE = {"cpu": "Abacus 2", "cores": 2, "gpus": []}
-CLIP = {"name": "tour.mp4"}
-
-
-def row(**changes: Any) -> BenchRow:
-    """A row of round numbers."""
-    base = BenchRow(
-        engine="openvino", device="cpu", precision="int8", style="comic", generator="unet", size="720p",
-        width=1280, height=720, working_width=640, working_height=360, quality="fast", chosen="fast",
-        latency_ms=Latency(20.0, 25.0, 0.05), fps=50.0, file_fps=40.0, file_spread=0.02, frames=100,
-        stages={"decode": 2.0, "run": 24.0, "encode": 10.0}, efficiency=0.96, cpu_ms=60.0, peak_rss_mb=300.0,
-        start_s=1.0, watts=None, limit=None, limit_fraction=None, ratios={"paper": 20.0}, noisy=False,
-    )  # fmt: skip
-    return replace(base, **changes)
-
-
-def bench(*rows: BenchRow) -> Bench:
-    return Bench(machine=MACHINE, clip=CLIP, seconds=2.0, results=rows, peers=())
-
 
 # --- limits ------------------------------------------------------------------------------------------
 
 
 def test_the_limit_is_the_longer_of_sums_and_bytes() -> None:
-    sizes: dict[str, Any] = {"picture": (1280, 720), "working": (640, 360), "parameters": 10**6}
+    sizes: dict[str, Any] = {"frame": (1280, 720), "working": (640, 360), "parameters": 10**6}
     sizes["channels"] = (3, 3)
     limit = roofline_limit(macs=2 * 10**10, precision="int8", rate=2e12, bandwidth=1e10, **sizes)
-    # Two pictures of 4:2:0, two of RGB that the generator sees, one byte a weight.
+    # Two frames of 4:2:0, two of RGB that the generator sees, one byte per weight.
     assert limit.transferred == 2 * (1280 * 720 + 2 * 640 * 360) + 2 * 640 * 360 * 3 + 10**6
     assert limit.matrix_ms == pytest.approx(10)
     assert limit.memory_ms == pytest.approx(limit.transferred / 1e7, rel=1e-3)
@@ -144,7 +124,7 @@ def test_a_sum_that_changes_its_time_tells_of_noise() -> None:
     dice = np.random.default_rng(0)
     calm, busy = dice.normal(10, 0.2, 25), dice.normal(16, 3, 25)
     said = noise_sentence({"steady": spread(list(calm)), "a sum": spread([*calm, *busy])}, [False])
-    assert "too noisy to tell" in said
+    assert "too busy for reliable times" in said
     assert "(a sum)" in said
 
 
@@ -240,7 +220,7 @@ def test_another_machine_is_compared_by_its_ratios_only(earlier: Callable[..., P
 )
 def test_a_file_of_something_else_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "old.json").write_text(text)
-    with pytest.raises(StreamtoonError, match=r"old\.json is no (JSON|result)"):
+    with pytest.raises(StreamtoonError, match=r"old\.json is not (JSON|the output)"):
         read_earlier(tmp_path / "old.json")
     with pytest.raises(StreamtoonError, match="cannot be read: No such file"):
         read_earlier(tmp_path / "none.json")
@@ -248,7 +228,7 @@ def test_a_file_of_something_else_is_one_sentence(tmp_path: Path, text: str) -> 
 
 def test_a_rate_that_is_none_is_refused(earlier: Callable[..., Path]) -> None:
     for wrong in (0, "fast", True, None):
-        with pytest.raises(StreamtoonError, match="no result"):
+        with pytest.raises(StreamtoonError, match="is not the output"):
             read_earlier(earlier(row(fps=wrong)))
 
 
@@ -281,8 +261,8 @@ def test_the_launcher_needs_nothing_of_ours(tmp_path: Path) -> None:
         "-I",
         "-S",
         str(launcher),
-        tmp_path / "out",
-        tmp_path / "err",
+        str(tmp_path / "out"),
+        str(tmp_path / "err"),
         sys.executable,
         "-V",
     ]
@@ -303,7 +283,7 @@ def test_processor_packages_give_their_energy(tmp_path: Path, monkeypatch: pytes
         (tmp_path / zone / "max_energy_range_uj").write_text("1000000\n")
     assert power.packages(tmp_path) == {"intel-rapl:0": (900, 1_000_000)}
     monkeypatch.setattr(power, "POWERCAP", tmp_path)
-    monkeypatch.setattr(power.time, "perf_counter", iter((10.0, 10.5)).__next__)
+    monkeypatch.setattr(time, "perf_counter", iter((10.0, 10.5)).__next__)
     with power.PowerMeter() as meter:
         (tmp_path / "intel-rapl:0" / "energy_uj").write_text("400\n")  # the counter began anew
     assert meter.watts == {"cpu": pytest.approx((1_000_000 - 500) / 1e6 / 0.5, abs=0.01)}

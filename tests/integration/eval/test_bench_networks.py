@@ -12,11 +12,11 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
+from bench_rows import bench, row
 from engines_open import open_engine
 from planes_pictures import photographs, picture
 from renderers import FunctionRenderer
 from rich.console import Console
-from test_bench import bench, row
 from typer.testing import CliRunner
 
 from engines.backends.selection import available
@@ -77,7 +77,7 @@ def test_a_way_that_fails_is_a_sentence_and_all_others_are_measured(monkeypatch:
     monkeypatch.setattr(networks._NetworkRuns, "_alone", failing)
     pictures = [picture(photo) for photo in photographs(HEIGHT, WIDTH).values()]
     found = measure_networks(["lite"], WIDTH, HEIGHT, pictures, seconds=0.01)
-    assert all(note.endswith("is left out: no compiler was found") for note in found.notes) and found.notes
+    assert all(note.endswith("is skipped: no compiler was found") for note in found.notes) and found.notes
     assert sorted(row.engine for row in found.rows) == sorted(row.name for row in available() if row.present)
 
 
@@ -199,9 +199,9 @@ def test_networks_are_a_section_of_the_report_with_the_gpus_timeline() -> None:
     from eval.bench.report import render
 
     page = render(_gpu_bench(1280, 720))
-    assert page.count("<svg") == 2 and "When the GPU copied pictures" in page
+    assert page.count("<svg") == 2 and "When the GPU copied frames" in page
     assert "tensorrt cuda fp16" in page and "97 %" in page and "15.23" in page
     assert "Published" not in render(_gpu_bench(640, 360))
     bare = render(replace(_gpu_bench(1280, 720), timeline=()))
-    assert bare.count("<svg") == 1 and "Copies hidden" not in bare
+    assert bare.count("<svg") == 1 and "Copies overlapped" not in bare
     assert "#networks" not in render(bench(row()))

@@ -100,7 +100,7 @@ def test_numbers_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
 def test_one_convolution_costs_what_it_has_to(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
 
-    class Two(torch.nn.Sequential):  # type: ignore[misc,name-defined]
+    class Two(torch.nn.Sequential):  # type: ignore[name-defined]
         """Two convolutions."""
 
         size_multiple = 8
@@ -193,7 +193,7 @@ def test_a_style_that_nothing_runs_is_one_sentence(
     style_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cost, "available", list)
-    with pytest.raises(EngineError, match="no engine here runs shaken"):
+    with pytest.raises(EngineError, match="no installed engine can run shaken"):
         costs(load_style(style_folder), skimage.data.astronaut())
 
 

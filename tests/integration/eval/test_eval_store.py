@@ -115,7 +115,7 @@ def test_where_nothing_can_be_kept_it_goes_on_without(
     with FeatureStore(tmp_path / "folder") as store:
         store.put([(b"a", vector(1))])
         assert store.get(b"a") is None
-    assert caplog.text.count("no features are kept between runs") == 1
+    assert caplog.text.count("features are not kept between runs") == 1
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     ours = open_feature_store()
     assert ours is not None

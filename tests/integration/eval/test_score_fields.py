@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_a_network_without_ink_has_none_in_common(fields_style: Path, photos: Pa
 def test_means_are_of_each_figure() -> None:
     one, two = FieldScore(1, 0, 0.5, 0.1, 0.6, 0.2, 0.4), FieldScore(0, 1, 0.7, 0.3, 0.8, 0.4, 0.6)
     mean = mean_score([one, two])
-    assert mean == FieldScore(*(pytest.approx(x) for x in (0.5, 0.5, 0.6, 0.2, 0.7, 0.3, 0.5)))
+    assert dataclasses.astuple(mean) == pytest.approx((0.5, 0.5, 0.6, 0.2, 0.7, 0.3, 0.5))
     with pytest.raises(ValueError, match="no scores"):
         mean_score([])
 

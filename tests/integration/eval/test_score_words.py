@@ -59,7 +59,7 @@ def test_kid_of_whole_sets_has_no_deviation_and_of_subsets_has() -> None:
 
 
 def _score(photos: int, cartoons: int, **metrics: float) -> Score:
-    return Score("mine", metrics, {}, Images(photos, cartoons))
+    return Score("mine", {**metrics}, {}, Images(photos, cartoons))
 
 
 def test_few_pictures_are_said_where_fid_is() -> None:

@@ -29,7 +29,7 @@ def _noise(*shape: int, seed: int = 0, dtype: type = np.uint8) -> Any:
     return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
 
 
-def _save(path: Path, pixels: Any, **options: object) -> Path:
+def _save(path: Path, pixels: Any, **options: Any) -> Path:
     Image.fromarray(pixels).save(path, **options)
     return path
 
@@ -145,7 +145,7 @@ def test_cmyk_becomes_rgb(untouched: Cartoonizer, tmp_path: Path) -> None:
     assert np.abs(_pixels(tmp_path / "out.png").astype(int) - (255, 0, 0)).max() <= 3
 
 
-def _animation(path: Path, **options: object) -> list[Any]:
+def _animation(path: Path, **options: Any) -> list[Any]:
     """Four frames of few colours each, so that a GIF's palette loses nothing."""
     frames = [np.full((16, 24, 3), (60 * n, 255 - 60 * n, 128), np.uint8) for n in range(4)]
     first, *others = [Image.fromarray(frame) for frame in frames]

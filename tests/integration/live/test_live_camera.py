@@ -21,7 +21,7 @@ def _places(pictures: list[Frame], clip: Path) -> list[int]:
     """Which of the file's pictures those are; each is one of them."""
     with av.open(str(clip)) as container:
         stored: list[NDArray[np.uint8]] = [
-            frame.to_ndarray()[: frame.height] for frame in container.decode(video=0)
+            frame.to_ndarray().astype(np.uint8)[: frame.height] for frame in container.decode(video=0)
         ]
     return [
         next(n for n, luma in enumerate(stored) if np.array_equal(luma, picture.y)) for picture in pictures

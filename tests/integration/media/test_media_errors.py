@@ -243,7 +243,7 @@ def test_streams_go_through_pipes(clip: Path) -> None:
     with VideoReader(io.BytesIO(clip.read_bytes())) as source, VideoWriter(whole, source) as sink:
         for item in source:
             sink.write(item)
-    with av.open(io.BytesIO(whole.getvalue())) as file:
+    with av.open(io.BytesIO(whole.getvalue()), "r") as file:
         assert file.format.name == "matroska,webm"
         assert sum(1 for _ in file.decode(video=0)) == 25
 

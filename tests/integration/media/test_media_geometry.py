@@ -120,8 +120,8 @@ def test_a_wider_picture_can_be_announced(tmp_path: Path) -> None:
         VideoWriter(tmp_path / "out.mp4", opened, width=128, height=48) as sink,
     ):
         for picture in opened.frames():
-            planes = [np.concatenate([p, p], 1) for p in (picture.y, picture.u, picture.v)]
-            sink.write(Frame(*planes, picture.pts, picture.time_base, picture.duration, picture.colour))
+            y, u, v = (np.concatenate([p, p], 1) for p in (picture.y, picture.u, picture.v))
+            sink.write(Frame(y, u, v, picture.pts, picture.time_base, picture.duration, picture.colour))
     assert facts(tmp_path / "out.mp4").size == (128, 48)
     assert facts(tmp_path / "out.mp4").times == facts(source).times
 

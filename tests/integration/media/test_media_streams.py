@@ -31,8 +31,8 @@ def test_matroska_keeps_every_stream_tag_and_chapter(tmp_path: Path) -> None:
     assert {k: v for k, v in after.metadata.items() if k != "ENCODER"} == {
         k: v for k, v in before.metadata.items() if k != "ENCODER"
     }
-    with av.open(str(source)) as a, av.open(str(tmp_path / "out.mkv")) as b:
-        assert b.streams.attachments[0].data == a.streams.attachments[0].data
+    with av.open(str(source)) as given, av.open(str(tmp_path / "out.mkv")) as written:
+        assert written.streams.attachments[0].data == given.streams.attachments[0].data
 
 
 def test_mp4_takes_what_it_can_and_says_what_it_cannot(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_the_clip_that_proves_a_decoder_is_one(codec: str) -> None:
 def test_ten_bits_off_the_gpu_are_those_of_the_processor() -> None:
     """P010 holds ten bits at the top of sixteen, U and V in turns; FFmpeg's own layout is the reference."""
     clip = nvdec_selftest.clip("hevc", nvdec.TEN_BIT_FORMAT)
-    with av.open(io.BytesIO(clip)) as file:
+    with av.open(io.BytesIO(clip), "r") as file:
         frames = list(file.decode(video=0))
     assert frames[0].format.name == nvdec.TEN_BIT_FORMAT
     for number, frame in enumerate(frames):

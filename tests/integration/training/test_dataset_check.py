@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -28,6 +29,14 @@ def _tree(folder: Path) -> dict[str, str]:
     }
 
 
+def _reduced(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
+
+
 def _save(path: Path, picture: NDArray[np.uint8]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_image(path, picture)
@@ -42,10 +51,9 @@ def folder(tmp_path: Path) -> Path:
     _save(place / "deep/er/b.png", big[1])
     _save(place / "c.jpg", big[2])
     _save(place / "deep/copy-of-a.webp", big[0])
-    _save(place / "z-small-copy-of-b.png", cv2.resize(big[1], (360, 270), interpolation=cv2.INTER_AREA))
+    _save(place / "z-small-copy-of-b.png", _reduced(big[1], 360, 270))
     _save(place / "tiny.png", painting(7, size=(300, 120)))
-    grey = cv2.cvtColor(cv2.cvtColor(big[3], cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    _save(place / "grey.jpg", grey)
+    _save(place / "grey.jpg", _grey(big[3]))
     whole = (place / "c.jpg").read_bytes()
     (place / "deep/broken-off.jpg").write_bytes(whole[: len(whole) // 2])
     (place / "empty.png").touch()
@@ -134,17 +142,14 @@ def test_a_move_that_fails_half_way_can_be_undone(folder: Path, monkeypatch: pyt
         set_aside(folder, found)
     assert undo(folder) == (3, [])
     assert _tree(folder) == before
-    with pytest.raises(StreamtoonError, match=r"nothing of .* has been set aside"):
+    with pytest.raises(StreamtoonError, match=r"no file of .* was moved"):
         undo(folder)
 
 
 def test_the_largest_of_like_pictures_is_kept(tmp_path: Path) -> None:
     picture = painting(1, size=(640, 480))
     for name, width in (("a", 400), ("b", 640), ("c", 500)):
-        _save(
-            tmp_path / f"{name}.png",
-            cv2.resize(picture, (width, width * 3 // 4), interpolation=cv2.INTER_AREA),
-        )
+        _save(tmp_path / f"{name}.png", _reduced(picture, width, width * 3 // 4))
     found, _ = check(tmp_path)
     assert {each.path: each.detail for each in found} == {"a.png": "of b.png", "c.png": "of b.png"}
 
@@ -166,7 +171,7 @@ def test_what_the_tools_lay_beside_a_folder_is_no_part_of_the_one_above(tmp_path
 
 
 def test_grey_bears_a_compressors_colours_and_a_little_colour_is_not_grey() -> None:
-    grey = cv2.cvtColor(cv2.cvtColor(painting(1), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    grey = _grey(painting(1))
     _, data = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 50])
     assert is_grey(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8))
     coloured = grey.copy()
@@ -192,10 +197,9 @@ def test_processes_give_what_one_loop_gives(tmp_path: Path) -> None:
 
 def test_the_first_results_come_before_the_last_jobs_are_known() -> None:
     jobs = iter(range(1000))
-    results = parallel_map(abs, jobs, workers=2)
-    assert next(results)[0] in range(100)
-    assert next(jobs) < 100
-    results.close()
+    with closing(parallel_map(abs, jobs, workers=2)) as results:
+        assert next(results)[0] in range(100)
+        assert next(jobs) < 100
 
 
 def test_what_a_job_raises_is_raised_here(tmp_path: Path) -> None:

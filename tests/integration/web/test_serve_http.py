@@ -98,7 +98,7 @@ def test_elsewhere_than_on_this_machine_nothing_is_had_without_the_token() -> No
                 async with http.get(address + path) as answer:
                     assert answer.status == 401, path
                     assert answer.cookies == {}
-            for token in (wrong, "", "é", access.token + "a"):
+            for token in (wrong, "", "é", f"{access.token}a"):
                 headers = own | {"Authorization": f"Bearer {token}"}
                 async with http.post(f"{address}/visit", json={}, headers=headers) as answer:
                     assert answer.status == 401

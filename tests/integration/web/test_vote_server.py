@@ -88,7 +88,7 @@ def test_nothing_that_is_served_tells_a_candidate(ballot: Ballot, tmp_path: Path
                 data = await answer.read()
                 headers = {key: value for key, value in answer.headers.items() if key != "Date"}
                 told.add(tuple(headers.items()))
-                pictures.append(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+                pictures.append(np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)))
             assert len(told) == 1
             for picture, name in zip(pictures, ballot.shown("Anna", item), strict=True):
                 assert np.array_equal(picture[..., ::-1], read_image(item.results[name]))
@@ -149,13 +149,14 @@ def test_a_foreign_name_for_this_machine_reads_nothing(ballot: Ballot, tmp_path:
 def test_what_makes_no_sense_is_refused_and_kept_out(ballot: Ballot, tmp_path: Path) -> None:
     async def talk(client: Any, box: VoteLog) -> None:
         good = {"ballot": ballot.id, "reviewer": "Eve", "photo": ballot.items[0].id, "position": 1}
-        for change, status in [
+        changes: list[tuple[dict[str, Any], int]] = [
             ({"position": 0}, 400), ({"position": 4}, 400), ({"position": "1"}, 400),
             ({"position": True}, 400),
             ({"photo": "no"}, 400), ({"photo": ["x"]}, 400), ({"reviewer": ""}, 400), ({"reviewer": 5}, 400),
             ({"reviewer": "a" * 61}, 400), ({"reviewer": "a\u202eb"}, 400), ({"ballot": "old"}, 412),
             ({"reviewer": "a" * 5000}, 413),
-        ]:  # fmt: skip
+        ]  # fmt: skip
+        for change, status in changes:
             answer = await client.post("/vote", json=good | change, headers=_origin(client))
             assert answer.status == status, (change, await answer.text())
         for data in (b"{", b"[]", b"\xff", b"[" * 4000):

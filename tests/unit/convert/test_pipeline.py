@@ -49,7 +49,7 @@ def test_every_item_arrives_once_and_in_order() -> None:
         time.sleep(0.001 * (picture.pts % 5 == 0))
         return picture
 
-    outcome = run(items, _jobs(work), written.append)  # type: ignore[arg-type]
+    outcome = run(items, _jobs(work), written.append)
     assert written == items
     assert seen == [n for n in range(200) if n % 3 != 2]
     assert outcome.frames_in == outcome.frames_out == len(seen)
@@ -72,7 +72,7 @@ def test_several_at_a_time_stay_in_order() -> None:
         time.sleep(0.002 * (picture.pts % 3 == 0))  # so that some overtake others
         return picture
 
-    outcome = run(items, FunctionRenderer(start, 3), written.append)  # type: ignore[arg-type]
+    outcome = run(items, FunctionRenderer(start, 3), written.append)
     assert written == items
     assert started == sorted(started)
     assert outcome.frames_out == len(started)

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from paths import ROOT
 
 onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
-torch = pytest.importorskip("torch")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
+import onnxruntime  # noqa: E402
+import torch  # noqa: E402
 from planes_pictures import drawn, extremes, photographs, picture, psnr, task_for  # noqa: E402
 from rgb_styles import rgb_style  # noqa: E402
 
@@ -34,7 +36,9 @@ STYLES = ["unet", "lwcomicgan"]
 def single(style: str) -> FrameNetwork:
     """At three quarters of the size: resizing is in it too."""
     read = rgb_style(style)
-    return task_network(read, task_for(read, HEIGHT, WIDTH, 0.75), half=False)
+    network = task_network(read, task_for(read, HEIGHT, WIDTH, 0.75), half=False)
+    assert isinstance(network, FrameNetwork)
+    return network
 
 
 @cache

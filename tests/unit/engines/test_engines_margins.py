@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
-from engines_open import open_engine  # noqa: E402
+import torch
+from engines_open import open_engine
 
-from engines.export.frame_graph import Mirror  # noqa: E402
-from engines.export.onnx_graph import export_onnx  # noqa: E402
-from engines.frame import Frame  # noqa: E402
-from engines.generators import FIELD_GENERATORS, GENERATORS, create, find, margin_of  # noqa: E402
-from engines.generators.lwcomicgan import LIN  # noqa: E402
-from engines.imaging.working_size import WorkingSize  # noqa: E402
-from engines.importing.importer import ImportOptions, add_style  # noqa: E402
-from engines.registry.style import Style  # noqa: E402
+from engines.export.frame_graph import Mirror
+from engines.export.onnx_graph import export_onnx
+from engines.frame import Frame
+from engines.generators import FIELD_GENERATORS, GENERATORS, create, find, margin_of
+from engines.generators.lwcomicgan import LIN
+from engines.imaging.working_size import WorkingSize
+from engines.importing.importer import ImportOptions, add_style
+from engines.registry.style import Style
 
 RGB = sorted(set(GENERATORS) - set(FIELD_GENERATORS))
 Bytes = NDArray[np.uint8]
@@ -50,8 +51,9 @@ def test_pictures_of_any_size_are_mirrored_and_come_back(height: int, width: int
     assert np.array_equal(Mirror(size)(planes)[0].permute(1, 2, 0).numpy(), padded)
 
 
-def drawn(network: torch.nn.Module, image: Bytes, multiple: int, margin: int) -> NDArray[np.float32]:
-    size = WorkingSize.of(*image.shape[:2], 1.0, multiple, margin)
+def drawn(network: torch.nn.Module, image: Bytes, multiple: int, margin: int) -> NDArray[Any]:
+    height, width = image.shape[:2]
+    size = WorkingSize.of(height, width, 1.0, multiple, margin)
     values = torch.from_numpy(size.pad(image)).permute(2, 0, 1)[None].float() / 127.5 - 1
     with torch.inference_mode():
         cartoon = network(values)[0].clamp(-1, 1) * 127.5 + 127.5
@@ -76,7 +78,8 @@ def test_a_flat_picture_is_drawn_at_its_border_as_far_within(name: str) -> None:
         if isinstance(module, torch.nn.InstanceNorm2d) and not is_mixed:
             network.set_submodule(inner, torch.nn.Identity())
     flat = np.full((64, 96, 3), (200, 90, 60), np.uint8)
-    multiple, margin = find(name).size_multiple, margin_of(name)
+    kind: Any = find(name)
+    multiple, margin = kind.size_multiple, margin_of(name)
     fringes = []
     for each in (0, margin):
         drawing = drawn(network, flat, multiple, each)
@@ -96,11 +99,13 @@ class Fringed(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = torch.nn.Sequential(*(torch.nn.Conv2d(3, 3, 5, padding=2) for _ in range(5)))
+        layers = [torch.nn.Conv2d(3, 3, 5, padding=2) for _ in range(5)]
+        self.layers = torch.nn.Sequential(*layers)
         with torch.no_grad():
-            for layer in self.layers:
-                layer.weight.copy_(torch.eye(3)[:, :, None, None] / 25)  # type: ignore[union-attr, operator]
-                layer.bias.zero_()  # type: ignore[union-attr, operator]
+            for layer in layers:
+                layer.weight.copy_(torch.eye(3)[:, :, None, None] / 25)
+                assert layer.bias is not None
+                layer.bias.zero_()
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = self.layers(picture)

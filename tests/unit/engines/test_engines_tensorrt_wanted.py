@@ -24,10 +24,10 @@ from engines.backends.tensorrt.engine_cache import PlanEntry, PlanKey  # noqa: E
 from engines.errors import EngineError  # noqa: E402
 from engines.export.calibration_images import calibration_images, to_samples  # noqa: E402
 from engines.export.parity import check_parity, psnr, reference  # noqa: E402
+from engines.export.tasks import Samples  # noqa: E402
 from engines.frame import (  # noqa: E402
     ColorInfo,
     Frame,
-    Planes,
 )
 from engines.registry.style import Style, load_style  # noqa: E402
 
@@ -52,7 +52,7 @@ def test_what_is_built_ahead_is_what_the_engine_asks_for(
     monkeypatch.setattr(DeviceRunners, "start", lambda self, picture, task, strength: asked.append(task))
     with open_engine(
         style, backend="torch", device="cpu", precision="fp32", quality=quality, width=width, height=height
-    ) as engine:  # type: ignore[arg-type]
+    ) as engine:
         engine._device = DeviceRunners.__new__(DeviceRunners)
         engine._job(_grey(width, height, colour), 1.0)
         engine._device = None
@@ -131,23 +131,23 @@ def test_psnr_by_hand() -> None:
     )
     a, b = (np.concatenate([plane.ravel() for plane in planes]).astype(float) for planes in (ours, theirs))
     expected = 10 * np.log10(255**2 / ((a - b) ** 2).mean())
-    assert psnr(tuple(ours), tuple(theirs)) == pytest.approx(expected)  # type: ignore[arg-type]
-    assert psnr(tuple(ours), tuple(ours)) == float("inf")  # type: ignore[arg-type]
+    assert psnr(tuple(ours), tuple(theirs)) == pytest.approx(expected)
+    assert psnr(tuple(ours), tuple(ours)) == float("inf")
 
 
 def test_an_engine_that_draws_otherwise_is_found_out(style: Style) -> None:
     task = engine_spec.spec_for(style, 96, 54).task
 
-    def right(pictures: list[Planes]) -> list[Planes]:
+    def right(pictures: list[Samples]) -> list[Samples]:
         return reference(style, task, pictures)
 
-    def swapped(pictures: list[Planes]) -> list[Planes]:
+    def swapped(pictures: list[Samples]) -> list[Samples]:
         return right(pictures)[::-1]
 
-    def no_filter(pictures: list[Planes]) -> list[Planes]:
+    def no_filter(pictures: list[Samples]) -> list[Samples]:
         return pictures
 
-    def cropped(pictures: list[Planes]) -> list[Planes]:
+    def cropped(pictures: list[Samples]) -> list[Samples]:
         return [(y[:-1], u, v) for y, u, v in pictures]
 
     assert check_parity(right, style, task, 4, "fp16") == float("inf")

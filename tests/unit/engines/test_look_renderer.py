@@ -322,7 +322,7 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
 def test_a_line_is_drawn_where_the_response_says() -> None:
     response = np.zeros((32, 48), np.float32)
     response[:, 20:24] = 1.6
-    fields = FieldPlanes(*(getattr(flat(200), plane) for plane in "yuv"), ink_code(response))
+    fields = replace(flat(200), ink=ink_code(response))
     y = LookRenderer(Look(line_color="#000000", line_tint=0), ColorInfo(), 32, 48)(fields)[0]
     assert (y[:, 20:24] == 16).all()
     assert (y[:, :20] > 150).all()

@@ -10,6 +10,8 @@ import pytest
 from fields_styles import LOOK, save_look, save_network
 from typer.testing import CliRunner
 
+from engines.untrusted.folder_validator import file_sha256
+
 pytest.importorskip("torch", reason="the extra `torch` is not installed")
 
 from engines.errors import StyleError
@@ -67,7 +69,7 @@ def test_a_networks_files_are_read_once_for_all_its_styles(
 ) -> None:
     style_module._network.cache_clear()
     read: list[Path] = []
-    whole = style_module.file_sha256
+    whole = file_sha256
 
     def reading(file: Path) -> str:
         read.append(file)

@@ -74,6 +74,7 @@ def test_batches_order_and_store_change_nothing(network: Inception, tmp_path: Pa
             done = lambda: ticks.append(1)  # noqa: E731
             with extract(some, network, store, batch=2, probabilities=True, tick=done) as mixed:
                 np.testing.assert_allclose(mixed.values, whole.values, rtol=1e-5, atol=1e-4)
+                assert mixed.probabilities is not None and whole.probabilities is not None
                 np.testing.assert_allclose(mixed.probabilities, whole.probabilities, atol=1e-5)
     assert len(ticks) == 5
 
@@ -91,24 +92,26 @@ def test_what_the_store_knows_never_reaches_the_network(
         extract([some[0][:, ::-1]], network, store)
 
 
-def test_features_that_are_not_numbers_name_the_picture(network: Inception, tmp_path: Path) -> None:
+def test_features_that_are_not_numbers_name_the_picture(
+    network: Inception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken = Inception.__new__(Inception)
     torch.nn.Module.__init__(broken)
     broken.weights_sha256, broken.classifier = "0" * 64, None
     seen: list[int] = []
 
-    def features(batch: Tensor) -> Tensor:
-        rows = torch.zeros(len(batch), 2048)
-        for index in range(len(batch)):
+    def features(images: Tensor) -> Tensor:
+        rows = torch.zeros(len(images), 2048)
+        for index in range(len(images)):
             seen.append(index)
             if len(seen) == 4:
                 rows[index, 7] = torch.nan
         return rows
 
-    broken.features = features  # type: ignore[method-assign]
+    monkeypatch.setattr(broken, "features", features)
     with (
         FeatureStore(tmp_path / "s.sqlite") as store,
-        pytest.raises(StreamtoonError, match=r"^picture 4: its features are not finite"),
+        pytest.raises(StreamtoonError, match=r"features of image 4 are not finite"),
     ):
         extract(pictures(5), broken, store, batch=3)
     assert not [thread for thread in threading.enumerate() if thread.name == "ahead"]
@@ -128,7 +131,13 @@ def test_errors_of_the_pictures_come_through_and_no_thread_stays(network: Incept
 
 def test_the_thread_is_ahead_by_so_much_and_no_more() -> None:
     made: list[int] = []
-    items = prefetch((made.append(n) or n for n in range(100)), 3)
+
+    def numbers() -> Iterator[int]:
+        for n in range(100):
+            made.append(n)
+            yield n
+
+    items = prefetch(numbers(), 3)
     assert next(items) == 0
     end = time.monotonic() + 60
     while len(made) < 4 and time.monotonic() < end:
@@ -169,5 +178,5 @@ def test_vectors_are_written_in_any_order_and_leave_no_file(
     np.testing.assert_array_equal(kept, rows)
     assert not list(tmp_path.iterdir())
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
-    with pytest.raises(StreamtoonError, match=r"features cannot be kept in .*none .*TMPDIR"):
+    with pytest.raises(StreamtoonError, match=r"features in .*none .*TMPDIR"):
         FeatureVectors(3)

@@ -32,7 +32,7 @@ def _flickering(pictures: int, sigma: float, seed: int = 0) -> Iterator[Image]:
 
 def test_a_film_against_itself() -> None:
     score = score_film(_pan(6), _pan(6))
-    assert (score.pictures, score.pairs, score.cuts) == (6, 5, 0)
+    assert (score.frames, score.pairs, score.cuts) == (6, 5, 0)
     assert score.metrics["ssim"] == 1
     assert score.metrics["ewarp-ratio"] == score.metrics["sharpness-ratio"] == 1
     assert score.metrics["ewarp"] == score.metrics["ewarp-source"] < 1e-4
@@ -68,7 +68,7 @@ def test_a_cut_makes_no_pair() -> None:
     film = [*_pan(4), *_pan(4, skimage.data.coffee())]
     drawn = [picture + np.uint8(n % 2) for n, picture in enumerate(film)]
     score = score_film(film, drawn)
-    assert (score.pictures, score.pairs, score.cuts) == (8, 6, 1)
+    assert (score.frames, score.pairs, score.cuts) == (8, 6, 1)
     parts = [score_film(film[part], drawn[part]) for part in (slice(4), slice(4, 8))]
     for name in ("ewarp", "ewarp-source"):
         assert score.metrics[name] == pytest.approx(np.mean([part.metrics[name] for part in parts]))
@@ -135,29 +135,29 @@ def test_it_holds_two_pictures_of_each_and_ticks() -> None:
 
 @pytest.mark.parametrize(("ours", "theirs"), [(5, 3), (3, 5), (4, 0), (0, 4)])
 def test_films_of_different_length_are_refused_with_both(ours: int, theirs: int) -> None:
-    with pytest.raises(StreamtoonError, match=f"source has {ours} pictures and the result {theirs};"):
+    with pytest.raises(StreamtoonError, match=f"source has {ours} frames, but the result has {theirs};"):
         score_film(_pan(ours), _pan(theirs))
 
 
 def test_films_of_different_size_are_refused_with_both() -> None:
-    small = [cv2.resize(picture, (80, 60)) for picture in _pan(3)]
+    small = [np.asarray(cv2.resize(frame, (80, 60)), np.uint8) for frame in _pan(3)]
     with pytest.raises(StreamtoonError, match="160x120 in the source and 80x60 in the result"):
         score_film(_pan(3), small)
     first = next(_pan(1))
-    with pytest.raises(StreamtoonError, match="picture 2 is 80x60 and the one before it 160x120"):
+    with pytest.raises(StreamtoonError, match="frame 2 is 80x60, but the one before it is 160x120"):
         score_film([first, small[0]], [first, small[0]])
     tiny = [picture[:20] for picture in small]
-    with pytest.raises(StreamtoonError, match="80x20: both sides must be at least 32"):
+    with pytest.raises(StreamtoonError, match="80x20, but both sides must have at least 32"):
         score_film(tiny, tiny)
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_less_than_two_pictures_are_no_film(count: int) -> None:
-    with pytest.raises(StreamtoonError, match=f"at least 2 pictures; there are {count}"):
+    with pytest.raises(StreamtoonError, match=f"at least 2 frames, but there are {count}"):
         score_film(_pan(count), _pan(count))
 
 
 def test_a_film_of_nothing_but_cuts_is_refused() -> None:
     film = [next(_pan(1)), next(_pan(1, skimage.data.coffee()))]
-    with pytest.raises(StreamtoonError, match="none of the 2 pictures follows"):
+    with pytest.raises(StreamtoonError, match="none of the 2 frames follows"):
         score_film(film, film)

@@ -57,19 +57,19 @@ def test_files_that_are_not_inception_are_one_sentence(state: State, tmp_path: P
             load_inception(path)
         assert "\n" not in str(caught.value) and str(caught.value).startswith(str(path))
 
-    refused(tmp_path / "none.pth", "there is no such file; --inception takes")
+    refused(tmp_path / "none.pth", "does not exist; give --inception")
     text = tmp_path / "text.pth"
     text.write_bytes(b"hello, these are no weights")
-    refused(text, "not a file of weights that can be read; --inception takes pytorch-fid's pt_inception-2015")
+    refused(text, "not a readable file of weights; give --inception pytorch-fid's pt_inception-2015")
     path = tmp_path / "other.pth"
     torch.save([1, 2], path)
-    refused(path, "not a file of weights that can be read")
+    refused(path, "not a readable file of weights")
     torch.save({**state, "fc.weight": torch.zeros(1000, 2048)}, path)  # torchvision's own Inception
     refused(path, r"\(fc.weight is \(1000, 2048\), not \(1008, 2048\)\)")
     torch.save({key: value for key, value in state.items() if key != "Mixed_7c.branch_pool.bn.bias"}, path)
     refused(path, r"\(Mixed_7c.branch_pool.bn.bias is missing\)")
     path.write_bytes(path.read_bytes()[:100_000])
-    refused(path, "not a file of weights that can be read")
+    refused(path, "not a readable file of weights")
 
 
 def test_a_script_of_any_other_hash_is_never_run(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_script_of_any_other_hash_is_never_run(tmp_path: Path) -> None:
         warnings.simplefilter("ignore")
         script = torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2))
         torch.jit.save(script, str(path))
-    with pytest.raises(StreamtoonError, match="not a file of weights that can be read"):
+    with pytest.raises(StreamtoonError, match="not a readable file of weights"):
         load_inception(path)
 
 

@@ -249,14 +249,14 @@ REPLICATES: dict[str, Callable[[Array, Array], Array]] = {
 @pytest.mark.parametrize("name", REPLICATES)
 def test_bad_sets_are_sentences(name: str) -> None:
     with pytest.raises(
-        StreamtoonError, match="An interval needs at least 10 pictures in each set, and one has 9"
+        StreamtoonError, match="An interval needs at least 10 images in each set, but one has 9"
     ):
         REPLICATES[name](draw(12), draw(9))
     bad = draw(12)
     bad[3, 1] = np.nan
-    with pytest.raises(StreamtoonError, match="picture 4 are not finite"):
+    with pytest.raises(StreamtoonError, match="image 4 are not finite"):
         REPLICATES[name](bad, draw(12))
-    with pytest.raises(ValueError, match="4 features against 3"):
+    with pytest.raises(ValueError, match="4 and 3 features"):
         REPLICATES[name](draw(12), draw(12, 3))
     assert np.isfinite(REPLICATES[name](draw(10), draw(10, seed=1))).all()
     with pytest.raises(StreamtoonError, match="An interval needs at least 10"):

@@ -88,9 +88,9 @@ def test_a_candidate_nobody_picks_keeps_a_finite_place_and_an_interval_down_to_n
 def test_one_vote_decides_nothing_and_no_vote_is_no_ranking() -> None:
     ranking = rank(_votes([("a", "1", "x")], ("x", "y")))
     assert all(one.leads for one in ranking.standings)
-    assert "do not tell x and y apart" in ranking.answer
+    assert "do not yet distinguish x and y" in ranking.answer
     assert ranking.standings[0].interval.high - ranking.standings[0].interval.low > 0.5
-    assert rank([]).answer == "Nobody has voted yet."
+    assert rank([]).answer == "There are no votes yet."
 
 
 def test_intervals_hold_the_truth_also_where_reviewers_agree_about_a_picture() -> None:

@@ -285,7 +285,7 @@ def test_median_distance_is_that_of_all_pairs_of_the_first_set() -> None:
 
 def test_drawings_without_any_difference_have_no_scale() -> None:
     same = np.tile(draw(1, 8), (10, 1))
-    with pytest.raises(StreamtoonError, match="the same picture"):
+    with pytest.raises(StreamtoonError, match="the same image"):
         median_distance(same, seed=0)
     with pytest.raises(ValueError, match="sigma"):
         mmd(same, same, sigma=0)
@@ -309,7 +309,7 @@ METRICS: dict[str, Callable[[Any, Any], object]] = {
 @pytest.mark.parametrize("name", METRICS)
 def test_too_few_pictures_are_a_sentence_with_numbers(name: str) -> None:
     for few in (0, 1):
-        expected = f"{name} needs at least 2 pictures in each set, and one has {few}: "
+        expected = f"{name} needs at least 2 images in each set, but one has {few}"
         with pytest.raises(StreamtoonError, match=expected):
             METRICS[name](draw(5), draw(few))
         with pytest.raises(StreamtoonError, match=expected):
@@ -319,7 +319,7 @@ def test_too_few_pictures_are_a_sentence_with_numbers(name: str) -> None:
 
 def test_the_inception_score_says_how_many_it_needs() -> None:
     with pytest.raises(
-        StreamtoonError, match="in 10 splits needs at least 20 pictures in each set, and one has 19"
+        StreamtoonError, match="in 10 splits needs at least 20 images in each set, but one has 19"
     ):
         inception_score(np.full((19, 4), 0.25), seed=0)
 
@@ -329,7 +329,7 @@ def test_the_inception_score_says_how_many_it_needs() -> None:
 def test_features_that_are_not_finite_are_a_sentence(name: str, value: float) -> None:
     bad = draw(1100)
     bad[1050, 2] = value
-    with pytest.raises(StreamtoonError, match="picture 1051 are not finite"):
+    with pytest.raises(StreamtoonError, match="image 1051 are not finite"):
         METRICS[name](draw(5), bad)
 
 
@@ -337,7 +337,7 @@ def test_moments_that_refuse_a_block_are_as_before() -> None:
     moments = Moments.of(draw(5))
     bad = draw(3)
     bad[1, 1] = np.nan
-    with pytest.raises(StreamtoonError, match="picture 7 "):
+    with pytest.raises(StreamtoonError, match="image 7 "):
         moments.add(bad)
     assert fid(moments, Moments.of(draw(5))) == 0
     with pytest.raises(ValueError, match="expected"):
@@ -346,5 +346,5 @@ def test_moments_that_refuse_a_block_are_as_before() -> None:
 
 @pytest.mark.parametrize("name", METRICS)
 def test_sets_of_different_features_are_a_bug(name: str) -> None:
-    with pytest.raises(ValueError, match=r"5 features against 6|6 features against 5"):
+    with pytest.raises(ValueError, match=r"5 and 6 features|6 and 5 features"):
         METRICS[name](draw(4, 5), draw(4, 6))

@@ -166,7 +166,7 @@ def _moved() -> tuple[Bytes, Bytes]:
 
 
 def _exact(height: int = 200, width: int = 240) -> NDArray[np.float32]:
-    return np.broadcast_to(np.float32([RIGHT, DOWN]), (height, width, 2)).copy()
+    return np.broadcast_to(np.array([RIGHT, DOWN], np.float32), (height, width, 2)).copy()
 
 
 def test_flow_finds_a_translation() -> None:
@@ -204,7 +204,7 @@ def test_what_does_not_come_back_is_not_visible() -> None:
     assert not mask[40 - DOWN : 60 - DOWN, 50 - RIGHT : 90 - RIGHT].any()
     assert mask[70:-DOWN, :-RIGHT].all()
     # Off by 0.49 square pixels: that is allowed.
-    assert visible(forward, -forward + np.float32([0.7, 0]))[:-DOWN, :-RIGHT].all()
+    assert visible(forward, -forward + np.array([0.7, 0], np.float32))[:-DOWN, :-RIGHT].all()
 
 
 def test_motion_boundaries_are_not_visible() -> None:
@@ -275,7 +275,7 @@ def test_pictures_that_do_not_fit_are_refused() -> None:
     a, b = _moved()
     with pytest.raises(ValueError, match="32"):
         flow(a[:31], b[:31])
-    with pytest.raises(ValueError, match="fit"):
+    with pytest.raises(ValueError, match="do not match"):
         ewarp(a, b[:-1], _exact(), np.ones((200, 240), np.bool_))
     with pytest.raises(ValueError, match="empty"):
         ewarp(a, b, _exact(), np.zeros((200, 240), np.bool_))

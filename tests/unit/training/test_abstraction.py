@@ -149,8 +149,12 @@ def test_smoothstep_is_the_cubic():
     assert np.allclose(smoothstep(values, 0, 1), [0, 0, 0.15625, 0.5, 1, 1])
 
 
+def _blurred(shape, sigma):
+    return np.asarray(cv2.GaussianBlur(DICE.integers(0, 256, shape, np.uint8), (0, 0), sigma), np.uint8)
+
+
 def test_fields_have_the_photograph_s_size_and_the_ink_its_range():
-    photo = cv2.GaussianBlur(DICE.integers(0, 256, (67, 91, 3), np.uint8), (0, 0), 3)
+    photo = _blurred((67, 91, 3), 3)
     fields = fields_of(photo)
     assert fields.paint.shape == photo.shape and fields.paint.dtype == np.uint8
     assert fields.ink.shape == photo.shape[:2]
@@ -177,7 +181,7 @@ def test_the_border_of_a_shape_is_inked_and_noise_is_not():
 
 
 def test_more_passes_make_flatter_paint():
-    photo = cv2.GaussianBlur(DICE.integers(0, 256, (80, 80, 3), np.uint8), (0, 0), 1.5)
+    photo = _blurred((80, 80, 3), 1.5)
 
     def steps_of(passes):
         paint = fields_of(photo, FieldSettings(passes=passes, kept=0)).paint.astype(float)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from training.curation.shots import ShotFrame, Watched, watch
 def _frames(pictures: Iterable[NDArray[np.uint8]], rate: float = RATE) -> Iterator[ShotFrame]:
     for n, picture in enumerate(pictures):
         luma = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
-        yield ShotFrame(n / rate, luma, lambda picture=picture: picture)
+        yield ShotFrame(n / rate, luma, partial(np.asarray, picture))
 
 
 def _starts(pictures: Iterable[NDArray[np.uint8]]) -> list[int]:
@@ -152,7 +153,8 @@ def test_every_cuts_a_long_scene_into_even_parts() -> None:
 
 def test_a_title_in_the_bars_now_and_then_changes_nothing_and_night_tells_nothing() -> None:
     lumas = [
-        cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in boxed(chain(shot(1, 6), shot(2, 6), shot(3, 6)), 20)
+        np.asarray(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), np.uint8)
+        for p in boxed(chain(shot(1, 6), shot(2, 6), shot(3, 6)), 20)
     ]
     lumas[4][4:14, 100:200] = 255
     night = [np.full_like(lumas[0], 3) for _ in range(20)]

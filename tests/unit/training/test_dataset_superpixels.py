@@ -92,7 +92,7 @@ def test_neighbours_are_those_that_share_a_side() -> None:
 
 def test_superpixels_are_as_many_for_a_size_and_felzenszwalbs_where_those_are_fewer() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (16, 16, 3)).astype(np.uint8)
-    busy = cv2.resize(noise, (192, 192), interpolation=cv2.INTER_NEAREST)
+    busy = np.asarray(cv2.resize(noise, (192, 192), interpolation=cv2.INTER_NEAREST), np.uint8)
     assert superpixels(busy).max() + 1 == round(100 * 192 * 192 / 65536)
     calm = np.full((64, 64, 3), 120, np.uint8)
     assert superpixels(calm).max() == 0

@@ -86,9 +86,9 @@ def test_copies_of_another_width_and_other_files_are_refused(tmp_path: Path) -> 
     write_image(here / "a.png", painting(1))
     write_image(mine / "a.png", painting(2))
     smooth_folder(here, there)
-    with pytest.raises(StreamtoonError, match="smoothed over 5 pixels, not 9"):
+    with pytest.raises(StreamtoonError, match="5 pixels, not 9"):
         smooth_folder(here, there, width=9)
-    with pytest.raises(StreamtoonError, match="holds other files"):
+    with pytest.raises(StreamtoonError, match="other files"):
         smooth_folder(here, mine)
     np.testing.assert_array_equal(read_image(mine / "a.png"), painting(2))
 

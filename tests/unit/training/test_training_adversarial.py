@@ -115,7 +115,9 @@ def test_each_side_of_the_game_pulls_its_own_way(name: str) -> None:
     assert (down[below] < 0).all() and (up[fake[0].detach() > 0] > 0).all()
     fake[0].grad = None
     OBJECTIVES[name].generator(fake).backward()
-    assert (fake[0].grad[fake[0].detach() < 1] < 0).all()
+    wanted = fake[0].grad
+    assert wanted is not None
+    assert (wanted[fake[0].detach() < 1] < 0).all()
 
 
 def test_large_scores_stay_finite_and_half_types_are_widened() -> None:
@@ -172,8 +174,9 @@ def test_the_penalty_takes_one_norm_over_all_that_is_seen() -> None:
 
 def test_the_penalty_is_of_the_mean_of_a_map() -> None:
     # A 1x1 convolution: every score's slope is w at its own pixel, the mean's is w / (H W) at each.
-    critic = ListOf(nn.Conv2d(3, 1, 1).double())
-    w = critic.network.weight.detach().numpy().ravel()
+    convolution = nn.Conv2d(3, 1, 1).double()
+    critic = ListOf(convolution)
+    w = convolution.weight.detach().numpy().ravel()
     value = gradient_penalty(critic, [noise(2, 3, 4, 5)], [noise(2, 3, 4, 5, seed=1)], torch.rand(2))
     assert float(value.detach()) == pytest.approx((np.linalg.norm(w) / np.sqrt(20) - 1) ** 2, rel=1e-9)
 
@@ -200,7 +203,7 @@ def test_the_penalty_mixes_picture_by_picture() -> None:
     expected = 0.0
     for n in range(3):
         between = float(mix[n]) * real[n].numpy() + (1 - float(mix[n])) * fake[n].numpy()
-        expected += (np.linalg.norm(2 * between / between.size) - 1) ** 2 / 3
+        expected += (float(np.linalg.norm(2 * between / between.size)) - 1) ** 2 / 3
     assert float(gradient_penalty(Square(), [real], [fake], mix).detach()) == pytest.approx(
         expected, rel=1e-12
     )
@@ -226,10 +229,10 @@ def test_the_penalty_can_be_differentiated_again() -> None:
 
 def test_the_penalty_stays_in_full_precision_under_autocast() -> None:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.LeakyReLU(0.2), nn.Conv2d(8, 1, 3))
-    critic = ListOf(network)
+    last = nn.Conv2d(8, 1, 3)
+    critic = ListOf(nn.Sequential(nn.Conv2d(3, 8, 3), nn.LeakyReLU(0.2), last))
     with torch.no_grad():
-        network[2].weight.mul_(100)  # a slope of about 5: near 0 the penalty hardly depends on it
+        last.weight.mul_(100)  # a slope of about 5: near 0 the penalty hardly depends on it
     real, fake, mix = noise(2, 3, 9, 9).float(), noise(2, 3, 9, 9, seed=1).float(), torch.rand(2)
     with torch.autocast("cpu", torch.bfloat16):
         assert critic([real])[0].dtype == torch.bfloat16

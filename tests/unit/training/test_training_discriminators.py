@@ -39,7 +39,7 @@ def one_thread() -> Iterator[None]:
 
 def small(name: str, channels: int = 4) -> ImageDiscriminator:
     torch.manual_seed(0)
-    network = type(create(name))(channels)  # type: ignore[call-arg]
+    network = type(create(name))(channels)
     assert isinstance(network, ImageDiscriminator)
     return network
 
@@ -169,6 +169,7 @@ def test_a_down_block_is_two_convolutions_beside_one_over_the_root_of_two() -> N
     torch.manual_seed(0)
     block, x = DownBlock(3).double(), torch.randn(2, 3, 8, 6, dtype=torch.float64)
     first, second = block.body[0], block.body[2]
+    assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
     y = F.leaky_relu(F.conv2d(x, first.weight, first.bias, padding=1), 0.2)
     y = F.leaky_relu(F.conv2d(y, second.weight, second.bias, padding=1), 0.2)
     full = (y + F.conv2d(x, block.skip.weight)) / np.sqrt(2)

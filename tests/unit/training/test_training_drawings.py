@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 from film_clips import painting
+from torch import Tensor
 
+from engines.common.arrays import Image
 from engines.common.image_files import write_image
 from engines.frame import ColorInfo
 from engines.imaging.color import rgb_to_yuv
@@ -35,7 +37,7 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def _photo(seed: int) -> np.ndarray:  # type: ignore[type-arg]
+def _photo(seed: int) -> Image:
     return painting(seed, size=(250, 222))
 
 
@@ -103,7 +105,7 @@ def test_the_bundled_recipes_learn_from_a_look_of_their_own() -> None:
     assert recipe.abstraction.levels == 3 and recipe.learns_from_fields
 
 
-def _fields_of_pair(seed: int):  # type: ignore[no-untyped-def]
+def _fields_of_pair(seed: int):
     """A pair, its photograph in blocks and its fields, as a generator of fields would be given them."""
     pair = np.ascontiguousarray(pair_of(_photo(seed), FieldSettings())[:216, :200])
     colour = ColorInfo("bt709", full_range=False)
@@ -172,11 +174,11 @@ def test_consistency_of_fields_follows_the_picture() -> None:
     """What each pixel alone decides moves along, up to the noise; what a block's place decides does not."""
 
     class Pixelwise(torch.nn.Module):
-        def forward(self, x):  # type: ignore[no-untyped-def]
+        def forward(self, x: Tensor) -> Tensor:
             return torch.cat([0.5 * x, x[:, :16]], 1)
 
     class Blockwise(torch.nn.Module):
-        def forward(self, x):  # type: ignore[no-untyped-def]
+        def forward(self, x: Tensor) -> Tensor:
             ramp = torch.linspace(-1, 1, 16)[None, :, None, None].expand(len(x), 16, *x.shape[2:])
             return torch.cat([torch.zeros_like(x), ramp], 1)
 

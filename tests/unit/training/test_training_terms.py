@@ -167,8 +167,8 @@ def test_a_term_is_what_it_says(name: str) -> None:
     x, y, a = (picture.double().numpy() for picture in (one.source, one.target, one.abstraction))
     value = TERMS[name](one)
     assert float(value.detach()) == pytest.approx(BY_HAND[name](x, y, a), rel=1e-4, abs=1e-6)
-    value.backward()  # type: ignore[no-untyped-call]
-    slope = one.generator.gain.grad  # type: ignore[union-attr]
+    value.backward()
+    slope = one.generator.get_parameter("gain").grad
     assert slope is not None and math.isfinite(float(slope)) and (name == "scale" or float(slope) != 0)
 
 

@@ -57,7 +57,7 @@ async function start() {
 function watchEngine() {
   const { engine } = drawer;
   const kinds = { webgpu: `WebGPU, ${engine.precision}`, webgl2: "WebGL 2" };
-  $("engine").textContent = `Engine: ${kinds[engine.kind]}, ${engine.name}.`;
+  $("engine").textContent = `Engine: ${[kinds[engine.kind], engine.name].filter(Boolean).join(", ")}.`;
   if (engine.kind === "webgl2") {
     $("slower").textContent = `This page draws with WebGL, the small network and at most 360 lines, because ${drawer.reason}.`;
   } else if (engine.isSoftware) {

@@ -36,7 +36,7 @@ class GpuEngine {
   constructor(device, adapter, canvas) {
     [this.#device, this.#canvas] = [device, canvas];
     this.#half = device.features.has("shader-f16");
-    this.name = [adapter.info.vendor, adapter.info.architecture].filter(Boolean).join(" ") || "unknown";
+    this.name = [adapter.info.vendor, adapter.info.architecture].filter(Boolean).join(" "); // some browsers do not tell
     this.isSoftware = adapter.info.isFallbackAdapter === true || adapter.info.architecture === "swiftshader";
     /** Resolves with the reason when the GPU is gone. */
     this.lost = device.lost;
