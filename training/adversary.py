@@ -22,6 +22,7 @@ from training.image_pool import ImagePool
 from training.losses.adversarial import OBJECTIVES, clip_weights, gradient_penalty, match, soft_labels
 from training.losses.surface import draw_colour_mix, draw_grey_weights, mix_colours, random_grey, surface
 from training.optimizers import average_gradients, make_optimizer, to_device
+from training.ranks import StepRandom, gather_batch
 from training.recipe import Recipe
 
 View = Callable[[Tensor], Tensor]
@@ -53,7 +54,7 @@ class Adversary:
         )
         self.history = ImagePool(recipe.adversary.history)
 
-    def see(self, real: Tensor, fake: Tensor, rng: torch.Generator) -> DiscriminatorBatch:
+    def see(self, real: Tensor, fake: Tensor, rng: StepRandom) -> DiscriminatorBatch:
         """Return the views of drawings and fakes, both N x 3 x H x W in [-1, 1].
 
         Both are transformed with the same random numbers.
@@ -64,7 +65,7 @@ class Adversary:
         return DiscriminatorBatch(view, seen, self._see(view(fake)), fake.detach())
 
     def learn(
-        self, batch: DiscriminatorBatch, rng: torch.Generator, smoothed: Tensor | None = None
+        self, batch: DiscriminatorBatch, rng: StepRandom, smoothed: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Take one step with the discriminator. Returns `discriminator`, its loss, and `penalty`, unweighted.
 
@@ -73,11 +74,14 @@ class Adversary:
         settings, count = self._settings, len(batch.picture)
         labels: tuple[float | Tensor, float | Tensor] = (1.0, 0.0)
         if settings.soft_labels:
-            labels = soft_labels(count, rng)
+            drawn = rng.of_items(lambda n, dice: torch.cat(soft_labels(n, dice), 1), count)
+            labels = drawn[:, :1], drawn[:, 1:]
         fake = [seen.detach() for seen in batch.fake]
         if settings.history:
             with torch.no_grad():
-                fake = self._see(batch.view(self.history.exchange(batch.picture, rng)))
+                # Every rank has the pool of all: a run can resume with another number of ranks.
+                shown = self.history.exchange(gather_batch(self._fabric, batch.picture), rng.generator)
+                fake = self._see(batch.view(rng.own(shown)))
         loss = self._objective.discriminator(self.network(batch.real), self.network(fake), labels)
         if settings.edges and smoothed is not None:
             with torch.no_grad():
@@ -85,7 +89,7 @@ class Adversary:
             loss = loss + settings.edges * self._objective.against(self.network(seen), labels[1])
         total, lost = loss, {"discriminator": loss.detach()}
         if settings.objective == "wasserstein-gp":
-            mix = torch.rand(count, generator=rng)
+            mix = rng.of_items(lambda n, dice: torch.rand(n, generator=dice), count)
             penalty = gradient_penalty(self.network, batch.real, fake, mix)
             total = loss + settings.gradient_penalty * penalty
             lost["penalty"] = penalty.detach()
@@ -125,16 +129,16 @@ class Adversary:
         layers = self.network.layers
         return self._vgg(picture, layers) if layers and self._vgg else [picture]
 
-    def _view(self, count: int, rng: torch.Generator) -> View:
+    def _view(self, count: int, rng: StepRandom) -> View:
         """Make the view with its random choices: all images that it is applied to are changed alike."""
         device = self._fabric.device
         if self._name == "texture":
-            grey = draw_grey_weights(count, rng).to(device)
+            grey = rng.of_items(draw_grey_weights, count).to(device)
             return lambda picture: random_grey(picture, grey)
         if self._name == "surface":
             if not self._settings.colour_blind:
                 return surface
-            mixes = draw_colour_mix(count, rng).to(device)
+            mixes = rng.of_items(draw_colour_mix, count).to(device)
             return lambda picture: surface(mix_colours(picture, mixes))
         return lambda picture: picture
 

@@ -23,6 +23,7 @@ from training.losses.drawing import Drawing, drawing_distance
 from training.losses.fields import ink_distance, line_distance, paint_and_ink, paint_distance, shifted
 from training.losses.perceptual import feature_distance, gram_distance
 from training.losses.pixels import gradient_distance, half_size, total_variation, yuv, yuv_colour
+from training.ranks import StepRandom
 from training.recipe import FeatureSettings
 
 MAX_SHIFT_PIXELS = 3
@@ -33,6 +34,10 @@ BORDER_PIXELS = 8
 """Pixels at the border of a shifted image that are not compared. Most of their surroundings differ."""
 NOISE_DEVIATION = 0.02
 """Standard deviation of the noise of the term `consistency`, in the range [-1, 1]."""
+
+
+def _same(value: Tensor) -> Tensor:
+    return value
 
 
 @dataclass
@@ -46,7 +51,7 @@ class LossContext:
     source: Tensor
     target: Tensor
     generator: nn.Module
-    rng: torch.Generator
+    rng: StepRandom
     """The random numbers of this step."""
     backward_generator: nn.Module | None = None
     """The generator of the other direction."""
@@ -59,6 +64,8 @@ class LossContext:
     colour_blocks: int = 1
     teacher: nn.Module | None = None
     drawing: Drawing | None = None
+    mean_of_ranks: Callable[[Tensor], Tensor] = _same
+    """The mean of a value over all processes."""
 
     @cached_property
     def output(self) -> Tensor:
@@ -120,7 +127,7 @@ def _match(context: LossContext) -> Tensor:
 def _structure(context: LossContext) -> Tensor:
     with torch.no_grad():
         target = context.extract_features(superpixel_abstraction(context.output))
-    return feature_distance(context.extract_features(context.output), target)
+    return feature_distance(context.extract_features(context.output), target, context.mean_of_ranks)
 
 
 def _abstraction(context: LossContext) -> Tensor:
@@ -134,13 +141,13 @@ def _content(context: LossContext) -> Tensor:
     size = half_size if context.features.half else _same
     with torch.no_grad():
         target = context.extract_features(size(context.source))
-    return feature_distance(context.extract_features(size(context.output)), target)
+    return feature_distance(context.extract_features(size(context.output)), target, context.mean_of_ranks)
 
 
 def _gram(context: LossContext) -> Tensor:
     with torch.no_grad():
         target = context.extract_features(_grey(context.target))
-    return gram_distance(context.extract_features(_grey(context.output)), target)
+    return gram_distance(context.extract_features(_grey(context.output)), target, context.mean_of_ranks)
 
 
 def _colour(context: LossContext) -> Tensor:
@@ -165,28 +172,32 @@ def _consistency(context: LossContext) -> Tensor:
     if context.source.shape[1] == SAMPLES:
         return _fields_consistency(context)
     source, output = context.source, context.output
-    down, right = (torch.randint(0, MAX_SHIFT_PIXELS + 1, (2,), generator=context.rng)).tolist()
+    down, right = (torch.randint(0, MAX_SHIFT_PIXELS + 1, (2,), generator=context.rng.generator)).tolist()
     height, width = source.shape[2] - MARGIN_PIXELS, source.shape[3] - MARGIN_PIXELS
     rows, columns = slice(down, down + height), slice(right, right + width)
     part = source[:, :, rows, columns]
-    noise = torch.randn(part.shape, generator=context.rng).to(part.device) * NOISE_DEVIATION
     inside = slice(BORDER_PIXELS, -BORDER_PIXELS)
     return F.l1_loss(
-        context.generate(part + noise)[:, :, inside, inside],
+        context.generate(_with_noise(part, context.rng))[:, :, inside, inside],
         output[:, :, rows, columns][:, :, inside, inside],
     )
 
 
 def _fields_consistency(context: LossContext) -> Tensor:
     """Compare shifted fields. The network cannot see where in its block a pixel lies."""
-    down, right = (2 * torch.randint(0, BLOCK, (2,), generator=context.rng)).tolist()
+    down, right = (2 * torch.randint(0, BLOCK, (2,), generator=context.rng.generator)).tolist()
     part = shifted(context.source, down, right, MARGIN_PIXELS)
-    part = part + torch.randn(part.shape, generator=context.rng).to(part.device) * NOISE_DEVIATION
+    part = _with_noise(part, context.rng)
     inside = slice(BORDER_PIXELS, -BORDER_PIXELS)
     aside = paint_and_ink(part, context.generate(part))
     height, width = aside.shape[2:]
     whole = paint_and_ink(context.source, context.output)[..., down : down + height, right : right + width]
     return F.l1_loss(aside[..., inside, inside], whole[..., inside, inside])
+
+
+def _with_noise(picture: Tensor, rng: StepRandom) -> Tensor:
+    noise = rng.of_items(lambda n, dice: torch.randn((n, *picture.shape[1:]), generator=dice), len(picture))
+    return picture + noise.to(picture.device) * NOISE_DEVIATION
 
 
 def _cycle(context: LossContext) -> Tensor:
@@ -238,12 +249,10 @@ def _drawing_features(context: LossContext) -> Tensor:
     with torch.no_grad():
         target = context.extract_features(size(context.drawing.rgb(*context.target_drawing)))
     return feature_distance(
-        context.extract_features(size(context.drawing.rgb(*context.output_drawing))), target
+        context.extract_features(size(context.drawing.rgb(*context.output_drawing))),
+        target,
+        context.mean_of_ranks,
     )
-
-
-def _same(picture: Tensor) -> Tensor:
-    return picture
 
 
 def _grey(picture: Tensor) -> Tensor:

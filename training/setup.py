@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ from engines.pretrained.vgg import VGG
 from engines.registry.style import load_style
 from training.discriminators import create
 from training.optimizers import to_device
+from training.ranks import LaunchedEnvironment, is_launched
 from training.recipe import FEATURE_TERMS, Recipe, RecipeError
 from training.train_step import TrainingSystem
 
@@ -31,9 +33,19 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 
 
 def open_fabric(recipe: Recipe, device: str = "auto", devices: int = 1) -> Fabric:
-    """Set up the device: `device` is auto, cpu or cuda, `devices` the number of GPUs (DDP).
+    """Set up this process's device, and the other processes of the training.
 
-    Raises RecipeError for a precision that the device does not support, StreamtoonError for missing GPUs.
+    Where torchrun or Ray Train started this process, they decide how many there are. Otherwise this process
+    starts the others.
+
+    Args:
+        recipe: The recipe.
+        device: auto, cpu or cuda.
+        devices: The number of processes, each with a GPU of its own on cuda.
+
+    Raises:
+        RecipeError: The device does not support the recipe's precision.
+        StreamtoonError: GPUs are missing, or `devices` contradicts the launcher.
     """
     # Fabric logs every setting at INFO level.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -43,6 +55,15 @@ def open_fabric(recipe: Recipe, device: str = "auto", devices: int = 1) -> Fabri
         raise RecipeError(
             f'recipe {recipe.name}: precision = "fp16" needs a GPU; allowed on a CPU are "bf16" and "fp32"'
         )
+    launched = is_launched()
+    if launched:
+        world_size = int(os.environ["WORLD_SIZE"])
+        if devices not in (1, world_size):
+            raise StreamtoonError(
+                f"--devices {devices} was requested, but the launcher started {world_size} processes; leave "
+                "out --devices"
+            )
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
     if device == "cuda" and torch.cuda.device_count() < devices:
         raise StreamtoonError(
             f"{devices} GPUs were requested, but only {torch.cuda.device_count()} are available; "
@@ -52,7 +73,8 @@ def open_fabric(recipe: Recipe, device: str = "auto", devices: int = 1) -> Fabri
         accelerator=device,
         devices=devices,
         precision=PRECISIONS[recipe.precision],
-        strategy="ddp" if devices > 1 else "auto",
+        strategy="ddp" if launched or devices > 1 else "auto",
+        plugins=[LaunchedEnvironment()] if launched else None,
     )
     fabric.launch()
     return fabric

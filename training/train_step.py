@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from lightning_fabric import Fabric
@@ -15,6 +16,7 @@ from training.data.loader import Batch
 from training.loss_terms import CYCLE_TERMS, TERMS, LossContext
 from training.losses.drawing import Drawing
 from training.optimizers import average_gradients, make_optimizer, rate_share, set_rate, to_device
+from training.ranks import StepRandom, mean_of_ranks
 from training.recipe import BACKWARD_TERMS, Recipe, Weights
 
 
@@ -31,7 +33,7 @@ class StepInfo:
     phase_steps: int
     weights: Weights
     """The weights of that phase."""
-    rng: torch.Generator
+    rng: StepRandom
     """Random numbers of this step. They depend only on the recipe's random seed and the step."""
 
     @property
@@ -166,7 +168,7 @@ class TrainingSystem:
             backward.generator if backward else None, judged(self.forward),
             backward.adversaries.get(whole) if backward else None,
             self._feature_vgg, self._recipe.features, batch.abstraction, self._recipe.colour_blocks,
-            self._teacher, self._drawing,
+            self._teacher, self._drawing, partial(mean_of_ranks, self._fabric),
         )  # fmt: skip
         if backward is None or not used & CYCLE_TERMS:
             return {"": forward_context}

@@ -18,7 +18,9 @@ from engines.common.image_files import make_folder
 from engines.errors import StreamtoonError
 from training.checkpoint import load_state, save_checkpoint, save_state
 from training.data.field_batches import FieldBatches
+from training.data.field_pairs import make_share, pair_cache
 from training.data.loader import Batch, BatchLoader
+from training.ranks import StepRandom, local_ranks
 from training.recipe import Recipe
 from training.run_logger import RunLogger
 from training.setup import load_teacher, load_vggs, require_sizes, start_from
@@ -59,17 +61,32 @@ class Trainer:
     """Trains a recipe in a run folder.
 
     All random numbers depend only on the recipe's random seed and the step. A resumed run on a CPU therefore
-    continues bit for bit like an uninterrupted one. There are two exceptions: with several processes, the
-    pool of earlier fakes is restored from the first process; with fp16, the loss scale starts again.
+    continues bit for bit like an uninterrupted one; with fp16, only the loss scale starts again. Several
+    processes share each batch, and all of them have the same state. A run can therefore resume with another
+    number of processes, and differs from that of one process by the rounding of sums.
 
-    `vgg` names local weight files to use instead of a download, as {"vgg16": file}. Raises StreamtoonError if
-    the recipe, its folders or the run folder make training impossible.
+    Args:
+        recipe: The recipe.
+        run: The run's folder.
+        fabric: The device, and the other processes.
+        vgg: Local weight files to use instead of a download, as {"vgg16": file}.
+        cache: The folder of photographs with their fields; default: the user's own.
+
+    Raises:
+        StreamtoonError: The recipe, its folders or the run folder make training impossible.
     """
 
-    def __init__(self, recipe: Recipe, run: Path, fabric: Fabric, vgg: dict[str, Path] | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        run: Path,
+        fabric: Fabric,
+        vgg: dict[str, Path] | None = None,
+        cache: Path | None = None,
+    ) -> None:
         require_sizes(recipe, fabric.world_size)
         self.recipe, self.run, self.fabric = recipe, run, fabric
-        self.batches = _batches(recipe, fabric)
+        self.batches = _batches(recipe, fabric, cache)
         feature_vgg, discriminator_vgg = load_vggs(recipe, fabric, vgg or {})
         self.system = TrainingSystem(
             recipe, fabric, feature_vgg, discriminator_vgg, load_teacher(recipe, fabric)
@@ -175,9 +192,7 @@ class Trainer:
             self.step - begins,
             ends - begins,
             first.weights if early else self.recipe.weights,
-            torch.Generator().manual_seed(
-                (self.recipe.seed * 1_000_003 + self.step) * self.fabric.world_size + self.fabric.global_rank
-            ),
+            StepRandom(self.recipe.seed, self.step, self.fabric.global_rank, self.fabric.world_size),
         )
 
     def _kept_steps(self) -> set[int]:
@@ -216,12 +231,27 @@ class Trainer:
         return bool(told)
 
 
-def _batches(recipe: Recipe, fabric: Fabric) -> BatchLoader | FieldBatches:
+def _batches(recipe: Recipe, fabric: Fabric, cache: Path | None) -> BatchLoader | FieldBatches:
     """Make the loader of the recipe's training data, with this process's share of every batch."""
     rank, ranks = fabric.global_rank, fabric.world_size
+    if recipe.learns_from_fields and ranks > 1:  # the loaders then find all pairs
+        make_share(
+            Path(recipe.data.source),
+            pair_cache(cache),
+            recipe.fields,
+            recipe.data.scales,
+            local_ranks(fabric),
+        )
+        fabric.barrier()
     if recipe.makes_fields:
         return FieldBatches(
-            recipe.data, batch=recipe.batch, seed=recipe.seed, settings=recipe.fields, rank=rank, ranks=ranks
+            recipe.data,
+            batch=recipe.batch,
+            seed=recipe.seed,
+            settings=recipe.fields,
+            folder=cache,
+            rank=rank,
+            ranks=ranks,
         )
     return BatchLoader(
         recipe.data,
@@ -229,6 +259,7 @@ def _batches(recipe: Recipe, fabric: Fabric) -> BatchLoader | FieldBatches:
         seed=recipe.seed,
         look=recipe.abstraction if "abstraction" in recipe.terms() else None,
         settings=recipe.fields,
+        cache=cache,
         rank=rank,
         ranks=ranks,
     )

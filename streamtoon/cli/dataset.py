@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -41,6 +41,7 @@ FIELDS_EXAMPLES = """\b
 [bold]Examples[/bold]
 streamtoon dataset fields photos/
 streamtoon dataset fields photos/ --recipe my-style.toml
+streamtoon dataset fields photos/ --cache /shared/fields --ray auto
 """
 COLLAGES_EXAMPLES = """\b
 [bold]Examples[/bold]
@@ -288,7 +289,24 @@ def fields(
         str,
         typer.Option(metavar="RECIPE", help="Name or file of the recipe that will learn from them."),
     ] = "paint-and-ink",
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CACHE",
+            file_okay=False,
+            help="Folder for the results; name it to train as well. Default: the user's cache.",
+            show_default=False,
+        ),
+    ] = None,
     workers: WorkersOption = None,
+    ray: Annotated[
+        str,
+        typer.Option(
+            metavar="local|auto|ray://HOST:PORT",
+            help="Compute on all CPUs of a Ray cluster, whose nodes must share DIR and CACHE.",
+            show_default=False,
+        ),
+    ] = "",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -297,6 +315,8 @@ def fields(
     A photo of 1280 x 720 takes about 3 s on one core. Results are cached by the photos' contents, and a
     training finds them there.
     """
+    if ray and workers is not None:
+        raise typer.BadParameter("--workers counts processes of this machine; leave it out with --ray")
     from importlib.util import find_spec
 
     if find_spec("numba") is None:
@@ -307,13 +327,20 @@ def fields(
     read = read_recipe(find_recipe(recipe))
     if not read.learns_from_fields:
         raise StreamtoonError(f"recipe {recipe} does not use fields: nothing to compute")
-    cache = pair_cache()
-    with _image_progress(folder, quiet=quiet) as count:
-        pairs = make_pairs(folder, cache, read.fields, read.data.scales, workers, count)
+    place = pair_cache(cache)
+    with ExitStack() as stack:
+        if ray:
+            from training.ray_cluster import ray_cluster, ray_map
+
+            stack.enter_context(ray_cluster(ray))
+        count = stack.enter_context(_image_progress(folder, quiet=quiet))
+        pairs = make_pairs(
+            folder.resolve(), place, read.fields, read.data.scales, workers, count, ray_map if ray else None
+        )
     if as_json:
-        print_json({"cache": str(cache), "pairs": len(pairs)})
+        print_json({"cache": str(place), "pairs": len(pairs)})
     elif not quiet:
-        say(f"{cache}: {_some(len(pairs), 'pair')} of photo and fields", stderr=False)
+        say(f"{place}: {_some(len(pairs), 'pair')} of photo and fields", stderr=False)
 
 
 @dataset.command(epilog=COLLAGES_EXAMPLES)

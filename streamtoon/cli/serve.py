@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PAGE_PANEL = "Server"
 LIMIT_PANEL = "Limits"
+REPLICA_PANEL = "Behind a load balancer"
 
 EXAMPLES = """\b
 [bold]Examples[/bold]
@@ -97,6 +98,34 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File with the token, for servers that share one. Default: a new token at every start.",
+            rich_help_panel=REPLICA_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    replica: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Name of this server behind a load balancer. Its visits are under /visit/NAME.ID/.",
+            rich_help_panel=REPLICA_PANEL,
+            show_default=False,
+        ),
+    ] = "",
+    drain: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="On SIGTERM, refuse new work, end live sessions with a message, and wait this long for "
+            "files to be drawn and downloaded. 0 stops at once.",
+            rich_help_panel=REPLICA_PANEL,
+        ),
+    ] = 0.0,
     no_open: Annotated[
         bool,
         typer.Option(
@@ -153,9 +182,15 @@ def serve(
         raise typer.BadParameter("--tls-key needs --tls-cert")
     if stun is not None and not _is_host_and_port(stun):
         raise typer.BadParameter(f"--stun is {stun!r}; use HOST:PORT, such as stun.example.org:3478")
+    if replica and not re.fullmatch(r"[a-z0-9-]{1,40}", replica):
+        raise typer.BadParameter(
+            f"--replica is {replica!r}; use lower-case letters, digits and -, at most 40"
+        )
+    if drain and sys.platform == "win32":
+        raise typer.BadParameter("--drain needs SIGTERM, which Windows does not have")
     from engines.registry.look_changes import read_changes
     from engines.registry.style import DEFAULT_STYLE
-    from streamtoon.web.serve.access import Access
+    from streamtoon.web.serve.access import Access, read_token
     from streamtoon.web.serve.server import serve as run
     from streamtoon.web.serve.server import tls_context
     from streamtoon.web.serve.settings import Limits, ServeSettings
@@ -168,9 +203,12 @@ def serve(
         engine={"backend": engine, "device": device, "precision": precision, "quality": quality},
         limits=Limits(max_sessions, max_upload, max_pixels, max_duration),
         stun=stun,
+        replica=replica,
+        drain_s=drain,
     )
     tls = None if tls_cert is None else tls_context(tls_cert, tls_key)
-    access = Access(host, name or (), encrypted=tls is not None)
+    token = None if token_file is None else read_token(token_file)
+    access = Access(host, name or (), encrypted=tls is not None, token=token)
     try:
         asyncio.run(
             run(
@@ -224,7 +262,7 @@ def _greet(host: str, port: int, access: Access, *, names: list[str], encrypted:
         return
     if print_qr_code(address):
         say("scan this code with a phone in the same network to open the page")
-    say("anyone with this address can use the page; every start creates a new token")
+    say("anyone with this address can use the page; without --token-file, every start creates a new token")
     if not encrypted:
         say(
             "on other machines, browsers allow the camera over HTTPS only: add --tls-cert and --tls-key; "

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
-from functools import partial
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from engines.common.extras import install_line
-from streamtoon.cli.common import OverwriteOption, QuietOption, say
-from streamtoon.errors import OutputError, StreamtoonError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from engines.registry.style import Style
-    from training.recipe import Recipe
-    from training.trainer import Trainer
+from streamtoon.cli.common import OverwriteOption, QuietOption
+from streamtoon.errors import OutputError
 
 DATA_PANEL = "Data"
 RUN_PANEL = "Run"
@@ -31,6 +21,7 @@ streamtoon train fpt-unet --source photos/ --target drawings/
 streamtoon train fpt-unet --source photos/ --target drawings/ --variant more-texture
 streamtoon train my-style.toml --set batch=4 --set weights.texture=2
 streamtoon train my-style.toml --resume
+streamtoon train my-style.toml --ray auto --devices 8
 streamtoon train --explain weights.texture
 streamtoon video in.mp4 out.mp4 --style my-style
 """
@@ -114,8 +105,32 @@ def train(
         Literal["auto", "cpu", "cuda"], typer.Option(help="Device to train on.", rich_help_panel=RUN_PANEL)
     ] = "auto",
     devices: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Number of devices.", rich_help_panel=RUN_PANEL)
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Number of GPUs, or of processes on a CPU. They share each batch of the recipe.",
+            rich_help_panel=RUN_PANEL,
+        ),
     ] = 1,
+    ray: Annotated[
+        str,
+        typer.Option(
+            metavar="local|auto|ray://HOST:PORT",
+            help="Train on N devices of a Ray cluster. All folders must be on storage that its nodes share.",
+            rich_help_panel=RUN_PANEL,
+            show_default=False,
+        ),
+    ] = "",
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of computed fields (streamtoon dataset fields). Default: the user's cache.",
+            rich_help_panel=DATA_PANEL,
+            show_default=False,
+        ),
+    ] = None,
     vgg16: Annotated[
         Path | None,
         typer.Option(
@@ -163,20 +178,25 @@ def train(
     given = [f"data.{key}={json.dumps(str(path))}" for key, path in folders.items() if path]
     read = read_recipe(find_recipe(recipe), variant, [*given, *(settings or ())])
     folder, style_folder = run or Path("runs") / read.name, out or Path(read.name)
+    resume = resume or _goes_on_after_failure(folder)
     _require_new_run(folder, resume)
     _require_free_place(style_folder, overwrite)
+    from streamtoon.cli.train_run import TrainJob, train_here, train_on_ray
+
     files = {name: path for name, path in (("vgg16", vgg16), ("vgg19", vgg19)) if path}
-    trainer, finish = _tools(read, folder, device, devices, files, quiet)
-    if resume:
-        trainer.resume()
-    _train(trainer, save_every, quiet)
-    if trainer.fabric.is_global_zero:
-        if not quiet:
-            say("training finished; exporting the style")
-        style = finish(trainer, style_folder)
-        if not quiet:
-            say(f"{style.folder}: style {style.name}, {trainer.step} steps, licence {style.licence}")
-            say(f"try it: streamtoon video in.mp4 out.mp4 --style {style.folder}")
+    job = TrainJob(
+        read, folder, style_folder, Path.cwd(), device, devices, files, cache, resume, save_every, quiet
+    )
+    if ray:
+        train_on_ray(job, ray)
+    else:
+        train_here(job)
+
+
+def _goes_on_after_failure(run: Path) -> bool:
+    """Return whether torchrun started this process again, and the run has a saved state."""
+    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+    return restarted and (run / "state.safetensors").exists()
 
 
 def _require_new_run(run: Path, resume: bool) -> None:
@@ -195,54 +215,3 @@ def _require_free_place(out: Path, overwrite: bool) -> None:
         raise OutputError(
             f"{out} already holds a style; add --overwrite to replace it, or choose another folder with --out"
         )
-
-
-def _tools(
-    recipe: Recipe, run: Path, device: str, devices: int, files: dict[str, Path], quiet: bool
-) -> tuple[Trainer, Callable[[Trainer, Path], Style]]:
-    """Return the trainer and the exporter; packages that the export needs are imported here already."""
-    try:
-        from eval.scoring.filter_choice import choose_filter
-        from training.export_style import finish
-        from training.setup import open_fabric
-        from training.trainer import Trainer
-    except ModuleNotFoundError as error:
-        raise StreamtoonError(
-            f"training needs the package {error.name}; install it with: {install_line('train')}"
-        ) from error
-    from streamtoon.cli.training_progress import report_images
-
-    fabric = open_fabric(recipe, device, devices)
-    if fabric.is_global_zero:
-        report_images(recipe, quiet=quiet)
-    trainer = Trainer(recipe, run, fabric, files)
-    return trainer, partial(finish, choose=choose_filter)
-
-
-def _train(trainer: Trainer, save_every: float, quiet: bool) -> None:
-    """Train to the end. The first Ctrl-C saves after the current step; a second one stops at once."""
-    from streamtoon.cli.training_progress import shown
-
-    told = signal.SIGINT
-
-    def stop(number: int, _: object) -> None:
-        nonlocal told
-        told = signal.Signals(number)
-        signal.signal(number, before[signal.Signals(number)])
-        trainer.stop()
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        with shown(trainer, quiet=quiet or not trainer.fabric.is_global_zero) as show:
-            trainer.train(show, save_every=save_every * 60)
-    except KeyboardInterrupt:
-        if trainer.fabric.is_global_zero:
-            kept = (trainer.run / "state.safetensors").exists()
-            what = f"saved in {trainer.run}; add --resume to the same command to continue"
-            say(f"interrupted: {what if kept else 'nothing was saved yet'}.", style="bold red")
-        sys.exit(128 + told)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

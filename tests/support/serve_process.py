@@ -12,7 +12,7 @@ from pathlib import Path
 from paths import ROOT
 
 
-def serve(tmp: Path, *, files: int | None = None) -> tuple[subprocess.Popen[str], str]:
+def serve(tmp: Path, *options: str, files: int | None = None) -> tuple[subprocess.Popen[str], str]:
     """`streamtoon serve` in a process of its own, and its address."""
 
     def limit() -> None:
@@ -20,7 +20,7 @@ def serve(tmp: Path, *, files: int | None = None) -> tuple[subprocess.Popen[str]
             resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "streamtoon", "serve", "--port", "0", "--precision", "fp32"],
+        [sys.executable, "-m", "streamtoon", "serve", "--port", "0", "--precision", "fp32", *options],
         cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=limit,
         env=os.environ | {"PYTHONUNBUFFERED": "1", "TMPDIR": str(tmp)},
     )  # fmt: skip
@@ -29,5 +29,5 @@ def serve(tmp: Path, *, files: int | None = None) -> tuple[subprocess.Popen[str]
     while found is None:
         line = process.stderr.readline()
         assert line, "it has ended"
-        found = re.search(r"open (http://127\.0\.0\.1:\d+)/ in a browser", line)
+        found = re.search(r"open (http://127\.0\.0\.1:\d+)/\S* in a browser", line)
     return process, found[1]

@@ -62,7 +62,7 @@ class FieldBatches:
     ) -> None:
         self._data, self._batch, self._seed = data, batch, seed
         self._items = range(rank, batch, ranks)
-        self._pairs = make_pairs(Path(data.source), folder or pair_cache(), settings, data.scales)
+        self._pairs = make_pairs(Path(data.source), pair_cache(folder), settings, data.scales)
 
     @property
     def sources(self) -> int:

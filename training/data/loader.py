@@ -88,7 +88,7 @@ class BatchLoader:
             self._sources = list_images(Path(data.source))
         else:
             how = settings or FieldSettings()
-            self._sources = make_pairs(Path(data.source), cache or pair_cache(), how, data.scales)
+            self._sources = make_pairs(Path(data.source), pair_cache(cache), how, data.scales)
         if data.paired:
             self._targets = _partners(self._sources, Path(data.source), Path(data.target), "target")
         else:

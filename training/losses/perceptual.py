@@ -6,20 +6,27 @@ weights, whose features differ in scale by orders of magnitude. All are computed
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from training.losses.precision import to_fp32
 
+Mean = Callable[[Tensor], Tensor]
+"""The mean of a number over all processes."""
 
-def feature_distance(seen: Tensor, target: Tensor) -> Tensor:
+
+def feature_distance(seen: Tensor, target: Tensor, mean_of_ranks: Mean | None = None) -> Tensor:
     """mean |seen - target| / mean |target|; no gradient flows to the target.
 
     Content (LWComicGAN, Eq. 3; L_sp of the FPT thesis) and structure, by what the target shows. Both are
-    features of one shape. A target of zeros alone has no size: the result is then not finite.
+    features of one shape. A target of zeros alone has no size: the result is then not finite. Where several
+    processes share a batch, `mean_of_ranks` makes the target's size that of the whole batch.
     """
     goal = to_fp32(target.detach())
-    return (to_fp32(seen) - goal).abs().mean() / goal.abs().mean()
+    size = goal.abs().mean()
+    return (to_fp32(seen) - goal).abs().mean() / (mean_of_ranks(size) if mean_of_ranks else size)
 
 
 def gram(features: Tensor) -> Tensor:
@@ -32,7 +39,7 @@ def gram(features: Tensor) -> Tensor:
         return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
 
 
-def gram_distance(seen: Tensor, target: Tensor) -> Tensor:
+def gram_distance(seen: Tensor, target: Tensor, mean_of_ranks: Mean | None = None) -> Tensor:
     """`feature_distance` of the Gram matrices of two batches of features (LWComicGAN's grey-scale loss, Eq.
     4).
 
@@ -40,4 +47,4 @@ def gram_distance(seen: Tensor, target: Tensor) -> Tensor:
     sentences around it name the style's x, and the loss is to bring the style's lines and texture.
     Picture by picture; heights and widths may differ, for the matrices do not show them.
     """
-    return feature_distance(gram(seen), gram(target))
+    return feature_distance(gram(seen), gram(target), mean_of_ranks)

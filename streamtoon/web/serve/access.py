@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from importlib.resources import files
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from streamtoon.errors import InputError
 from streamtoon.web import security as web_guard
 from streamtoon.web.address import is_loopback
 from streamtoon.web.security import is_own_name, is_same_origin
@@ -25,8 +28,10 @@ HEADERS = web_guard.HEADERS | {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "Server": "streamtoon",
 }
-OPEN = ("/healthz", "/icon.svg", "/style.css")
-"""Paths that need no token: the health check, and what the page without a token needs."""
+OPEN = ("/healthz", "/readyz", "/icon.svg", "/style.css")
+"""Paths that need no token: both health checks, and what the page without a token needs."""
+MIN_TOKEN_CHARACTERS = 16
+"""Shortest token that a file may hold."""
 TOKEN_PAGE = files("streamtoon.web.serve") / "page" / "door.html"
 """The page that a browser without the token gets."""
 BODIES = ("application/json", "application/octet-stream")
@@ -34,15 +39,31 @@ BODIES = ("application/json", "application/octet-stream")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+def read_token(file: Path) -> str:
+    """Read a token from a file. Raises InputError if it is missing, too short or not printable ASCII."""
+    try:
+        token = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read as a token ({error}).") from error
+    if len(token) < MIN_TOKEN_CHARACTERS or not re.fullmatch(r"[A-Za-z0-9_-]+", token):
+        raise InputError(
+            f"{file} must hold one token: {MIN_TOKEN_CHARACTERS} or more letters, digits, - and _; make one "
+            "with: openssl rand -hex 24"
+        )
+    return token
+
+
 class Access:
     """The access rules of a server that is bound to `host` and also known under `names`.
 
     Other machines need the `token`: once in the page's address, then as a cookie; programs send it as
-    `Authorization: Bearer`.
+    `Authorization: Bearer`. Without a `token`, servers that other machines can reach make one of their own.
     """
 
-    def __init__(self, host: str, names: Iterable[str] = (), *, encrypted: bool = False) -> None:
-        self.token = None if is_loopback(host) else secrets.token_urlsafe(24)
+    def __init__(
+        self, host: str, names: Iterable[str] = (), *, encrypted: bool = False, token: str | None = None
+    ) -> None:
+        self.token = token or (None if is_loopback(host) else secrets.token_urlsafe(24))
         self._names = {"localhost", host.lower(), socket.gethostname().lower(), *(n.lower() for n in names)}
         self._encrypted = encrypted
         # Browsers keep cookies by host, not by port: two servers on one machine must not share one.

@@ -31,15 +31,21 @@ CLOSE_TIMEOUT_S = 2.0
 """For sessions and files to end when the server stops."""
 
 
+DRAIN_INTERVAL_S = 0.2
+"""Between two looks at what a server that is about to stop still has to do."""
+MOVED = "This server is about to stop. Start again to continue on another one."
+DRAINING = "This server is about to stop and takes nothing new. Download your finished files, then try again."
+
+
 class BusyError(StreamtoonError):
     """All slots are taken."""
 
 
 class Client:
-    """One open page."""
+    """One open page. Its id begins with the name of the replica, if there is one."""
 
-    def __init__(self) -> None:
-        self.id = secrets.token_urlsafe(16)
+    def __init__(self, replica: str = "") -> None:
+        self.id = f"{replica}.{secrets.token_urlsafe(16)}" if replica else secrets.token_urlsafe(16)
         self.heard = time.monotonic()
         self.session: ServeSession | None = None
         self.pictured = -GALLERY_INTERVAL_S
@@ -60,6 +66,11 @@ class Client:
         """Whether the client has no session, job or file."""
         return self.session is None and self.job is None and not self.files
 
+    @property
+    def is_served(self) -> bool:
+        """Whether the client has no session and no job, and has downloaded every finished file."""
+        return self.session is None and self.job is None and not any(f.is_wanted for f in self.files.values())
+
 
 class Clients:
     """The clients of one server. `close` ends all sessions and removes all files."""
@@ -76,6 +87,8 @@ class Clients:
         self._folder = self._temporary.path
         self._disk = DiskQuota(self._folder)
         self._uploads = 0
+        self.is_draining = False
+        """Whether the server is about to stop and takes nothing new."""
 
     def own_look(self, name: str) -> dict[str, str]:
         """Return the server's own changes to the look of a style."""
@@ -95,18 +108,20 @@ class Clients:
             "jobs": ("Files being received or drawn.", jobs),
             "places": ("Maximum number of live sessions and files at a time.", self.settings.limits.sessions),
             "visitors": ("Open pages.", len(self._visitors)),
+            "draining": ("1 if the server is about to stop and takes nothing new.", self.is_draining),
         }
 
     # --- visitors --------------------------------------------------------------------------------
 
     def enter(self) -> Client:
         """Add a new client. Raises BusyError."""
+        self._require_open()
         if len(self._visitors) >= MAX_CLIENTS:
             idle = [v for v in self._visitors.values() if v.has_nothing]
             if not idle:  # clients with finished files may still download them
                 raise self._busy()
             self.leave(min(idle, key=lambda visitor: visitor.heard))
-        visitor = Client()
+        visitor = Client(self.settings.replica)
         self._visitors[visitor.id] = visitor
         return visitor
 
@@ -134,6 +149,21 @@ class Clients:
                 if visitor.session is None:
                     self.leave(visitor)
 
+    async def drain(self, timeout_s: float) -> None:
+        """Take nothing new, end live sessions, and wait until all files are drawn and downloaded.
+
+        Pages that have nothing left here are dropped at once, so that they move to another server.
+        """
+        self.is_draining = True
+        for visitor in self._visitors.values():
+            if visitor.session is not None:
+                visitor.session.end(MOVED)
+        end = time.monotonic() + timeout_s
+        while self._visitors and time.monotonic() < end:
+            for visitor in [v for v in self._visitors.values() if v.is_served]:
+                self.leave(visitor)
+            await asyncio.sleep(DRAIN_INTERVAL_S)
+
     def _tidy(self) -> None:
         """Release memory while no slot is in use, as it takes time."""
         if not self._taken:
@@ -153,6 +183,7 @@ class Clients:
 
     async def answer(self, visitor: Client, offer: str, choice: RenderChoice) -> str:
         """Start a live session in place of the previous one. Raises BusyError and InputError."""
+        self._require_open()
         while visitor.session is not None:  # the next one may have begun meanwhile
             await asyncio.shield(visitor.session.end())
         if visitor.id not in self._visitors:
@@ -193,6 +224,7 @@ class Clients:
 
         Raises BusyError, InputError and OutputError; the file is then removed.
         """
+        self._require_open()
         if visitor.job is not None and not visitor.is_busy:  # it was cancelled and is about to end
             await asyncio.wait({visitor.job}, timeout=CLOSE_TIMEOUT_S)
         if visitor.job is not None:
@@ -258,6 +290,11 @@ class Clients:
         visitor.files.pop(upload.number, None)
 
     # --- slots -----------------------------------------------------------------------------------
+
+    def _require_open(self) -> None:
+        if self.is_draining:
+            self.metrics.count("refused_total")
+            raise BusyError(DRAINING)
 
     def _take(self) -> None:
         if self._taken >= self.settings.limits.sessions:

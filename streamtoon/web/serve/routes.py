@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
 from engines.looks.look import Value, look_keys
 from engines.registry.look_changes import with_look
@@ -29,7 +30,7 @@ from streamtoon.web.serve.gallery import HEIGHT, IMAGE_BYTES, WIDTH, Gallery
 from streamtoon.web.serve.metrics import CONTENT_TYPE
 from streamtoon.web.serve.render_session import RenderChoice
 from streamtoon.web.serve.settings import is_share, look_changes, require_range
-from streamtoon.web.serve.upload import UploadRequest, clean_name
+from streamtoon.web.serve.upload import Upload, UploadRequest, clean_name
 
 MAX_BODY_BYTES = 65536
 """Of a JSON body; files are read in chunks and have their own limit."""
@@ -65,6 +66,7 @@ class Routes:
         route.add_get("/style/{name}.webp", self.thumbnail)
         route.add_get("/preview/{name}.jpg", self.preview)
         route.add_get("/healthz", self.health)
+        route.add_get("/readyz", self.ready)
         route.add_get("/metrics", self.metrics)
         route.add_post("/visit", self.enter)
         route.add_get("/visit/{id}", self.state)
@@ -143,6 +145,12 @@ class Routes:
     async def health(self, _: web.Request) -> web.Response:
         """Answer that the server is alive."""
         return web.Response(text="ok\n")
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """Answer whether new visitors may come: 200, or 503 from the moment that the server drains."""
+        if self._visitors.is_draining:
+            raise web.HTTPServiceUnavailable(text="draining\n")
+        return web.Response(text="ready\n")
 
     async def metrics(self, _: web.Request) -> web.Response:
         """Answer with the metrics, for Prometheus."""
@@ -239,7 +247,7 @@ class Routes:
         if upload is None or upload.state != "done":
             raise web.HTTPNotFound(text="This file is not finished.")
         connections.limit_download(request, upload.result.stat().st_size)
-        return web.FileResponse(upload.result, headers={"Content-Disposition": upload.request.disposition})
+        return _Download(upload)
 
     def _visitor(self, request: web.Request) -> Client:
         visitor = self._visitors.find(request.match_info["id"])
@@ -271,6 +279,21 @@ class Routes:
         if not is_share(value):
             raise InputError("strength must be a number from 0 to 1.")
         return float(value)
+
+
+class _Download(web.FileResponse):
+    """A finished file; notes when all of it was sent."""
+
+    def __init__(self, upload: Upload) -> None:
+        super().__init__(upload.result, headers={"Content-Disposition": upload.request.disposition})
+        self._upload = upload
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send the file."""
+        writer = await super().prepare(request)
+        if request.method == "GET" and self.status == 200:
+            self._upload.is_downloaded = True
+        return writer
 
 
 @web.middleware

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
@@ -22,6 +23,7 @@ from streamtoon.web.serve.settings import ServeSettings
 
 SHUTDOWN_TIMEOUT_S = 0.5
 """For calls in progress when the server ends; uploads and downloads are cut off."""
+log = logging.getLogger("streamtoon.web.serve")
 
 
 async def serve(
@@ -33,7 +35,7 @@ async def serve(
     tls: ssl.SSLContext | None,
     ready: Callable[[int], object],
 ) -> None:
-    """Serve until cancelled.
+    """Serve until cancelled, or until SIGTERM has drained the server.
 
     Args:
         settings: Style, engine and limits.
@@ -47,16 +49,32 @@ async def serve(
         StyleError: The style cannot be used.
         OutputError: The server cannot listen at this address.
     """
-    async with opened(settings, access) as (_, runner):
+    async with opened(settings, access) as (clients, runner):
         try:
             listening = await runner.listen(host, port, tls)
         except OSError as error:
             raise OutputError(cannot_listen(host, port, error)) from error
         try:
             ready(listening.sockets[0].getsockname()[1])
-            await asyncio.Event().wait()
+            await _until_sigterm(handled=settings.drain_s > 0)
+            log.warning("about to stop: waiting at most %g s for files", settings.drain_s)
+            await clients.drain(settings.drain_s)
         finally:
             listening.close()
+
+
+async def _until_sigterm(*, handled: bool) -> None:
+    """Wait for SIGTERM, or for ever if it is not `handled` here. A second one ends the process at once."""
+    told = asyncio.Event()
+    if not handled:
+        await told.wait()
+    loop, before = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
+    loop.add_signal_handler(signal.SIGTERM, told.set)
+    try:
+        await told.wait()
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, before)
 
 
 @asynccontextmanager

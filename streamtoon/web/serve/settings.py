@@ -73,6 +73,10 @@ class ServeSettings:
     limits: Limits = Limits()
     stun: str | None = None
     """HOST:PORT of a STUN server; None uses none."""
+    replica: str = ""
+    """Name of this server among several behind a load balancer; visits begin with it."""
+    drain_s: float = 0.0
+    """How long SIGTERM waits for files to be drawn and downloaded, seconds; 0 ends the server at once."""
 
     def engine_settings(self, style: Style, strength: float) -> EngineSettings:
         """Return how live frames are rendered in a style."""

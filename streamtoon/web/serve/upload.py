@@ -94,6 +94,8 @@ class Upload:
         self.state: State = "receiving"
         self._limits, self._engine, self._disk, self._room = limits, engine, disk, 0
         self._removed = False
+        self.is_downloaded = False
+        """Whether the whole result was sent once."""
         self._source = folder / f"upload{request.suffix}"
         self.result = folder / f"cartoon{Path(request.result).suffix}"
         """Path of the finished file."""
@@ -108,6 +110,11 @@ class Upload:
     def is_busy(self) -> bool:
         """Whether the file is being received or drawn."""
         return self.state in ("receiving", "drawing")
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the file is not finished, or its result was not downloaded yet."""
+        return self.is_busy or (self.state == "done" and not self.is_downloaded)
 
     @property
     def size(self) -> int:

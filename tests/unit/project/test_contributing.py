@@ -38,7 +38,7 @@ def test_every_file_it_names_is_there() -> None:
 
 def test_the_map_names_every_folder_and_nothing_else() -> None:
     drawn = re.findall(r"^(\w+)/ ", _section("The map of the house"), re.MULTILINE)
-    assert sorted(drawn) == ["engines", "eval", "samples", "streamtoon", "tests", "training"]
+    assert sorted(drawn) == ["deploy", "engines", "eval", "samples", "streamtoon", "tests", "training"]
     inner = re.findall(r"(?<=[ (])(\w+)/(?=[ ,)])", _section("The map of the house").replace("\n", " "))
     tops = ("streamtoon", "engines", "training", "eval", "tests")
     folders = {path.name for path in ROOT.iterdir() if path.is_dir()}

@@ -24,6 +24,7 @@ from training.data.loader import BatchLoader
 from training.loss_terms import TERMS, LossContext
 from training.losses.drawing import Drawing, between
 from training.losses.fields import shifted
+from training.ranks import StepRandom
 from training.recipe import Data, FieldSettings, RecipeError
 from training.recipe_loader import find_recipe, read_recipe
 
@@ -183,7 +184,7 @@ def test_consistency_of_fields_follows_the_picture() -> None:
 
     def term(generator: torch.nn.Module, seed: int) -> float:
         source = torch.rand(1, 24, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
-        draw = torch.Generator().manual_seed(seed)
+        draw = StepRandom(0, seed)
         return float(TERMS["consistency"](LossContext(source, source, generator, draw)))
 
     noise = 0.02 * np.sqrt(2 / np.pi)

@@ -21,6 +21,7 @@ from training.loss_terms import (
     TERMS,
     LossContext,
 )
+from training.ranks import StepRandom
 from training.recipe import FIELD_TERMS, FeatureSettings
 
 Array = NDArray[np.float64]
@@ -54,7 +55,7 @@ class FakeAdversary:
     def __init__(self, factor: float) -> None:
         self.factor = factor
 
-    def see(self, real: Tensor, fake: Tensor, rng: torch.Generator) -> DiscriminatorBatch:
+    def see(self, real: Tensor, fake: Tensor, rng: StepRandom) -> DiscriminatorBatch:
         return DiscriminatorBatch(lambda picture: picture, [real], [fake], fake.detach())
 
     def generator_loss(self, batch: DiscriminatorBatch) -> Tensor:
@@ -84,7 +85,7 @@ def make_context(**changes: object) -> LossContext:
         "teacher": Affine(1.2, 0.05),
         **changes,
     }
-    return LossContext(source, target, Affine(0.7, -0.1), torch.Generator().manual_seed(5), **given)  # type: ignore[arg-type]
+    return LossContext(source, target, Affine(0.7, -0.1), StepRandom(0, 5), **given)  # type: ignore[arg-type]
 
 
 def generated(x: Array) -> Array:
