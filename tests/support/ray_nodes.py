@@ -83,7 +83,7 @@ def _serve(nodes: int) -> None:
         else:
             running.append(cluster.add_node(num_cpus=CPUS, **settings))
         _say(command)
-    cluster.shutdown()  # type: ignore[no-untyped-call]
+    cluster.shutdown()
 
 
 def _say(text: str) -> None:

@@ -73,11 +73,17 @@ def recipe(picture_folders: Path, tmp_path: Path) -> Path:
     return file
 
 
-def run(line: Sequence[str | Path]) -> str:
+def run(line: Sequence[object]) -> str:
     """Run a command from the repository and return what it printed."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        line, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=environment, cwd=ROOT
+        [str(part) for part in line],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+        env=environment,
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -153,10 +159,10 @@ def test_runs_differ_where_random_numbers_do(runs: Path) -> None:
 LIGHT = ("--set", "weights={colour=1.0}", "--set", "batch=2", "--device", "cpu")
 
 
-def _started(line: Sequence[str | Path]) -> subprocess.Popen[str]:
+def _started(line: Sequence[object]) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=ROOT,
+        [str(part) for part in line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=ROOT,
         start_new_session=True,
     )  # fmt: skip
 

@@ -44,12 +44,18 @@ licence = "CC0-1.0"
 """
 
 
-def _run(line: Sequence[str | Path]) -> str:
+def _run(line: Sequence[object]) -> str:
     # On a busy machine, Ray's processes need longer to start than Ray waits by default.
     patience = {"RAY_raylet_start_wait_time_s": "300"}
     environment = {**os.environ, **patience, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'support'}"}
     done = subprocess.run(
-        line, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, env=environment, cwd=ROOT
+        [str(part) for part in line],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+        env=environment,
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

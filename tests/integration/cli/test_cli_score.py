@@ -228,7 +228,7 @@ def test_a_way_back_from_results_of_another_size_is_one_sentence(photos: Path) -
     with (
         Scorer(photos=find_images(photos), cartoons=None, metrics=["round-trip-psnr"]) as scorer,
         GeneratedImages("halved", halved, back=lambda result: result) as candidate,
-        pytest.raises(StreamtoonError, match="20x16.* 40x32"),
+        pytest.raises(StreamtoonError, match=r"20x16.* 40x32"),
     ):
         scorer.score(candidate)
 

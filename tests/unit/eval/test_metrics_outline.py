@@ -188,7 +188,7 @@ def test_scores_hold_its_mean_over_photographs_and_take_the_pair_in_order(tmp_pa
     weights = [0.299, 0.587, 0.114]
     pictures = [read_image(path) for path in photos.paths]
     each = [outline(one @ weights, _inked_photo(one) @ weights, data_range=255) for one in pictures]
-    # Places of equal gradient are edges or not by the last bit of a float32, which processors round differently.
+    # The last bit of a float32 decides between places of equal gradient, and processors round it differently.
     assert score.metrics == {"outline": pytest.approx(np.mean(each), abs=1e-3)}
     assert np.mean(each) > 0.1
 
