@@ -161,8 +161,9 @@ LIGHT = ("--set", "weights={colour=1.0}", "--set", "batch=2", "--device", "cpu")
 
 def _started(line: Sequence[object]) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    arguments = [str(part) for part in line]
     return subprocess.Popen(
-        [str(part) for part in line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=ROOT,
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=ROOT,
         start_new_session=True,
     )  # fmt: skip
 
