@@ -18,14 +18,16 @@ from cluster_runs import job, run_on
 from killed_job import QUALITY, STYLE, contents
 from media_clips import make_clip
 from paths import ROOT
+from ray_available import require_ray
 from ray_nodes import Nodes, ray_cluster
 from stopped_runs import convert
 
 pytest.importorskip("ray")
 # Ray leaves files open.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
+pytestmark = [
+    pytest.mark.realtime,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 FRAMES = 700
 """Of the long clip, with a key frame every 60: five segments of 120, and the rest."""
@@ -33,6 +35,7 @@ FRAMES = 700
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
+    require_ray()
     with ray_cluster(2) as cluster:
         yield cluster
 

@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 import torch
 from paths import ROOT
+from ray_available import require_ray
 from safetensors.torch import load_file
 
 from training.data.field_pairs import make_pairs
 from training.recipe_loader import find_recipe, read_recipe
 
 pytest.importorskip("ray")
+pytestmark = pytest.mark.realtime
 TIMEOUT_S = 900
 RECIPE = """
 name = "tiny"
@@ -42,6 +44,11 @@ title = "Tiny"
 description = "Noise."
 licence = "CC0-1.0"
 """
+
+
+@pytest.fixture(autouse=True)
+def _ray_runs() -> None:
+    require_ray()
 
 
 def _run(line: Sequence[object]) -> str:
