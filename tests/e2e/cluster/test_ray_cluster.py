@@ -108,7 +108,6 @@ def test_a_worker_that_is_killed_costs_nothing(
     assert list(contents(target)) == expected
 
 
-@pytest.mark.skip(reason="not passed yet: after the loss, no new worker becomes ready")
 def test_a_node_that_is_lost_costs_nothing(
     nodes: Nodes, film: Path, expected: list[Any], tmp_path: Path
 ) -> None:
