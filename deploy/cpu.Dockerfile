@@ -16,8 +16,8 @@ COPY training training
 COPY streamtoon streamtoon
 # Optional extras: --build-arg EXTRAS=[ray]
 ARG EXTRAS=""
-RUN python3 -m venv /opt/streamtoon \
-    && /opt/streamtoon/bin/pip install --no-cache-dir "/src$EXTRAS"
+RUN python3 -m venv /srv/streamtoon \
+    && /srv/streamtoon/bin/pip install --no-cache-dir "/src$EXTRAS"
 
 FROM debian:bookworm-slim
 # hadolint ignore=DL3008
@@ -26,9 +26,9 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin streamtoon \
     && install -d -o 10001 -g 10001 /data
-COPY --from=build /opt/streamtoon /opt/streamtoon
+COPY --from=build /srv/streamtoon /srv/streamtoon
 # All that is written outside of /data goes to /tmp, so the root file system can be read-only.
-ENV PATH="/opt/streamtoon/bin:$PATH" HOME=/tmp XDG_CACHE_HOME=/tmp/cache PYTHONDONTWRITEBYTECODE=1
+ENV PATH="/srv/streamtoon/bin:$PATH" HOME=/tmp XDG_CACHE_HOME=/tmp/cache PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 WORKDIR /data
 EXPOSE 8080

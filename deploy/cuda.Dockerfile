@@ -20,8 +20,8 @@ COPY training training
 COPY streamtoon streamtoon
 # Further extras: --build-arg EXTRAS=[tensorrt,train,ray]
 ARG EXTRAS="[tensorrt]"
-RUN python3 -m venv /opt/streamtoon \
-    && /opt/streamtoon/bin/pip install --no-cache-dir "/src$EXTRAS"
+RUN python3 -m venv /srv/streamtoon \
+    && /srv/streamtoon/bin/pip install --no-cache-dir "/src$EXTRAS"
 
 FROM debian:bookworm-slim
 # hadolint ignore=DL3008
@@ -30,9 +30,9 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin streamtoon \
     && install -d -o 10001 -g 10001 /data /cache
-COPY --from=build /opt/streamtoon /opt/streamtoon
+COPY --from=build /srv/streamtoon /srv/streamtoon
 # Built engines are kept in /cache: mount a volume there, or each container builds them again.
-ENV PATH="/opt/streamtoon/bin:$PATH" HOME=/tmp XDG_CACHE_HOME=/cache PYTHONDONTWRITEBYTECODE=1 \
+ENV PATH="/srv/streamtoon/bin:$PATH" HOME=/tmp XDG_CACHE_HOME=/cache PYTHONDONTWRITEBYTECODE=1 \
     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
 USER 10001:10001
 WORKDIR /data

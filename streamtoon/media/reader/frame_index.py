@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import av
 
-from streamtoon.media.reader.seek import open_at
+from streamtoon.media.reader.seek import has_index, open_at
 from streamtoon.media.reader.video_reader import VideoReader
 
 
@@ -23,9 +23,13 @@ def index_frames(source: VideoReader, start: float | None) -> list[tuple[int, bo
 
     Returns:
         The frames, or None if the packets do not say which frames a decoder gives: times are missing or
-        repeated, a packet is marked as damaged, or the file's times are moved.
+        repeated, a packet is marked as damaged, the file's times are moved, or the container has no index.
     """
-    if source.opened.path is None or (source.cut.start is None and not source.keeps_times):
+    if (
+        source.opened.path is None
+        or not has_index(source.opened)
+        or (source.cut.start is None and not source.keeps_times)
+    ):
         return None
     unit = source.info.time_base
     shift = round(source.shift / unit)

@@ -54,6 +54,11 @@ def open_at(
     return open_video(path, decoder), covers
 
 
+def has_index(video: OpenedVideo) -> bool:
+    """Return whether the container knows where its frames are. Broadcasts (TS, MPEG-PS) only have times."""
+    return not video.container.format.flags & _AVFMT_TS_DISCONT
+
+
 def seek(video: OpenedVideo, wanted: Fraction, *, is_exact: bool = False) -> bool:
     """Seek to a key frame at or before `wanted` seconds. Return False if none was found.
 
@@ -61,8 +66,7 @@ def seek(video: OpenedVideo, wanted: Fraction, *, is_exact: bool = False) -> boo
     have to be decoded.
     """
     time_base = video.stream.time_base
-    has_index = not video.container.format.flags & _AVFMT_TS_DISCONT
-    back = Fraction(0) if is_exact and has_index else SEEK_MARGIN_S
+    back = Fraction(0) if is_exact and has_index(video) else SEEK_MARGIN_S
     while time_base and wanted - back > origin_of(video):
         goal = int((wanted - back) / time_base)
         try:

