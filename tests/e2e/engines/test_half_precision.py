@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from planes_pictures import drawn, extremes, photographs, picture, psnr, task_for  # noqa: E402
-from rgb_styles import rgb_style  # noqa: E402
+import torch
+from planes_pictures import drawn, extremes, photographs, picture, psnr, task_for
+from rgb_styles import rgb_style
 
-from engines.export.typed_onnx import task_network  # noqa: E402
+from engines.export.typed_onnx import task_network
 
 HEIGHT, WIDTH = 96, 128
 
