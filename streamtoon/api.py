@@ -26,20 +26,27 @@ from streamtoon.reports import EngineReport, ImageReport, Report, engine_report
 
 
 class Cartoonizer:
-    """Turns pictures, photos and videos into cartoons.
+    """Turns images, photos and videos into cartoons.
 
-    `style` is the name of a shipped style, or a folder or look file with one, or a Style that is loaded;
-    `look` changes keys of its look, such as {"levels": 8}. The other settings are the command's options of
-    the same names: `detail` (0.25..1, None for the style's own) is the size at which the style
-    sees a picture, `strength` (0..1) how much of the cartoon is mixed into the source. `quality` "auto" is
-    "full" for files and arrays, which can wait, and in `stream` the best that keeps up with its `rate`.
+    An engine is opened for the first image, and again when the size of the images changes. So convert images
+    of one size together. It must not be shared between threads. Close it, or use it in a `with` block, to
+    free the engine's memory early.
 
-    An engine is opened for the first picture and again whenever the size of the pictures changes, so
-    pictures of one size are best given in a row. Not safe to share between threads. Close it, or use it
-    in a `with` block, to free the engine's memory early.
+    Args:
+        style: Name of a style, a folder or look file with one, or a loaded Style.
+        look: Changes to keys of its look, such as {"levels": 8}.
+        engine: "auto" or a name of `engines.backends.registry.BACKENDS`.
+        device: "auto" or a device in the engine's own words, such as "cpu" or "cuda:0".
+        precision: "auto" or one of `engines.spec.PRECISIONS`.
+        quality: One of `engines.spec.QUALITIES`. "auto" is "full" for files and arrays, which can wait. In
+            `stream`, it is the best that keeps up with the rate.
+        detail: Size at which the style sees an image, as a share of the image's size, 0.25 to 1; None for
+            the quality's own.
+        strength: Share of the cartoon in the result, 0 (the source) to 1.
 
-    Raises ValueError for a setting out of range; StyleError for an unknown or damaged style, and for a
-    `look` whose key or value is not allowed or whose style is not a look.
+    Raises:
+        ValueError: A setting is out of range.
+        StyleError: The style is unknown or damaged, it has no look to change, or a change is not allowed.
     """
 
     def __init__(
@@ -69,9 +76,9 @@ class Cartoonizer:
         self._holder = EngineHolder()
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """One picture, RGB uint8 of height x width x 3, as a cartoon of the same shape.
+        """Convert one RGB image, uint8 of height x width x 3, to a cartoon of the same shape.
 
-        Raises TypeError when `rgb` is no uint8 array, ValueError for another shape.
+        Raises TypeError if `rgb` is not a uint8 array, ValueError for another shape.
         """
         if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8:
             kind = f"an array of {rgb.dtype}" if isinstance(rgb, np.ndarray) else type(rgb).__name__
@@ -81,7 +88,10 @@ class Cartoonizer:
         return self.open(rgb.shape[1], rgb.shape[0]).rgb(rgb)
 
     def stream(self, pictures: Iterable[Frame], rate: Fraction | None = None) -> Iterator[Frame]:
-        """Each picture as a cartoon, as it comes; `rate` is what `quality="auto"` has to keep up with."""
+        """Yield the cartoon of each frame as it arrives.
+
+        `rate` is the frames per second that quality "auto" must keep up with; None if there is no hurry.
+        """
         for picture in pictures:
             yield self.open(picture.width, picture.height, rate)(picture)
 
@@ -108,31 +118,47 @@ class Cartoonizer:
         on_progress: Callable[[Progress], object] | None = None,
         on_warning: Callable[[str], object] | None = None,
     ) -> Report:
-        """Convert a video file: same frames, times and sound, only drawn.
+        """Convert a video file. The output has the same frames, times and sound as the source.
 
-        `source` and `target` are paths, or "-" for standard input and output. `start` and `end` are seconds
-        from the beginning of the file. `size` is "1280x720", or "720p", which keeps the shape, and `fps`
-        frames a second, each one of the source's own; None for what the source has.
-        `stabilize` (0..1) holds the cartoon steady where nothing moves.
-        `codec`, `crf` and `preset` are FFmpeg's, None for a good default. `on_error` "stop" ends with an
-        InputError at the first damage in the source; "repair" keeps what can be decoded and counts the rest
-        in the report's warnings. `decoder` "nvdec" has an NVIDIA GPU decode a file, where it can: the same
-        pictures, but it does not tell of all damage, so that "stop" is refused beside it.
+        `target` appears only when it is complete. Until then, finished segments are kept in a file next to
+        it. After an interruption, the same call resumes.
 
-        `on_progress` is called about ten times a second in the calling thread; what it raises stops the
-        conversion. `on_warning` is called with what should be known before hours
-        are spent; the report has these sentences, too.
+        Args:
+            source: A path, or "-" for standard input.
+            target: A path, or "-" for standard output. Its extension names the format.
+            start: Start of the converted part, seconds from the beginning of the file.
+            end: End of the converted part, seconds from the beginning of the file.
+            size: Frame size of the output: "1280x720", or "720p", which keeps the shape; None for the
+                source's.
+            fps: Frames per second of the output, chosen from the source's frames; None for all of them.
+            side_by_side: Whether the output shows the source next to the cartoon.
+            stabilize: How steady the cartoon is where nothing moves, 0 to 1.
+            codec: FFmpeg's name of an encoder; None for the format's default.
+            crf: The encoder's constant quality; None for its default.
+            preset: The encoder's preset; None for its default.
+            overwrite: Whether an existing `target` is replaced.
+            on_error: "stop" raises InputError at the first damage in the source. "repair" keeps what can be
+                decoded, and counts the rest in the report's warnings.
+            decoder: "nvdec" decodes on an NVIDIA GPU where possible. It does not report all damage, so it
+                cannot be combined with "stop".
+            resume: Whether an interrupted conversion resumes. False starts over and discards finished
+                segments. Without it, segments of other settings or another source are an error.
+            compare: Whether a few frames are rendered in another quality at the end, if that is cheap, so
+                that the report can say how long it would have taken.
+            stop: If it is set, by another thread or a signal handler, the conversion ends with the current
+                segment.
+            on_progress: Called about ten times per second in the calling thread. What it raises stops the
+                conversion.
+            on_warning: Called with warnings as they occur. The report contains them, too.
 
-        `target` appears when it is whole, or not at all. Until then, finished parts are kept in a file beside
-        it, and whatever ended this call, the same call goes on from there; `resume` False starts over, and
-        throws away what is kept, which is refused otherwise where it is of other settings or another source.
-        When `stop` is set, by another thread or a signal's handler, the current part is finished.
+        Returns:
+            The report that `--json` prints.
 
-        `compare` tries another quality on a few frames at the end, where that costs little beside the whole,
-        for the report to say what it would have taken.
-
-        Raises InputError, OutputError and EngineError, each with a sentence for the user, and UnfinishedError
-        when it was stopped.
+        Raises:
+            InputError: The source cannot be read.
+            OutputError: The target cannot be written.
+            EngineError: No engine supports the settings.
+            UnfinishedError: The conversion was stopped.
         """
         from streamtoon.convert.alternative import estimate_alternative
         from streamtoon.convert.renderer import FileRenderer
@@ -177,11 +203,11 @@ class Cartoonizer:
     def image(
         self, source: str | Path, target: str | Path, *, overwrite: bool = False, side_by_side: bool = False
     ) -> ImageReport:
-        """Convert a photo or an animated GIF, WebP, AVIF or PNG; `target`'s extension names the format.
+        """Convert a photo, or an animated GIF, WebP, AVIF or PNG. The extension of `target` names the format.
 
-        The EXIF orientation is applied; transparency, colour profile, timings, loop count and what the
-        metadata says of the photograph are kept. `side_by_side` puts the cartoon to the right of its source.
-        Raises InputError and OutputError, each with a sentence for the user.
+        The EXIF orientation is applied. Transparency, colour profile, frame times, loop count and metadata
+        about the photograph are kept. `side_by_side` puts the cartoon to the right of its source. Raises
+        InputError if the source cannot be read, OutputError if the target cannot be written.
         """
         from streamtoon.images.convert import convert
 
@@ -210,18 +236,18 @@ class Cartoonizer:
 
     @property
     def title(self) -> str:
-        """What people call the style."""
+        """Title of the style, for people."""
         return self.settings.style.title
 
     @property
     def facts(self) -> EngineReport:
-        """What the open engine is. Raises ValueError before the first picture."""
+        """Properties of the open engine. Raises ValueError before the first image."""
         if self._holder.engine is None:
             raise ValueError("no engine is open yet: convert a frame or call open(width, height) first")
         return engine_report(self._holder.engine.facts)
 
     def close(self) -> None:
-        """Free the engine. The next picture opens it again."""
+        """Free the engine. The next image opens it again."""
         self._holder.close()
 
     def __enter__(self) -> Cartoonizer:

@@ -293,11 +293,11 @@ class Conversion:
         self, work: KeptWork, plan: Plan, tell: Callable[[int], object]
     ) -> tuple[OutputInfo, list[str]]:
         with self.open_source(decoder="cpu") as source:  # nothing but its first picture
-            sink = self.open_target(source, alone=True, plan=plan)  # whoever has the store open
+            sink = self.open_target(source, alone=True, plan=plan)
             with sink:
                 join(work, source, sink, tell)
                 work.note(JOINED, "")
-        assert sink.info is not None, "a Sink that is left in peace knows what it wrote"
+        assert sink.info is not None, "a writer that was closed knows what it wrote"
         return sink.info, sink.warnings
 
 

@@ -12,7 +12,7 @@ import socket
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - read, not bound to
 """Hosts that mean every address of this machine."""
 _ELSEWHERE = {"0.0.0.0": "192.0.2.1", "::": "2001:db8::1"}  # noqa: S104 - read, not bound to
-"""Addresses for documentation (RFC 5737, RFC 3849), which belong to nobody."""
+"""Addresses for documentation (RFC 5737, RFC 3849), which no host has."""
 
 
 def is_loopback(host: str) -> bool:

@@ -71,7 +71,7 @@ def connect(address: Address, way: InputScheme, latency: float, gate: HttpsProxy
 
     Raises:
         InputError: The connection failed. This takes at most twice SOURCE_TIMEOUT_S.
-        ConnectionLostError: Nobody answers, or the connection broke.
+        ConnectionLostError: There is no answer, or the connection broke.
     """
     options = {
         "max_pixels": str(MAX_FRAME_PIXELS),

@@ -73,7 +73,7 @@ class NetworkSink:
 
     Raises:
         OutputError: The target cannot be written.
-        ConnectionLostError: The first connection failed because nobody answers, and `retry` is off.
+        ConnectionLostError: The first connection failed because there is no answer, and `retry` is off.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class NetworkSink:
         self.reconnects = 0
         """Number of reconnections."""
         self.lost = 0
-        """Number of frames that were rendered while nobody received them."""
+        """Number of frames that were rendered while there was no connection."""
         self.frames = 0
         """Number of frames that were encoded and, as far as known, received."""
         self._target, self._source, self._coding, self._retry = target, source, coding, retry

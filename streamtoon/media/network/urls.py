@@ -218,7 +218,7 @@ def _may_be_distrust(error: BaseException) -> bool:
 
 
 def _is_connection_failure(address: Address, error: BaseException) -> bool:
-    """Return whether nobody answered or the connection broke, so that a retry may succeed."""
+    """Return whether there was no answer or the connection broke, so that a retry may succeed."""
     if isinstance(error, (*_TIMEOUTS, *_BROKEN)) or _is_lookup(error):
         return True
     number = getattr(error, "errno", None)

@@ -43,7 +43,7 @@ class ConnectionLimits:
     """Admits connections. If there are too many, an idle one is closed to make room.
 
     That is the oldest idle connection of the host that holds the most of them, so half-open connections,
-    however many, keep nobody out.
+    however many, keep no other host out.
     """
 
     def __init__(self) -> None:

@@ -111,7 +111,7 @@ class Gallery:
                 self._pictures.pop(name, None)
                 if isinstance(error, StreamtoonError):
                     future.set_exception(error)
-                    future.exception()  # mark it as retrieved: maybe nobody else waits for it
+                    future.exception()  # mark it as retrieved: maybe no caller waits for it
                 else:
                     future.cancel()
             raise

@@ -29,7 +29,7 @@ _COUNTERS = {
     "pictures_total": "Live frames drawn.",
     "pictures_dropped_total": "Live frames dropped in favour of a newer one.",
 }
-# The library adds a gauge of the creation time to every counter; nobody asks for it.
+# The library adds a gauge of the creation time to every counter, which is of no interest here.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 

@@ -1,4 +1,4 @@
-// What `site.json` and a page that embeds the drawing may say: held to kinds and ranges before anything uses it.
+// What `site.json` and a page that embeds the drawing may contain. Types and ranges are checked before anything uses it.
 
 const KINDS = ["number", "whole", "color", "choice", "colors"];
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
@@ -65,7 +65,7 @@ function checkKey(key) {
 }
 
 function checkNetwork(network) {
-  expect(isObject(network) && typeof network.file === "string" && FILE.test(network.file), "a network names no file beside it");
+  expect(isObject(network) && typeof network.file === "string" && FILE.test(network.file), "a network names no file of the site");
   expect(isCount(network.bytes, MOST_BYTES) && typeof network.sha256 === "string" && /^[0-9a-f]{64}$/.test(network.sha256), "a network has no hash");
   expect(isNumber(network.multiplications) && Array.isArray(network.layers) && network.layers.length > 1 && network.layers.length <= 64, "a network has no layers");
   let channels = 24;
