@@ -225,7 +225,7 @@ def test_a_whole_run(clip: Path, style_folder: Path, peers: Path, tmp_path: Path
     best = max(row["file_fps"] for row in found["results"])
     assert all(peer["ratio"] == pytest.approx(best / peer["fps"], rel=2e-3) for peer in found["peers"])
     assert any("broken.onnx" in note for note in found["notes"])
-    assert any("fixed takes 8x8 only" in note for note in found["notes"])
+    assert any("fixed accepts 8x8 only" in note for note in found["notes"])
     assert [one["frames"] for one in found["lengths"]][1] > found["lengths"][0]["frames"]
     assert [look["quality"] for look in found["looks"]] == ["full", "fast"]
     assert 1 < found["looks"][0]["photos"] <= 24

@@ -27,6 +27,7 @@ from streamtoon.errors import StreamtoonError
 from streamtoon.web.serve.session import read_choice
 from streamtoon.web.serve.settings import Limits, ServeSettings
 
+pytestmark = pytest.mark.realtime
 CASES = int(os.environ.get("STREAMTOON_FUZZ_CASES", "0"))
 ENGINE = {"backend": "auto", "device": "cpu", "precision": "fp32", "quality": "fast"}
 PATIENCE = 0.5
