@@ -64,24 +64,11 @@ def served(folder: Path, *, policy: bool = True) -> Iterator[str]:
 
 
 def camera_clip(folder: Path) -> Path:
-    """Write a clip of a photograph, which Chromium repeats as its camera; small enough for software."""
-    photo = cv2.imread(str(ROOT / "samples" / "photos" / "otter.jpg"))
-    assert photo is not None
-    cv2.imwrite(str(folder / "photo.png"), cv2.resize(photo, (192, 108), interpolation=cv2.INTER_AREA))
+    """Write two seconds of tour.mp4, which Chromium repeats as its camera; small enough for software."""
     clip = folder / "camera.y4m"
-    command = [
-        "ffmpeg",
-        "-v",
-        "error",
-        "-y",
-        "-loop",
-        "1",
-        "-framerate",
-        "5",
-        "-i",
-        str(folder / "photo.png"),
-    ]
-    subprocess.run([*command, "-pix_fmt", "yuv420p", "-frames", "5", str(clip)], check=True)
+    command = ["ffmpeg", "-v", "error", "-y", "-i", str(ROOT / "samples" / "tour.mp4"), "-t", "2"]
+    command += ["-vf", "fps=5,scale=192:108:flags=area", "-pix_fmt", "yuv420p"]
+    subprocess.run([*command, str(clip)], check=True)
     return clip
 
 
