@@ -36,7 +36,7 @@ from engines.spec import Precision, Quality
 OpenRunner = Callable[[int, int], Runner]
 """Maps height and width of the generator's input, in pixels or blocks, to a runner."""
 
-RGB_COLOUR = ColorInfo("bt601", full_range=True)
+RGB_COLOR = ColorInfo("bt601", full_range=True)
 """Colour of still images inside the engine (that of JPEG), which loses the least."""
 MAX_RUNNERS = 2
 """Number of runners that are kept: enough for a portrait and a landscape size to alternate."""
@@ -191,7 +191,7 @@ class Engine(ABC):
         return dataclasses.replace(drawn.source, y=y, u=u, v=v)
 
     @abstractmethod
-    def prepare(self, width: int, height: int, colour: ColorInfo) -> None:
+    def prepare(self, width: int, height: int, color: ColorInfo) -> None:
         """Prepare for 4:2:0 frames of that size and colour, which otherwise happens with the first of them.
 
         Raises EngineError if the device cannot render them, and OutOfMemoryError if its memory is too small.
@@ -220,8 +220,8 @@ class Engine(ABC):
             return image.copy()
         height, width = image.shape[:2]
         even = extend(np.ascontiguousarray(image), height + height % 2, width + width % 2)
-        y, u, v = self._still(rgb_to_yuv(even, RGB_COLOUR))
-        return mixed(image, yuv_to_rgb(y, u, v, RGB_COLOUR)[:height, :width], strength)
+        y, u, v = self._still(rgb_to_yuv(even, RGB_COLOR))
+        return mixed(image, yuv_to_rgb(y, u, v, RGB_COLOR)[:height, :width], strength)
 
     def close(self) -> None:
         """Free the models. Calling it twice is allowed."""
@@ -253,7 +253,7 @@ class Engine(ABC):
 
     @abstractmethod
     def _still(self, planes: Planes) -> Planes:
-        """Render three planes of one even size in `RGB_COLOUR` at full strength."""
+        """Render three planes of one even size in `RGB_COLOR` at full strength."""
 
     @abstractmethod
     def _working_size(self, height: int, width: int) -> WorkingSize: ...

@@ -31,7 +31,7 @@ def open_engine(
     height: int,
     rate: Fraction | None = None,
     throughput: bool = False,
-    colour: ColorInfo | None = None,
+    color: ColorInfo | None = None,
 ) -> Engine:
     """Open an engine for frames of one size. Other sizes work too, but each needs another compilation.
 
@@ -50,7 +50,7 @@ def open_engine(
         rate: Frames per second that `auto` must keep up with; None if there is no hurry.
         throughput: Whether frames per second matter more than the time of one frame. The engine then renders
             several frames concurrently if that is faster.
-        colour: Colour of the frames, if it is known. A GPU is then prepared for it (see `Engine.prepare`). If
+        color: Colour of the frames, if it is known. A GPU is then prepared for it (see `Engine.prepare`). If
             `auto` chose TensorRT and TensorRT cannot render such frames, torch does.
 
     Raises:
@@ -66,7 +66,7 @@ def open_engine(
         raise StyleError(f"{style.folder} is a network without a look; choose a style that uses it")
     if settings.quality == "lite" and style.lite is None:
         raise EngineError(_no_lite(style))
-    open_as = partial(_open, width=width, height=height, rate=rate, colour=colour)
+    open_as = partial(_open, width=width, height=height, rate=rate, color=color)
     # One block for each attempt, because an exception keeps the failed engine and its memory alive.
     for several in (True, False) if throughput else (False,):
         with suppress(OutOfMemoryError):
@@ -88,7 +88,7 @@ def _open(
     height: int,
     rate: Fraction | None,
     throughput: bool,
-    colour: ColorInfo | None,
+    color: ColorInfo | None,
 ) -> Engine:
     """Open an engine in exactly one way."""
     style, detail = settings.style, settings.detail
@@ -149,10 +149,10 @@ def _open(
         stabilizer=Stabilizer(settings.stabilize),
     )
     engine: Engine = FieldsEngine(setup) if form.gives_fields else RgbEngine(setup)
-    if colour is None:
+    if color is None:
         return engine
     try:
-        engine.prepare(width, height, colour)
+        engine.prepare(width, height, color)
     except EngineError as error:
         engine.close()
         is_auto = (settings.backend, chosen_backend) == ("auto", "tensorrt")
@@ -160,7 +160,7 @@ def _open(
         if isinstance(error, OutOfMemoryError) or not (is_auto and torch_can):
             raise
         by_torch = settings.replace(backend="torch")
-        engine = _open(by_torch, width=width, height=height, rate=rate, throughput=throughput, colour=colour)
+        engine = _open(by_torch, width=width, height=height, rate=rate, throughput=throughput, color=color)
         said = f"TensorRT cannot render this video: {str(error).rstrip('.')}. Using PyTorch instead."
         engine.facts = dataclasses.replace(engine.facts, fallback=said)
     except BaseException:  # Ctrl-C while TensorRT builds an engine, which takes minutes

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from engines.backends.frame_runner import fields_task
 from engines.common.memory import translate_oom
-from engines.engine import RGB_COLOUR, Drawn, Engine, Setup, mixed
+from engines.engine import RGB_COLOR, Drawn, Engine, Setup, mixed
 from engines.export.tasks import Samples
 from engines.frame import ColorInfo, Frame, Planes
 from engines.frame_dedup import PendingDrawing
@@ -49,7 +49,7 @@ class FieldsEngine(Engine):
 
     def fields(self, frame: Frame) -> FieldPlanes:
         """Return the paint and ink of a frame before the look, extended to whole blocks."""
-        return self._fields(_planes(frame), frame.colour)
+        return self._fields(_planes(frame), frame.color)
 
     @property
     def own_look(self) -> Look:
@@ -61,7 +61,7 @@ class FieldsEngine(Engine):
         """Yield a frame in each of several looks, at full strength, with a single run of the network."""
         fields = self.fields(frame)
         for look in looks:
-            y, u, v = self._finished(_planes(frame), frame.colour, fields, look)
+            y, u, v = self._finished(_planes(frame), frame.color, fields, look)
             yield dataclasses.replace(frame, y=y, u=u, v=v)
 
     def _finish(self, drawn: Drawn) -> Frame:
@@ -69,16 +69,16 @@ class FieldsEngine(Engine):
         if drawn.fields is not None:
             assert drawn.look is not None, "fields have a look"
             fields, source = drawn.fields, drawn.source
-            steady = self.stabilizer.hold(source.y, fields, source.colour)
-            finished = self._finished(_planes(source), source.colour, steady, drawn.look)
+            steady = self.stabilizer.hold(source.y, fields, source.color)
+            finished = self._finished(_planes(source), source.color, steady, drawn.look)
             drawn = dataclasses.replace(drawn, planes=_mixed(_planes(source), finished, drawn.strength))
         return super()._finish(drawn)
 
-    def prepare(self, width: int, height: int, colour: ColorInfo) -> None:
+    def prepare(self, width: int, height: int, color: ColorInfo) -> None:
         """Prepare the device and the look's tables and patterns; see `Engine.prepare`."""
         if self._device is not None:
             self._device.open(fields_task(self._working_size(height, width)))
-        self._renderer((self.look, colour, height + height % 2, width + width % 2))
+        self._renderer((self.look, color, height + height % 2, width + width % 2))
 
     def switch(self, style: Style) -> bool:
         """Render another look with the same network; see `Engine.switch`."""
@@ -97,16 +97,16 @@ class FieldsEngine(Engine):
 
     def _job(self, frame: Frame, strength: float) -> Callable[[], Planes | FieldPlanes]:
         """Return the job of a frame. A device starts now; the CPU's part before it is also done now."""
-        planes, colour = _planes(frame), frame.colour
-        fields = partial(self._fields, planes, colour)
+        planes, color = _planes(frame), frame.color
+        fields = partial(self._fields, planes, color)
         if self._device is not None:
             size = self._working_size(frame.height, frame.width)
-            small = _small(planes, colour, size)
+            small = _small(planes, color, size)
             drawn = self._device.start((pack(small),), fields_task(size))
             fields = partial(_fetched, drawn, small, size)
         if self.stabilizer.amount:
             return fields
-        return partial(self._draw, planes, colour, fields, self.look, strength)
+        return partial(self._draw, planes, color, fields, self.look, strength)
 
     def _giving(
         self, frame: Frame, strength: float, drawing: PendingDrawing[Planes | FieldPlanes]
@@ -116,29 +116,29 @@ class FieldsEngine(Engine):
     def _draw(
         self,
         planes: Planes,
-        colour: ColorInfo,
+        color: ColorInfo,
         fields: Callable[[], FieldPlanes],
         look: Look,
         strength: float,
     ) -> Planes:
-        finished = self._finished(planes, colour, fields(), look)
+        finished = self._finished(planes, color, fields(), look)
         return _mixed(planes, finished, strength)
 
     def _still(self, planes: Planes) -> Planes:
         y, u, v = planes
         height, width = y.shape
         small = (y, fit(u, height // 2, width // 2), fit(v, height // 2, width // 2))
-        finished = self._draw(small, RGB_COLOUR, partial(self._fields, small, RGB_COLOUR), self.look, 1)
+        finished = self._draw(small, RGB_COLOR, partial(self._fields, small, RGB_COLOR), self.look, 1)
         return finished[0], fit(finished[1], height, width), fit(finished[2], height, width)
 
-    def _fields(self, planes: Planes, colour: ColorInfo) -> FieldPlanes:
+    def _fields(self, planes: Planes, color: ColorInfo) -> FieldPlanes:
         """Return the fields of 4:2:0 planes of any size, extended to whole blocks."""
         size = self._working_size(*planes[0].shape)
-        small = _small(planes, colour, size)
+        small = _small(planes, color, size)
         with translate_oom(f"rendering {size.width}x{size.height} in style {self._style.name}"):
             return _enlarged(self._runner(size)(pack(small)), small, size)
 
-    def _finished(self, planes: Planes, colour: ColorInfo, fields: FieldPlanes, look: Look) -> Planes:
+    def _finished(self, planes: Planes, color: ColorInfo, fields: FieldPlanes, look: Look) -> Planes:
         """Apply a look to fields at full strength. Return planes of the source's sizes."""
         height, width = planes[0].shape
         rows, columns = planes[1].shape  # half of the even size
@@ -146,7 +146,7 @@ class FieldsEngine(Engine):
         cropped = FieldPlanes(
             fields.y[ends], fields.u[:rows, :columns], fields.v[:rows, :columns], fields.ink[ends]
         )
-        y, u, v = self._renderer((look, colour, 2 * rows, 2 * columns))(cropped)
+        y, u, v = self._renderer((look, color, 2 * rows, 2 * columns))(cropped)
         return y[:height, :width], u, v
 
     def _renderer(self, key: RendererKey) -> LookRenderer:
@@ -168,9 +168,9 @@ class FieldsEngine(Engine):
         return BlockSize.of(height, width, scale, style.size_multiple)
 
 
-def _small(planes: Planes, colour: ColorInfo, size: BlockSize) -> Planes:
+def _small(planes: Planes, color: ColorInfo, size: BlockSize) -> Planes:
     """Return 4:2:0 planes of any size in limited range, scaled to working size."""
-    y, u, v = _limited(planes) if colour.full_range else planes
+    y, u, v = _limited(planes) if color.full_range else planes
     half = size.height // 2, size.width // 2
     y, u, v = extend(y, size.height, size.width), extend(u, *half), extend(v, *half)
     small_half = size.small_height // 2, size.small_width // 2

@@ -55,7 +55,7 @@ class Frame:
     """Seconds per unit of `pts`."""
     duration: int = 0
     """In units of `time_base`; 0 if unknown."""
-    colour: ColorInfo = ColorInfo()
+    color: ColorInfo = ColorInfo()
     is_key: bool = False
     """Whether it is coded independently of other frames, so that reading can start there."""
 
@@ -83,4 +83,4 @@ class Frame:
         return check
 
     def __repr__(self) -> str:
-        return f"Frame({self.width}x{self.height}, pts={self.pts}, time_base={self.time_base}, {self.colour})"
+        return f"Frame({self.width}x{self.height}, pts={self.pts}, time_base={self.time_base}, {self.color})"

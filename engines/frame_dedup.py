@@ -53,7 +53,7 @@ class LastFrameCache(Generic[Drawn]):
     def drawing_of(self, frame: Frame) -> PendingDrawing[Drawn] | None:
         """Return the last drawing if `frame` equals the last frame, sample by sample; else None."""
         last = self._frame
-        if last is None or frame.colour != last.colour or frame.y.shape != last.y.shape:
+        if last is None or frame.color != last.color or frame.y.shape != last.y.shape:
             return None
         step = max(1, frame.height // COMPARED_ROWS)
         if not np.array_equal(frame.y[::step], last.y[::step]):
@@ -68,7 +68,7 @@ class LastFrameCache(Generic[Drawn]):
         """
         kept = [getattr(frame, plane) for plane in "yuv"]
         y, u, v = (plane.copy() if plane.flags.writeable else plane for plane in kept)
-        self._frame = Frame(y, u, v, frame.pts, frame.time_base, colour=frame.colour)
+        self._frame = Frame(y, u, v, frame.pts, frame.time_base, color=frame.color)
         self._drawing = drawing
 
     def forget(self) -> None:

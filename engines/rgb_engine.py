@@ -20,7 +20,7 @@ import numpy as np
 from engines.backends.frame_runner import filter_settings, frame_task
 from engines.common.arrays import Bytes
 from engines.common.memory import translate_oom
-from engines.engine import RGB_COLOUR, Drawn, Engine, Setup, mixed
+from engines.engine import RGB_COLOR, Drawn, Engine, Setup, mixed
 from engines.export.tasks import FrameTask, Samples
 from engines.frame import ColorInfo, Frame, Planes
 from engines.generators import margin_of
@@ -40,12 +40,12 @@ class RgbEngine(Engine):
         """Filter the finished cartoon; see `Engine._finish`."""
         return self.stabilizer(drawn.source, super()._finish(drawn))
 
-    def prepare(self, width: int, height: int, colour: ColorInfo) -> None:
+    def prepare(self, width: int, height: int, color: ColorInfo) -> None:
         """Prepare the device; see `Engine.prepare`."""
         if self._device is not None:
             chroma = ((height + 1) // 2, (width + 1) // 2)
             y, u, v = (np.empty(shape, np.uint8) for shape in ((height, width), chroma, chroma))
-            self._device.open(self._task(Frame(y, u, v, 0, Fraction(1), colour=colour)))
+            self._device.open(self._task(Frame(y, u, v, 0, Fraction(1), color=color)))
 
     def _job(self, frame: Frame, strength: float) -> Callable[[], Planes]:
         """Return the job of a frame. A device starts now; on the CPU, all work is in the job."""
@@ -59,24 +59,24 @@ class RgbEngine(Engine):
     def _draw(self, frame: Frame, strength: float) -> Planes:
         height, width = frame.height, frame.width
         y = extend(frame.y, height + height % 2, width + width % 2)
-        drawn_y, u, v = self._cartoon((y, frame.u, frame.v), frame.colour)
+        drawn_y, u, v = self._cartoon((y, frame.u, frame.v), frame.color)
         y = drawn_y[:height, :width]
         pairs = ((frame.y, y), (frame.u, u), (frame.v, v))
         mixed_y, mixed_u, mixed_v = (mixed(source, cartoon, strength) for source, cartoon in pairs)
         return mixed_y, mixed_u, mixed_v
 
     def _still(self, planes: Planes) -> Planes:
-        return self._cartoon(planes, RGB_COLOUR)
+        return self._cartoon(planes, RGB_COLOR)
 
-    def _cartoon(self, planes: Planes, colour: ColorInfo) -> Planes:
+    def _cartoon(self, planes: Planes, color: ColorInfo) -> Planes:
         """Render three planes, with even luma size and any chroma size, at full strength."""
         y, u, v = planes
-        size, guide, (drawn_y, drawn_u, drawn_v) = self.drawing(planes, colour)
-        settings = filter_settings(self._style, size, colour)
+        size, guide, (drawn_y, drawn_u, drawn_v) = self.drawing(planes, color)
+        settings = filter_settings(self._style, size, color)
         drawn_y = at_full_size(y, guide, drawn_y, settings, self._scratch())
         return drawn_y, fit(drawn_u, *u.shape), fit(drawn_v, *v.shape)
 
-    def drawing(self, planes: Planes, colour: ColorInfo) -> tuple[WorkingSize, Bytes, Planes]:
+    def drawing(self, planes: Planes, color: ColorInfo) -> tuple[WorkingSize, Bytes, Planes]:
         """Return the generator's drawing before the guided filter: working size, the source's luma, drawing.
 
         Arguments are those of `_cartoon`; luma and drawing have working size.
@@ -84,10 +84,10 @@ class RgbEngine(Engine):
         y, u, v = planes
         size = self._working_size(*y.shape)
         guide = size.shrink(y)
-        image = yuv_to_rgb(guide, size.shrink(u), size.shrink(v), colour)
+        image = yuv_to_rgb(guide, size.shrink(u), size.shrink(v), color)
         with translate_oom(f"rendering {size.width}x{size.height} in style {self._style.name}"):
             drawn = size.crop(self._runner(size)(size.pad(image)))
-        return size, guide, rgb_to_yuv(drawn, colour)
+        return size, guide, rgb_to_yuv(drawn, color)
 
     def _working_size(self, height: int, width: int) -> WorkingSize:
         scale = working_scale(self.facts.quality, self._detail, self._style.working_height, height, width)

@@ -26,7 +26,7 @@ class EngineRequest:
     throughput: bool = False
     """Whether frames per second count more than the time of one frame."""
 
-    def open(self, colour: ColorInfo | None = None) -> Engine:
+    def open(self, color: ColorInfo | None = None) -> Engine:
         """Open a new engine. Raises StyleError and EngineError as `engines.factory.open_engine`."""
         return open_engine(
             self.settings,
@@ -34,7 +34,7 @@ class EngineRequest:
             height=self.height,
             rate=self.rate,
             throughput=self.throughput,
-            colour=colour,
+            color=color,
         )
 
 
@@ -48,19 +48,19 @@ class EngineHolder:
         self.opening_s = 0.0
         """Seconds that opening it took."""
 
-    def open(self, request: EngineRequest, colour: ColorInfo | None = None) -> Engine:
+    def open(self, request: EngineRequest, color: ColorInfo | None = None) -> Engine:
         """Return the open engine if it fits the request; otherwise replace it by a new one.
 
-        A GPU is prepared for `colour`, if it is known. Raises StyleError and EngineError.
+        A GPU is prepared for `color`, if it is known. Raises StyleError and EngineError.
         """
         if self.engine is None or self.request != request:
             self.close()
             began = time.perf_counter()
-            self.engine = request.open(colour)
+            self.engine = request.open(color)
             self.opening_s = time.perf_counter() - began
             self.request = request
-        elif colour is not None:
-            self.engine.prepare(request.width, request.height, colour)
+        elif color is not None:
+            self.engine.prepare(request.width, request.height, color)
         return self.engine
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from training.discriminators import create
 from training.discriminators.base import ImageDiscriminator
 from training.image_pool import ImagePool
 from training.losses.adversarial import OBJECTIVES, clip_weights, gradient_penalty, match, soft_labels
-from training.losses.surface import draw_colour_mix, draw_grey_weights, mix_colours, random_grey, surface
+from training.losses.surface import draw_color_mix, draw_grey_weights, mix_colors, random_grey, surface
 from training.optimizers import average_gradients, make_optimizer, to_device
 from training.ranks import StepRandom, gather_batch
 from training.recipe import Recipe
@@ -136,10 +136,10 @@ class Adversary:
             grey = rng.of_items(draw_grey_weights, count).to(device)
             return lambda picture: random_grey(picture, grey)
         if self._name == "surface":
-            if not self._settings.colour_blind:
+            if not self._settings.color_blind:
                 return surface
-            mixes = rng.of_items(draw_colour_mix, count).to(device)
-            return lambda picture: surface(mix_colours(picture, mixes))
+            mixes = rng.of_items(draw_color_mix, count).to(device)
+            return lambda picture: surface(mix_colors(picture, mixes))
         return lambda picture: picture
 
 

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from engines.common.atomic_write import replace_file
 from engines.errors import StreamtoonError
-from training.recipe import Recipe
+from training.recipe import RENAMED_KEYS, Recipe
 from training.train_step import TrainingSystem
 
 STATE, RUN_FACTS, CHECKPOINTS = "state.safetensors", "run.json", "checkpoints"
@@ -97,6 +97,11 @@ def plain(recipe: Recipe) -> dict[str, Any]:
 
 
 def _require_same(then: Mapping[str, Any], now: Mapping[str, Any], folder: Path, prefix: str = "") -> None:
+    for key in then.keys() & RENAMED_KEYS.keys():
+        raise StreamtoonError(
+            f"{folder} was started with the key {prefix}{key}, which is now called "
+            f"{prefix}{RENAMED_KEYS[key]}; resume with the version that started it, or start another run"
+        )
     for key in sorted(then.keys() | now.keys()):
         old, new = then.get(key), now.get(key)
         if old == new or prefix + key in CHANGEABLE_KEYS:

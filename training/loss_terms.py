@@ -22,7 +22,7 @@ from training.data.superpixels import superpixel_abstraction
 from training.losses.drawing import Drawing, drawing_distance
 from training.losses.fields import ink_distance, line_distance, paint_and_ink, paint_distance, shifted
 from training.losses.perceptual import feature_distance, gram_distance
-from training.losses.pixels import gradient_distance, half_size, total_variation, yuv, yuv_colour
+from training.losses.pixels import gradient_distance, half_size, total_variation, yuv, yuv_color
 from training.ranks import StepRandom
 from training.recipe import FeatureSettings
 
@@ -61,7 +61,7 @@ class LossContext:
     vgg: VGG | None = None
     features: FeatureSettings = field(default_factory=FeatureSettings)
     abstraction: Tensor | None = None
-    colour_blocks: int = 1
+    color_blocks: int = 1
     teacher: nn.Module | None = None
     drawing: Drawing | None = None
     mean_of_ranks: Callable[[Tensor], Tensor] = _same
@@ -150,13 +150,13 @@ def _gram(context: LossContext) -> Tensor:
     return gram_distance(context.extract_features(_grey(context.output)), target, context.mean_of_ranks)
 
 
-def _colour(context: LossContext) -> Tensor:
+def _color(context: LossContext) -> Tensor:
     """Compare mean colours of blocks where the recipe says so: colours then count, not the strokes that carry
     them.
     """
     wanted = context.source if context.abstraction is None else context.abstraction
-    side = context.colour_blocks
-    return yuv_colour(F.avg_pool2d(context.output, side), F.avg_pool2d(wanted, side))
+    side = context.color_blocks
+    return yuv_color(F.avg_pool2d(context.output, side), F.avg_pool2d(wanted, side))
 
 
 def _total_variation(context: LossContext) -> Tensor:
@@ -269,7 +269,7 @@ TERMS: dict[str, Callable[[LossContext], Tensor]] = {
     "abstraction": _abstraction,
     "content": _content,
     "gram": _gram,
-    "colour": _colour,
+    "color": _color,
     "total_variation": _total_variation,
     "scale": _scale,
     "consistency": _consistency,

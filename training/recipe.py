@@ -129,7 +129,7 @@ class Weights:
     """Feature distance between output and source (FPT UNet, L_sp; LWComicGAN, Eq. 3)."""
     gram: Ramp = OFF
     """Distance between the Gram matrices of the grey output and the grey targets (LWComicGAN, Eq. 4)."""
-    colour: Ramp = OFF
+    color: Ramp = OFF
     """YUV distance to the source, or to its abstraction where the recipe uses one (LWComicGAN, Eq. 5)."""
     total_variation: Ramp = OFF
     """Difference between neighbouring pixels (FPT UNet, L_tv)."""
@@ -184,6 +184,8 @@ class Weights:
         return [name for name, judged in views.items() if judged]
 
 
+RENAMED_KEYS = {"colour": "color", "colour_blocks": "color_blocks", "colour_blind": "color_blind"}
+"""Keys of earlier versions, and what replaced them."""
 BACKWARD_TERMS = {"cycle", "cycle_features"}
 """The terms that need a backward generator."""
 FIELD_TERMS = {"paint", "ink", "lines", "drawing", "drawing_features"}
@@ -271,7 +273,7 @@ class AdversarySettings:
     """Weight of targets with smoothed edges as additional fakes (CartoonGAN's edge-promoting loss)."""
     history: Count = 0
     """Size of the pool of earlier fakes that discriminators see again (CycleGAN: 50). 0 turns it off."""
-    colour_blind: bool = False
+    color_blind: bool = False
     """Whether the discriminator of `surface` sees randomly mixed colours. It then judges shapes, and the
     source keeps its hues."""
 
@@ -358,8 +360,8 @@ class Recipe:
     """Precision of the networks' arithmetic. Weights, losses and averages stay fp32."""
     ema: Decay = 0.999
     """Decay per step of the averaged weights (EMA). The finished style has the averaged weights."""
-    colour_blocks: Annotated[int, Between(1, 64)] = 1
-    """Side, in pixels, of the blocks whose mean colours the term `colour` compares. 1 compares pixels, as in
+    color_blocks: Annotated[int, Between(1, 64)] = 1
+    """Side, in pixels, of the blocks whose mean colours the term `color` compares. 1 compares pixels, as in
     Eq. 5."""
     checkpoints: Positive = 20
     """Number of checkpoints of the averaged weights, evenly spaced over the run. `streamtoon score` compares

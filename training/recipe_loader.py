@@ -16,7 +16,7 @@ from engines.registry.card import CardTable
 from engines.registry.look_table import read_look
 from engines.registry.style import NAME
 from engines.untrusted.toml_reader import UnreadableError, parse_toml, read_toml, shown
-from training.recipe import FIELD_TERMS, Between, Ramp, Recipe, RecipeError, layer_names
+from training.recipe import FIELD_TERMS, RENAMED_KEYS, Between, Ramp, Recipe, RecipeError, layer_names
 
 BUNDLED = Path(__file__).parent / "recipes"
 WEIGHT = Between(0, 1e6)
@@ -135,7 +135,9 @@ def _build(cls: type[Any], table: dict[str, Any], path: Path, prefix: str) -> An
     for key in table:
         if key not in fields:
             name = shown(f"{prefix}{key}", plain=True)
-            raise RecipeError(f"{path}: unknown key {name}; allowed are {', '.join(fields)}")
+            new = RENAMED_KEYS.get(key)
+            hint = f"it is now called {prefix}{new}" if new in fields else f"allowed are {', '.join(fields)}"
+            raise RecipeError(f"{path}: unknown key {name}; {hint}")
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in table:
@@ -281,8 +283,8 @@ def _check_together(recipe: Recipe, path: Path) -> None:
             ),
         ),
         (
-            recipe.data.crop % recipe.colour_blocks == 0,
-            f"colour_blocks = {recipe.colour_blocks}; data.crop must be a multiple of it",
+            recipe.data.crop % recipe.color_blocks == 0,
+            f"color_blocks = {recipe.color_blocks}; data.crop must be a multiple of it",
         ),
         (
             not recipe.data.paired or "abstraction" not in terms,

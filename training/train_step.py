@@ -167,7 +167,7 @@ class TrainingSystem:
             batch.source, batch.target, self.forward.generator, info.rng,
             backward.generator if backward else None, judged(self.forward),
             backward.adversaries.get(whole) if backward else None,
-            self._feature_vgg, self._recipe.features, batch.abstraction, self._recipe.colour_blocks,
+            self._feature_vgg, self._recipe.features, batch.abstraction, self._recipe.color_blocks,
             self._teacher, self._drawing, partial(mean_of_ranks, self._fabric),
         )  # fmt: skip
         if backward is None or not used & CYCLE_TERMS:

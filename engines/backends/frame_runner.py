@@ -17,7 +17,7 @@ MAX_RUNNERS = 2
 
 def frame_task(style: Style, frame: Frame, size: WorkingSize) -> FrameTask:
     """Return the task of a graph that renders frames like this one."""
-    settings = filter_settings(style, size, frame.colour)
+    settings = filter_settings(style, size, frame.color)
     chroma_height, chroma_width = frame.u.shape
     return FrameTask(
         size=size,
@@ -25,8 +25,8 @@ def frame_task(style: Style, frame: Frame, size: WorkingSize) -> FrameTask:
         width=frame.width,
         chroma_height=chroma_height,
         chroma_width=chroma_width,
-        matrix=frame.colour.matrix,
-        full_range=frame.colour.full_range,
+        matrix=frame.color.matrix,
+        full_range=frame.color.full_range,
         radius=settings.radius,
         eps=settings.eps,
         lines=settings.lines,
@@ -39,7 +39,7 @@ def fields_task(size: BlockSize) -> FieldsTask:
     return FieldsTask(rows, columns)
 
 
-def filter_settings(style: Style, size: WorkingSize, colour: ColorInfo) -> FilterSettings:
+def filter_settings(style: Style, size: WorkingSize, color: ColorInfo) -> FilterSettings:
     """Return the style's guided filter for a working size and a colour.
 
     The radius shrinks with the working size, so that windows cover the same part of the frame and `fast`
@@ -48,7 +48,7 @@ def filter_settings(style: Style, size: WorkingSize, colour: ColorInfo) -> Filte
     full = working_scale("full", None, style.working_height, size.height, size.width)
     share = size.small_height / (size.height * full)
     radius = max(min(1, style.radius), round(style.radius * share))
-    return FilterSettings(radius, style.eps * (1.0 if colour.full_range else (219 / 255) ** 2), style.lines)
+    return FilterSettings(radius, style.eps * (1.0 if color.full_range else (219 / 255) ** 2), style.lines)
 
 
 class DeviceRunners:

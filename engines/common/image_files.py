@@ -20,7 +20,7 @@ SHEETS_SUFFIX, SET_ASIDE_SUFFIX = ".sheets", ".set-aside"
 _LOSSLESS_WEBP = 101
 """OpenCV writes lossless WebP at any quality above 100."""
 _OPTIONS: dict[str, list[int]] = {
-    # Full chroma: edges of a drawing are in color as much as in luma.
+    # Full chroma: edges of a drawing are in colour as much as in luma.
     ".jpg": [
         cv2.IMWRITE_JPEG_QUALITY,
         100,
@@ -112,8 +112,8 @@ def _on_white(data: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     if image is None or image.ndim != 3 or image.shape[2] != 4:
         return None if image is None else np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
     value = image.astype(np.float32) / (255 if image.dtype == np.uint8 else 65535)
-    colour, alpha = value[..., :3], value[..., 3:]
-    return np.asarray((colour * alpha + 1 - alpha) * 255 + 0.5, np.uint8)
+    color, alpha = value[..., :3], value[..., 3:]
+    return np.asarray((color * alpha + 1 - alpha) * 255 + 0.5, np.uint8)
 
 
 def write_image(path: Path, image: Image, quality: int | None = None) -> None:

@@ -46,9 +46,9 @@ def to_samples(image: Image, task: Task) -> Samples:
 
 def _as_planes(image: Image, task: FrameTask) -> Planes:
     """Return the planes of an image in the size, chroma size and colour of a task."""
-    colour = ColorInfo(task.matrix, full_range=task.full_range)
+    color = ColorInfo(task.matrix, full_range=task.full_range)
     sized = cv2.resize(image, (task.width, task.height), interpolation=cv2.INTER_AREA)
     even = extend(np.asarray(sized, np.uint8), task.size.height, task.size.width)
-    y, u, v = rgb_to_yuv(even, colour)
+    y, u, v = rgb_to_yuv(even, color)
     chroma = (task.chroma_height, task.chroma_width)
     return np.ascontiguousarray(y[: task.height, : task.width]), fit(u, *chroma), fit(v, *chroma)

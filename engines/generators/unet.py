@@ -91,13 +91,13 @@ class UNet(nn.Module):
         self.conv3.weight[:6] = 0
         self.up2.weight[:6] = 0
         self.head.weight.mul_(0.0)
-        for colour in range(3):
-            self.stem.weight[colour, colour, 3, 3] = 1
-            self.stem.weight[3 + colour, colour, 3, 3] = -1
-            self.up2.weight[colour, colour, 1, 1] = 1
-            self.up2.weight[3 + colour, 3 + colour, 1, 1] = 1
-            self.head.weight[colour, colour, 3, 3] = 1 / (1 + SLOPE**2)
-            self.head.weight[colour, 3 + colour, 3, 3] = -1 / (1 + SLOPE**2)
+        for color in range(3):
+            self.stem.weight[color, color, 3, 3] = 1
+            self.stem.weight[3 + color, color, 3, 3] = -1
+            self.up2.weight[color, color, 1, 1] = 1
+            self.up2.weight[3 + color, 3 + color, 1, 1] = 1
+            self.head.weight[color, color, 3, 3] = 1 / (1 + SLOPE**2)
+            self.head.weight[color, 3 + color, 3, 3] = -1 / (1 + SLOPE**2)
 
     def equalization_groups(self) -> list[tuple[list[nn.Conv2d], list[nn.Conv2d]]]:
         """Return the groups for `engines.quantization.equalization`."""

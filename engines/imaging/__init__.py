@@ -1,1 +1,1 @@
-"""Arithmetic on pixels: color, sizes, filters, steadiness, blocks of fields."""
+"""Arithmetic on pixels: colour, sizes, filters, steadiness, blocks of fields."""

@@ -38,14 +38,14 @@ def yuv_to_rgb_matrix(matrix: Matrix, full_range: bool) -> NDArray[np.float64]:
     return np.column_stack([inverse, -inverse @ forward[:, 3]])
 
 
-def yuv_to_rgb(y: Bytes, u: Bytes, v: Bytes, colour: ColorInfo) -> Bytes:
+def yuv_to_rgb(y: Bytes, u: Bytes, v: Bytes, color: ColorInfo) -> Bytes:
     """Convert three H x W planes to H x W x 3 RGB, rounded and clipped to 0..255."""
-    matrix = yuv_to_rgb_matrix(colour.matrix, colour.full_range)
+    matrix = yuv_to_rgb_matrix(color.matrix, color.full_range)
     return np.asarray(cv2.transform(cv2.merge([y, u, v]), matrix), np.uint8)
 
 
-def rgb_to_yuv(rgb: Bytes, colour: ColorInfo) -> tuple[Bytes, Bytes, Bytes]:
+def rgb_to_yuv(rgb: Bytes, color: ColorInfo) -> tuple[Bytes, Bytes, Bytes]:
     """Convert H x W x 3 RGB to three H x W planes. Every RGB triple is within the limits of the range."""
-    yuv = cv2.transform(rgb, rgb_to_yuv_matrix(colour.matrix, colour.full_range))
+    yuv = cv2.transform(rgb, rgb_to_yuv_matrix(color.matrix, color.full_range))
     y, u, v = (np.asarray(plane, np.uint8) for plane in cv2.split(yuv))
     return y, u, v

@@ -56,7 +56,7 @@ class Stabilizer:
         self.amount = amount
         self._source: Floats | None = None
         self._planes: list[Any] = []
-        self._colour = ColorInfo()
+        self._color = ColorInfo()
 
     def __call__(self, source: Frame, cartoon: Frame) -> Frame:
         """Return `cartoon`, the drawing of `source`, filtered: same size, time and colour.
@@ -69,7 +69,7 @@ class Stabilizer:
             return cartoon
         new = (cartoon.y, cartoon.u, cartoon.v)
         share = MAX_PAST_WEIGHT * self.amount
-        still = self._still(source.y, new, cartoon.colour, share)
+        still = self._still(source.y, new, cartoon.color, share)
         if still is None:
             self._planes = [plane.astype(np.float32) for plane in new]
             return cartoon
@@ -80,7 +80,7 @@ class Stabilizer:
         )
         return dataclasses.replace(cartoon, y=y, u=u, v=v)
 
-    def hold(self, luma: Plane, fields: FieldPlanes, colour: ColorInfo) -> FieldPlanes:
+    def hold(self, luma: Plane, fields: FieldPlanes, color: ColorInfo) -> FieldPlanes:
         """Return the filtered fields of a frame with that luma.
 
         The past is dropped as in a call. `fields` is not changed. The returned fields are valid until the
@@ -89,7 +89,7 @@ class Stabilizer:
         if not self.amount:
             return fields
         new = (fields.y, fields.u, fields.v, fields.ink)
-        still = self._still(luma, new, colour, REFERENCE_WEIGHT)
+        still = self._still(luma, new, color, REFERENCE_WEIGHT)
         if still is None:
             self._planes = [plane.copy() for plane in new]
             return fields
@@ -104,7 +104,7 @@ class Stabilizer:
         """Drop the past."""
         self._source, self._planes = None, []
 
-    def _still(self, luma: Plane, planes: Sequence[Plane], colour: ColorInfo, share: float) -> Floats | None:
+    def _still(self, luma: Plane, planes: Sequence[Plane], color: ColorInfo, share: float) -> Floats | None:
         """Return 1 where nothing moves to 0 where something does, at small size; None to drop the past.
 
         The neighbourhood of motion counts as moving. `share` of the source's past is kept where nothing
@@ -112,7 +112,7 @@ class Stabilizer:
         """
         source, past = _small(luma), self._source
         fits = [plane.shape for plane in planes] == [plane.shape for plane in self._planes]
-        if past is not None and past.shape == source.shape and fits and colour == self._colour:
+        if past is not None and past.shape == source.shape and fits and color == self._color:
             difference = cv2.blur(cv2.absdiff(source, past), (3, 3))
             difference = cv2.dilate(difference, np.ones((3, 3), np.uint8))
             still = np.asarray(
@@ -122,7 +122,7 @@ class Stabilizer:
             if cv2.mean(still)[0] >= MIN_STILL_SHARE:
                 self._source = np.asarray(source + still * np.float32(share) * (past - source), np.float32)
                 return still
-        self._source, self._colour = source, colour
+        self._source, self._color = source, color
         return None
 
 

@@ -67,17 +67,17 @@ def _half(plane: Plane) -> Plane:
 class LookRenderer:
     """Renders the fields of frames of one size to finished planes. Any number of threads may call it."""
 
-    def __init__(self, look: Look, colour: ColorInfo, height: int, width: int) -> None:
-        """`colour` is that of the output: matrix, which is also the paint's, and range.
+    def __init__(self, look: Look, color: ColorInfo, height: int, width: int) -> None:
+        """`color` is that of the output: matrix, which is also the paint's, and range.
 
         Raises ValueError for an odd height or width.
         """
         if height < 2 or width < 2 or height % 2 or width % 2:
             raise ValueError(f"expected even sizes, got {width}x{height}")
-        self.look, self.colour, self.height, self.width = look, colour, height, width
+        self.look, self.color, self.height, self.width = look, color, height, width
         self._buffers = threading.local()
         self._scale = patterns.scale_of(height, width)
-        tones = tables.Tones(look, colour)
+        tones = tables.Tones(look, color)
         self._tones = tones
         self._luma = tables.to_table(tones.luma())
         full_palette = bool(look.palette) and look.palette_amount == 1
@@ -102,7 +102,7 @@ class LookRenderer:
         one, two = self._spares()
         y = self._lifted(self._calmed(fields.y, one, two), one)
         luma = np.asarray(cv2.LUT(y, self._luma), np.uint8)
-        chroma = self._colours(fields, y)
+        chroma = self._colors(fields, y)
         if self.look.edge_darkening:
             self._darken_edges(luma, two)
         if self._pigment is not None:
@@ -147,7 +147,7 @@ class LookRenderer:
         lifted = cv2.resize(lift, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.add(y, lifted, out), np.uint8)
 
-    def _colours(self, fields: FieldPlanes, y: Plane) -> list[Plane]:
+    def _colors(self, fields: FieldPlanes, y: Plane) -> list[Plane]:
         planes = []
         half = None if self._chroma_of_luma is None else _half(y)
         for at, plane in enumerate((fields.u, fields.v)):
@@ -213,9 +213,9 @@ class LookRenderer:
             change += 0.38 * look.blotches * patterns.wash(*size)
         tile = np.clip(change / PIGMENT_RANGE, -1, 1) * 127.5 + 127.5
         self._pigment = np.rint(tile).astype(np.uint8)
-        colour = tables.CODES / span
-        taken = np.clip(colour * (1 - colour), 0, None) * PIGMENT_RANGE
-        self._thin = tables.to_table((colour + taken) * span)
+        color = tables.CODES / span
+        taken = np.clip(color * (1 - color), 0, None) * PIGMENT_RANGE
+        self._thin = tables.to_table((color + taken) * span)
         self._dense = tables.to_table(2 * taken * span)
         # Chroma is multiplied by density, (c - 128) (1 + change / 2), as a product and a sum of bytes.
         most = 1 + PIGMENT_RANGE / 2

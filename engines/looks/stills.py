@@ -15,7 +15,7 @@ from engines.imaging.working_size import extend, fit
 from engines.looks.look import Look
 from engines.looks.renderer import LookRenderer
 
-COLOUR = ColorInfo("bt709", full_range=False)
+COLOR = ColorInfo("bt709", full_range=False)
 """Colour of the planes between generator and look."""
 
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
@@ -41,12 +41,12 @@ def finish_still(paint: Image, ink: NDArray[np.uint8], look: Look) -> Image:
 def _planes(photo: Image) -> Planes:
     """Return 4:2:0 planes of whole blocks."""
     rows, columns = (-(-side // BLOCK) * BLOCK for side in photo.shape[:2])
-    y, u, v = rgb_to_yuv(extend(photo, rows, columns), COLOUR)
+    y, u, v = rgb_to_yuv(extend(photo, rows, columns), COLOR)
     return y, fit(u, rows // 2, columns // 2), fit(v, rows // 2, columns // 2)
 
 
 def _finished(fields: FieldPlanes, look: Look, height: int, width: int) -> Image:
     rows, columns = fields.y.shape
-    y, u, v = LookRenderer(look, COLOUR, rows, columns)(fields)
-    drawing = yuv_to_rgb(y, fit(u, rows, columns), fit(v, rows, columns), COLOUR)
+    y, u, v = LookRenderer(look, COLOR, rows, columns)(fields)
+    drawing = yuv_to_rgb(y, fit(u, rows, columns), fit(v, rows, columns), COLOR)
     return np.ascontiguousarray(drawing[:height, :width])

@@ -47,10 +47,10 @@ def rgb_of(color: str) -> Curve:
 class Tones:
     """Maps luma and chroma of the paint to those of the output, in its matrix and range."""
 
-    def __init__(self, look: Look, colour: ColorInfo) -> None:
+    def __init__(self, look: Look, color: ColorInfo) -> None:
         self._look = look
-        self._matrix = rgb_to_yuv_matrix(colour.matrix, colour.full_range)
-        self.black, self.span, self.chroma_span = (0, 255, 255) if colour.full_range else (16, 219, 224)
+        self._matrix = rgb_to_yuv_matrix(color.matrix, color.full_range)
+        self.black, self.span, self.chroma_span = (0, 255, 255) if color.full_range else (16, 219, 224)
         self.paper = self.yuv(rgb_of(look.paper_color))
         self._amount = look.palette_amount if look.palette else 0.0
 

@@ -239,7 +239,7 @@ class _NetworkRuns:
         Each engine is closed before the next one is opened, unless `kept` keeps it open.
         """
         width, height = self._size
-        colour = self._frames[0].colour
+        color = self._frames[0].color
         for row in available():
             if not row.present:
                 continue
@@ -249,7 +249,7 @@ class _NetworkRuns:
                     width=width,
                     height=height,
                     throughput=throughput,
-                    colour=colour,
+                    color=color,
                 )
             except StreamtoonError as error:
                 self._leave_out(row.name, error)
@@ -304,7 +304,7 @@ def _given(style: Style, size: tuple[int, int], frame: Frame) -> Bytes:
         return pack((y, extend(frame.u, *half), extend(frame.v, *half)))
     pixels = WorkingSize.of(height, width, 1.0, style.size_multiple)
     y, u, v = (pixels.shrink(plane) for plane in (frame.y, frame.u, frame.v))
-    return np.ascontiguousarray(pixels.pad(yuv_to_rgb(y, u, v, frame.colour)))
+    return np.ascontiguousarray(pixels.pad(yuv_to_rgb(y, u, v, frame.color)))
 
 
 @torch.inference_mode()

@@ -30,14 +30,14 @@ def rate_plot(bench: Bench) -> Markup:
         bars += [(f"{shortened(p.name)} alone {size}", p.fps, SOFT) for p in bench.peers if p.size == size]
     with mpl.rc_context(SETTINGS):
         figure, axes = new_figure(0.5 + 0.27 * len(bars))
-        for y, (_, value, colour) in enumerate(bars):
-            axes.barh(y, value, 0.62, color=colour)
+        for y, (_, value, color) in enumerate(bars):
+            axes.barh(y, value, 0.62, color=color)
             axes.annotate(
                 f"{value:.3g}", (value, y), (4, 0), textcoords="offset points", va="center", fontsize=9
             )
         axes.set_yticks(range(len(bars)), [name for name, _, _ in bars])
-        for label, (_, _, colour) in zip(axes.get_yticklabels(), bars, strict=True):
-            label.set_color(SOFT if colour == SOFT else INK)
+        for label, (_, _, color) in zip(axes.get_yticklabels(), bars, strict=True):
+            label.set_color(SOFT if color == SOFT else INK)
         axes.set_ylim(len(bars) - 0.4, -0.6)
         axes.set_xlim(0, 1.12 * max(value for _, value, _ in bars))
         axes.grid(visible=False, axis="y")
@@ -108,9 +108,9 @@ def overlap_plot(timeline: Sequence[TimeSpan]) -> Markup | None:
     first = timeline[0].begin
     with mpl.rc_context(SETTINGS):
         figure, axes = new_figure(1.6)
-        for y, (kind, (_, colour)) in enumerate(rows.items()):
+        for y, (kind, (_, color)) in enumerate(rows.items()):
             bars = [(one.begin - first, one.end - one.begin) for one in timeline if one.kind == kind]
-            axes.broken_barh(bars, (y - 0.3, 0.6), facecolors=colour)
+            axes.broken_barh(bars, (y - 0.3, 0.6), facecolors=color)
         axes.set_yticks(range(len(rows)), [name for name, _ in rows.values()])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")

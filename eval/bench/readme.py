@@ -64,8 +64,8 @@ def draw_chart(bench: dict[str, Any], path: Path) -> None:
     bars += [(f"{p['size']} {p['name']}", p["fps"], THEIRS) for p in bench["peers"]]
     with mpl.rc_context(SETTINGS):
         figure, axes = new_figure(0.6 + 0.3 * len(bars))
-        for y, (_, rate, colour) in enumerate(bars):
-            axes.barh(y, rate, 0.62, color=colour)
+        for y, (_, rate, color) in enumerate(bars):
+            axes.barh(y, rate, 0.62, color=color)
             text = axes.annotate(f"{rate:.3g}", (rate, y), (4, 0), textcoords="offset points", va="center")
             text.set_color(THEIRS)
         axes.set_yticks(range(len(bars)), [name for name, _, _ in bars])

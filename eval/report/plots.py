@@ -89,16 +89,14 @@ def _metric_plot(key: str, scores: Sequence[Score], untouched: str | None) -> Pl
         figure, axes = new_figure(0.45 + 0.27 * len(scores))
         for y, score in enumerate(scores):
             value, ends = central_value(score.metrics[key]), _ends(key, score, with_intervals)
-            colour = ACCENT if score.name in marked else INK
+            color = ACCENT if score.name in marked else INK
             if ends:
-                axes.plot(ends, (y, y), color=colour, linewidth=1.6, solid_capstyle="butt")
+                axes.plot(ends, (y, y), color=color, linewidth=1.6, solid_capstyle="butt")
             if score.name == untouched:
                 axes.plot(value, y, "x", color=SOFT, markersize=6, markeredgewidth=1.4)
             else:
-                fill = colour if score.name in marked else PAPER
-                axes.plot(
-                    value, y, "o", color=colour, markerfacecolor=fill, markersize=6, markeredgewidth=1.4
-                )
+                fill = color if score.name in marked else PAPER
+                axes.plot(value, y, "o", color=color, markerfacecolor=fill, markersize=6, markeredgewidth=1.4)
         axes.set_yticks(range(len(scores)), [shortened(score.name) for score in scores])
         for label, score in zip(axes.get_yticklabels(), scores, strict=True):
             label.set_color(SOFT if score.name == untouched else INK)
@@ -294,6 +292,6 @@ def _adapted(key: str, value: str, name: str) -> str:
         return value.replace("#", f"#{name}-")
     if key == "style":
         value = re.sub(r"font-family: [^;]*;?\s*", "", value)
-        for colour, variable in _VARIABLES.items():
-            value = value.replace(colour, f"var({variable})")
+        for color, variable in _VARIABLES.items():
+            value = value.replace(color, f"var({variable})")
     return value

@@ -20,7 +20,7 @@ import numpy as np
 
 from engines.backends.frame_runner import filter_settings
 from engines.common.arrays import Image
-from engines.engine import RGB_COLOUR
+from engines.engine import RGB_COLOR
 from engines.errors import StyleError
 from engines.factory import open_engine
 from engines.imaging.color import rgb_to_yuv
@@ -101,17 +101,17 @@ def _figures(
     scale = min(1.0, max(style.working_height, MINIMUM_SIDE) / min(photo.shape[:2]))
     height, width = (max(MINIMUM_SIDE, 2 * round(side * scale / 2)) for side in photo.shape[:2])
     sized = np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    planes = rgb_to_yuv(sized, RGB_COLOUR)
+    planes = rgb_to_yuv(sized, RGB_COLOR)
     luma = planes[0]
     settings = EngineSettings(style, quality=quality, stabilize=0.0)
     with open_engine(settings, width=width, height=height) as engine:
         assert isinstance(engine, RgbEngine)
-        size, guide, (drawn, _, _) = engine.drawing(planes, RGB_COLOUR)
+        size, guide, (drawn, _, _) = engine.drawing(planes, RGB_COLOR)
     edges = near_edges(luma.astype(np.float32))
     flat_drawn = flat(luma, fit(drawn, height, width), data_range=255)
     figures = []
     for each in filters:
         with_it = dataclasses.replace(style, radius=each.radius, eps=each.eps, lines=each.lines)
-        given = at_full_size(luma, guide, drawn, filter_settings(with_it, size, RGB_COLOUR))
+        given = at_full_size(luma, guide, drawn, filter_settings(with_it, size, RGB_COLOR))
         figures.append((flat_drawn, flat(luma, given, data_range=255), sharpness(given, edges)))
     return figures

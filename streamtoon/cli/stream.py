@@ -199,7 +199,7 @@ def stream(
             width=info.width,
             height=info.height,
             rate=info.rate,
-            colour=info.colour,
+            color=info.color,
         ) as performer:
             facts = performer.facts
             announce(f"{begins(info, facts)}; Ctrl-C ends", facts, quiet=quiet)

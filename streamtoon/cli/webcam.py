@@ -192,7 +192,7 @@ def webcam(
                 width=info.width,
                 height=info.height,
                 rate=info.rate,
-                colour=info.colour,
+                color=info.color,
             )
         )
         beginning = _begins(opened, performer, None if sent is None else sent.device)

@@ -93,7 +93,7 @@ class FileRenderer:
             if like.quality != "custom":  # which is asked for by `detail` and not by name
                 settings = settings.replace(quality=like.quality)
         request = EngineRequest(settings, info.width, info.height, throughput=True)
-        engine = self._holder.open(request, info.colour)
+        engine = self._holder.open(request, info.color)
         side = Orientation.of(info.display_matrix).right if self._side_by_side else None
         opened = OpenRenderer(engine, engine_report(engine.facts), side)
         opened.start_segment()  # the engine may remember another video

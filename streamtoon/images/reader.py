@@ -96,7 +96,7 @@ def read_photo(path: Path) -> Photo:
             # missed.
             if count > 1 and image.format not in ("MPO", "PSD"):
                 photo.warnings.append(f"{path.name} has {count} pages: only the first was converted.")
-            photo.frames.append(_in_colour(image))
+            photo.frames.append(_in_color(image))
         turn = _TURNS.get(_orientation(image))
         if turn is not None:
             map_frames(photo.frames, lambda frame: frame.transpose(turn))
@@ -163,7 +163,7 @@ def _one_line(error: Exception) -> str:
 
 def _read_animation(image: Image.Image, photo: Photo) -> None:
     for frame in ImageSequence.Iterator(image):
-        photo.frames.append(_in_colour(frame))
+        photo.frames.append(_in_color(frame))
         photo.durations.append(float(frame.info.get("duration", 0)))
     if any(frame.mode == "RGBA" for frame in photo.frames):
         map_frames(photo.frames, lambda frame: frame.convert("RGBA"))
@@ -190,8 +190,8 @@ def _depth_warnings(image: Image.Image, path: Path) -> list[str]:
     is_deep = image.mode.startswith("I") or any(";16" in str(tile) for tile in getattr(image, "tile", ()))
     depth = 16 if is_deep else image.info.get("bit_depth", 8)
     said = [f"{path.name} has {depth} bits per channel: the output has 8."] if depth > 8 else []
-    colour = image.info.get("nclx_profile")
-    hdr = _HDR.get(colour.get("transfer_characteristics", 0)) if isinstance(colour, dict) else None
+    color = image.info.get("nclx_profile")
+    hdr = _HDR.get(color.get("transfer_characteristics", 0)) if isinstance(color, dict) else None
     if hdr:
         said.append(
             f"{path.name} has high dynamic range ({hdr}), which is not tone-mapped: the result looks flat."
@@ -208,7 +208,7 @@ def _png_warnings(plain: PlainPng | None, path: Path) -> list[str]:
     return said
 
 
-def _in_colour(image: Image.Image) -> Image.Image:
+def _in_color(image: Image.Image) -> Image.Image:
     """Convert a frame of any mode to RGB, or to RGBA if any part is transparent."""
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64).clip(0, 65535)

@@ -27,7 +27,7 @@ _INK = (245, 245, 245, 255)
 def bgr(picture: Frame) -> Bytes:
     """Convert a frame to a new BGR array, H x W x 3, for OpenCV."""
     u, v = (fit(plane, picture.height, picture.width) for plane in (picture.u, picture.v))
-    return np.asarray(cv2.cvtColor(yuv_to_rgb(picture.y, u, v, picture.colour), cv2.COLOR_RGB2BGR), np.uint8)
+    return np.asarray(cv2.cvtColor(yuv_to_rgb(picture.y, u, v, picture.color), cv2.COLOR_RGB2BGR), np.uint8)
 
 
 def split(image: Bytes, source: Bytes, x: int) -> None:

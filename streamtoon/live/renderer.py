@@ -28,7 +28,7 @@ class LiveRenderer:
         width: Of the frames, pixels.
         height: Of the frames, pixels.
         rate: Frames per second; None if unknown.
-        colour: Of the frames; None if unknown.
+        color: Of the frames; None if unknown.
 
     Raises:
         StyleError: The style cannot be rendered.
@@ -44,10 +44,10 @@ class LiveRenderer:
         width: int,
         height: int,
         rate: Fraction | None,
-        colour: ColorInfo | None = None,
+        color: ColorInfo | None = None,
     ) -> None:
         self._request = EngineRequest(settings, width, height, rate)
-        self._colour = colour
+        self._color = color
         self._strength = settings.strength
         self._lock = threading.Lock()
         self._wanted: str | Path | Style | None = None
@@ -165,7 +165,7 @@ class LiveRenderer:
 
     def _open(self, style: Style) -> Engine:
         settings = self._request.settings.replace(style=style, strength=self._strength)
-        return replace(self._request, settings=settings).open(self._colour)
+        return replace(self._request, settings=settings).open(self._color)
 
     def _open_wanted(self) -> None:
         while True:

@@ -64,7 +64,7 @@ def i420(picture: Frame, width: int, height: int) -> Plane:
         picture.u[: height // 2, : width // 2],
         picture.v[: height // 2, : width // 2],
     )
-    if picture.colour.full_range:  # programs expect limited range from a camera
+    if picture.color.full_range:  # programs expect limited range from a camera
         y, u, v = planes
         planes = (_LUMA[y], _CHROMA[u], _CHROMA[v])
     return np.concatenate([plane.reshape(-1) for plane in planes])

@@ -82,8 +82,8 @@ class Window:
             "width": first.width,
             "height": first.height,
             "pts": first.pts,
-            "matrix": first.colour.matrix,
-            "full_range": first.colour.full_range,
+            "matrix": first.color.matrix,
+            "full_range": first.color.full_range,
         }
         planes = [plane for picture in pictures for plane in (picture.y, picture.u, picture.v)]
         self._send(facts, [plane.tobytes() for plane in planes])

@@ -180,8 +180,8 @@ def _picture(stream: IO[bytes], message: dict[str, Any]) -> Frame:
             raise EOFError
         planes.append(np.frombuffer(data, np.uint8).reshape(rows, columns))
     y, u, v = planes
-    colour = ColorInfo(message["matrix"], message["full_range"])
-    return Frame(y, u, v, message["pts"], overlay.MICROSECOND, colour=colour)
+    color = ColorInfo(message["matrix"], message["full_range"])
+    return Frame(y, u, v, message["pts"], overlay.MICROSECOND, color=color)
 
 
 def _say(**facts: object) -> None:

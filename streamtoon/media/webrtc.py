@@ -25,9 +25,9 @@ def frame_from_av(frame: VideoFrame, microseconds: int) -> Frame:
     if frame.format.name not in ("yuv420p", "yuvj420p"):
         frame = frame.reformat(format="yuv420p")
     tags = read_tags(frame)
-    colour = replace(color_info(tags, _SD_LINES), full_range=is_full_range(frame.format.name, tags))
+    color = replace(color_info(tags, _SD_LINES), full_range=is_full_range(frame.format.name, tags))
     y, u, v = (view(plane) for plane in frame.planes)
-    return Frame(y, u, v, microseconds, MICROSECOND, colour=colour)
+    return Frame(y, u, v, microseconds, MICROSECOND, color=color)
 
 
 def av_from_frame(picture: Frame) -> VideoFrame:

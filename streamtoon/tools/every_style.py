@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.engine import RGB_COLOUR
+from engines.engine import RGB_COLOR
 from engines.errors import StyleError
 from engines.factory import open_engine
 from engines.fields_engine import FieldsEngine
@@ -74,8 +74,8 @@ def fields_of(
 def drawn_with(fields: FieldPlanes, look: Look) -> Rgb:
     """Draw the fields of an image with a look."""
     height, width = fields.y.shape
-    y, u, v = LookRenderer(look, RGB_COLOUR, height, width)(fields)
-    return yuv_to_rgb(y, fit(u, height, width), fit(v, height, width), RGB_COLOUR)
+    y, u, v = LookRenderer(look, RGB_COLOR, height, width)(fields)
+    return yuv_to_rgb(y, fit(u, height, width), fit(v, height, width), RGB_COLOR)
 
 
 def of_one_network(styles: Sequence[Style]) -> list[list[int]]:
@@ -91,11 +91,11 @@ def _picture(image: Rgb) -> Frame:
     """Convert to 4:2:0, as `Engine.rgb` does; an odd size is extended by a row or column."""
     height, width = image.shape[:2]
     even = extend(np.ascontiguousarray(image), height + height % 2, width + width % 2)
-    y, u, v = rgb_to_yuv(even, RGB_COLOUR)
+    y, u, v = rgb_to_yuv(even, RGB_COLOR)
     half = even.shape[0] // 2, even.shape[1] // 2
-    return Frame(y, fit(u, *half), fit(v, *half), 0, Fraction(1), colour=RGB_COLOUR)
+    return Frame(y, fit(u, *half), fit(v, *half), 0, Fraction(1), color=RGB_COLOR)
 
 
 def _rgb(picture: Frame, height: int, width: int) -> Rgb:
     u, v = (fit(plane, picture.height, picture.width) for plane in (picture.u, picture.v))
-    return yuv_to_rgb(picture.y, u, v, picture.colour)[:height, :width]
+    return yuv_to_rgb(picture.y, u, v, picture.color)[:height, :width]

@@ -101,12 +101,12 @@ class Film:
     def rgb(self, picture: Frame, box: Box) -> NDArray[np.uint8]:
         """Convert a frame to upright RGB within `box`, H x W x 3, with square pixels."""
         size = picture.width, picture.height
-        u, v = (_full_size(plane, size, picture.colour.full_range) for plane in (picture.u, picture.v))
+        u, v = (_full_size(plane, size, picture.color.full_range) for plane in (picture.u, picture.v))
         turned = [self._orientation.apply(plane) for plane in (picture.y, u, v)]
         y, u, v = (
             np.ascontiguousarray(plane[box.top : box.bottom, box.left : box.right]) for plane in turned
         )
-        rgb = yuv_to_rgb(y, u, v, picture.colour)
+        rgb = yuv_to_rgb(y, u, v, picture.color)
         aspect = self.pixel_aspect
         if aspect == 1:
             return rgb
@@ -131,7 +131,7 @@ _FULL_RANGE = np.clip(np.round((np.arange(256) - 16) * (255 / 219)), 0, 255).ast
 
 def _levels(luma: NDArray[np.uint8], picture: Frame) -> NDArray[np.uint8]:
     """Convert luma of any range to 0 (black) to 255 (white)."""
-    return luma if picture.colour.full_range else _FULL_RANGE[luma]
+    return luma if picture.color.full_range else _FULL_RANGE[luma]
 
 
 def _small(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:

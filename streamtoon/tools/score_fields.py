@@ -31,7 +31,7 @@ from eval.metrics.outline import outline
 from eval.metrics.ssim import ssim
 from training.abstraction.fields import fields_of
 
-COLOUR = ColorInfo("bt709", full_range=False)
+COLOR = ColorInfo("bt709", full_range=False)
 """Colour of the photos that are given to the network."""
 RANGE = 219.0
 """Code values between black and white in limited range."""
@@ -117,7 +117,7 @@ def _score(style: Style, photo: Image, backend: str, precision: str, quality: st
     fields = fields_of(photo)
     y, u, v = _planes(fields.paint)
     program = FieldPlanes(y, u, v, ink_code(fields.ink))
-    render = LookRenderer(style.look, COLOUR, height, width)
+    render = LookRenderer(style.look, COLOR, height, width)
     drawn, wanted = (_luma(render(each)[0]) for each in (network, program))
     seen = _luma(picture.y)
     ours, theirs = network.ink >= INK_THRESHOLD, program.ink >= INK_THRESHOLD
@@ -134,12 +134,12 @@ def _score(style: Style, photo: Image, backend: str, precision: str, quality: st
 
 def _picture(photo: Image) -> Frame:
     y, u, v = _planes(photo)
-    return Frame(y, u, v, 0, Fraction(1), colour=COLOUR)
+    return Frame(y, u, v, 0, Fraction(1), color=COLOR)
 
 
 def _planes(rgb: Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     """Return the 4:2:0 planes of an image with even sides."""
-    y, u, v = rgb_to_yuv(rgb, COLOUR)
+    y, u, v = rgb_to_yuv(rgb, COLOR)
     half = rgb.shape[0] // 2, rgb.shape[1] // 2
     return y, fit(u, *half), fit(v, *half)
 

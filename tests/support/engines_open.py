@@ -22,7 +22,7 @@ def open_engine(
     height: int,
     rate: Fraction | None = None,
     throughput: bool = False,
-    colour: ColorInfo | None = None,
+    color: ColorInfo | None = None,
     **settings: Any,
 ) -> Engine:
     """`engines.factory.open_engine` for the style and settings of `EngineSettings`."""
@@ -33,7 +33,7 @@ def open_engine(
         height=height,
         rate=rate,
         throughput=throughput,
-        colour=colour,
+        color=color,
     )
 
 

@@ -24,9 +24,9 @@ def painting(seed: int, moved: float = 0.0, size: tuple[int, int] = SIZE) -> Pic
     picture[:] = rng.integers(60, 200, 3)
     for _ in range(24):
         centre = (int(rng.integers(width)), int(rng.integers(height)))
-        colour = tuple(int(c) for c in rng.integers(20, 255, 3))
+        color = tuple(int(c) for c in rng.integers(20, 255, 3))
         axes = (int(rng.integers(4, max(9, width // 5))), int(rng.integers(4, max(9, height // 4))))
-        cv2.ellipse(picture, centre, axes, float(rng.integers(180)), 0, 360, colour, -1)
+        cv2.ellipse(picture, centre, axes, float(rng.integers(180)), 0, 360, color, -1)
     at = (int(20 + moved), height // 2)
     cv2.circle(picture, at, 14, (250, 240, 30), -1)
     return picture

@@ -75,12 +75,12 @@ def extremes(height: int, width: int) -> dict[str, Planes]:
     }
 
 
-def picture(photo: Bytes, colour: ColorInfo = LIMITED, pts: int = 0) -> Frame:
+def picture(photo: Bytes, color: ColorInfo = LIMITED, pts: int = 0) -> Frame:
     """A photograph as 4:2:0."""
-    y, u, v = rgb_to_yuv(photo, colour)
+    y, u, v = rgb_to_yuv(photo, color)
     half = ((photo.shape[1] + 1) // 2, (photo.shape[0] + 1) // 2)
     u, v = (np.asarray(cv2.resize(plane, half, interpolation=cv2.INTER_AREA), np.uint8) for plane in (u, v))
-    return Frame(y, u, v, pts, Fraction(1, 30), 1, colour)
+    return Frame(y, u, v, pts, Fraction(1, 30), 1, color)
 
 
 def task_for(style: Style, height: int, width: int, scale: float = 1.0, **other: Any) -> FrameTask:

@@ -53,11 +53,11 @@ def live_renderer(
     width: int,
     height: int,
     rate: Fraction | None = None,
-    colour: ColorInfo | None = None,
+    color: ColorInfo | None = None,
     **settings: Any,
 ) -> LiveRenderer:
     """A LiveRenderer for the style and settings of `EngineSettings`."""
     loaded = style if isinstance(style, Style) else load_style(style)
     return LiveRenderer(
-        EngineSettings(loaded, **settings), width=width, height=height, rate=rate, colour=colour
+        EngineSettings(loaded, **settings), width=width, height=height, rate=rate, color=color
     )

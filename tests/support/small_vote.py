@@ -19,14 +19,14 @@ NAMES = ("cobalt", "=risky", "third, with a comma")
 class Tinted(GeneratedImages):
     """A candidate that turns a photo towards one colour, and counts how often it draws."""
 
-    def __init__(self, name: str, colour: int) -> None:
-        super().__init__(name, self._tint, {"colour": colour})
-        self.colour, self.asked = colour, 0
+    def __init__(self, name: str, color: int) -> None:
+        super().__init__(name, self._tint, {"color": color})
+        self.color, self.asked = color, 0
 
     def _tint(self, photo: Image) -> Image:
         self.asked += 1
         result = photo.copy()
-        result[..., self.colour] = 255
+        result[..., self.color] = 255
         return result
 
 

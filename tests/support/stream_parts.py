@@ -36,9 +36,9 @@ def count_and_beep(path: Path, seconds: int) -> Path:
     whole second."""
     box = f"drawbox=y={SIZE[1] - BOX}:w={BOX}:h={BOX}:t=fill"
     bits = [
-        f"{box}:x={place * BOX}:color={colour}:enable='eq(mod(floor(n/{1 << place}),2),{value})'"
+        f"{box}:x={place * BOX}:color={color}:enable='eq(mod(floor(n/{1 << place}),2),{value})'"
         for place in range(BITS)
-        for value, colour in enumerate(("black", "white"))
+        for value, color in enumerate(("black", "white"))
     ]
     pictures = ",".join([f"testsrc2=size={SIZE[0]}x{SIZE[1]}:rate={RATE}", *bits])
     beep = "aevalsrc='0.8*sin(2*PI*1000*t)*lt(mod(t,1),0.04)':s=48000:c=stereo"

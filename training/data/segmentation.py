@@ -46,14 +46,14 @@ class _Grouping:
         sizes = np.bincount(labels.ravel(), minlength=count)
         self._size: list[int] = sizes.tolist()
         self._box = _boxes(labels, count)
-        self._colour = np.empty((2 * count - 1, 3 * BINS))
-        self._colour[:count] = _histograms(image, labels, count) / (3 * sizes[:, None])
+        self._color = np.empty((2 * count - 1, 3 * BINS))
+        self._color[:count] = _histograms(image, labels, count) / (3 * sizes[:, None])
         self._parent = np.arange(2 * count - 1)
         self._beside: list[set[int]] = [set() for _ in range(count)]
         pairs = neighbours(labels)
-        colour = np.minimum(self._colour[pairs[:, 0]], self._colour[pairs[:, 1]]).sum(1)
+        color = np.minimum(self._color[pairs[:, 0]], self._color[pairs[:, 1]]).sum(1)
         self._queue: list[tuple[float, int, int]] = []
-        for likeness, (a, b) in zip(colour.tolist(), pairs.tolist(), strict=True):
+        for likeness, (a, b) in zip(color.tolist(), pairs.tolist(), strict=True):
             self._beside[a].add(b)
             self._beside[b].add(a)
             self._queue.append((-likeness - self._size_and_fill(a, b), a, b))
@@ -73,16 +73,16 @@ class _Grouping:
     def _join(self, a: int, b: int) -> None:
         new, size = len(self._size), self._size[a] + self._size[b]
         # The histogram of the union needs no access to the pixels (eq. 3).
-        merged = (self._size[a] * self._colour[a] + self._size[b] * self._colour[b]) / size
-        self._colour[new] = merged
+        merged = (self._size[a] * self._color[a] + self._size[b] * self._color[b]) / size
+        self._color[new] = merged
         self._size.append(size)
         self._box.append(_union(self._box[a], self._box[b]))
         self._parent[a] = self._parent[b] = new
         around = (self._beside[a] | self._beside[b]) - {a, b}
         self._beside.append(around)
         others = list(around)
-        colour = np.minimum(self._colour[others], merged).sum(1).tolist()
-        for likeness, other in zip(colour, others, strict=True):
+        color = np.minimum(self._color[others], merged).sum(1).tolist()
+        for likeness, other in zip(color, others, strict=True):
             self._beside[other] -= {a, b}
             self._beside[other].add(new)
             heapq.heappush(self._queue, (-likeness - self._size_and_fill(other, new), other, new))

@@ -22,7 +22,7 @@ from training.losses.pixels import gradient_distance
 
 CODES_PER_UNIT = 127.5
 LUMA_CHANNELS = BLOCK**2
-COLOUR = ColorInfo("bt709", full_range=False)
+COLOR = ColorInfo("bt709", full_range=False)
 """The colours of the drawings. Photographs with another matrix get slightly different hues, in both drawings
 alike.
 """
@@ -32,12 +32,12 @@ class Drawing:
     """Finishes fields in a look without paper, screen and pigment."""
 
     def __init__(self, look: Look) -> None:
-        tones = Tones(look, COLOUR)
+        tones = Tones(look, COLOR)
         self._luma, self._chroma = tones.luma(), tones.chroma()
         self._of_luma = tones.chroma_of_luma()
         self._ink, self._line = ink_coverage(look), tones.yuv(rgb_of(look.line_color))
         self._chroma_share = (1 - look.line_chroma) / (1 - look.line_tint)
-        self._matrix = yuv_to_rgb_matrix(COLOUR.matrix, COLOUR.full_range)
+        self._matrix = yuv_to_rgb_matrix(COLOR.matrix, COLOR.full_range)
 
     def __call__(self, source: Tensor, fields: Tensor) -> Tensor:
         """Map N x 24 x h x w blocks and N x 40 x h x w fields to N x 3 x 4h x 4w RGB, all in [-1, 1]."""
@@ -51,13 +51,13 @@ class Drawing:
         chroma = F.pixel_shuffle(paint[:, LUMA_CHANNELS:], 2)
         cover = between(self._ink, F.pixel_shuffle((fields[:, SAMPLES:] + 1) * CODES_PER_UNIT, BLOCK))
         drawn = between(self._luma, luma) * (1 - cover) + self._line[0] * cover
-        colours = between(self._chroma, chroma)
+        colors = between(self._chroma, chroma)
         if self._of_luma is not None:
             half = F.avg_pool2d(luma, 2)
-            colours = colours + torch.cat([between(curve, half) for curve in self._of_luma], 1) - 128
+            colors = colors + torch.cat([between(curve, half) for curve in self._of_luma], 1) - 128
         line = torch.tensor(self._line[1:], dtype=drawn.dtype, device=drawn.device)[:, None, None]
-        colours = colours + (line - colours) * F.avg_pool2d(cover, 2) * self._chroma_share
-        return drawn + 16, colours
+        colors = colors + (line - colors) * F.avg_pool2d(cover, 2) * self._chroma_share
+        return drawn + 16, colors
 
     def rgb(self, luma: Tensor, chroma: Tensor) -> Tensor:
         """Convert planes of code values to RGB in [-1, 1]."""

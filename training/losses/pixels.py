@@ -45,7 +45,7 @@ def yuv(image: Tensor) -> Tensor:
     return ((image[:, None] + 1) / 2 * matrix[None, :, :, None, None]).sum(2)
 
 
-def yuv_colour(output: Tensor, photo: Tensor, threshold: float = 0.1) -> Tensor:
+def yuv_color(output: Tensor, photo: Tensor, threshold: float = 0.1) -> Tensor:
     """Return LWComicGAN's L_col (Eq. 5): L1 on luma plus Huber on both chroma channels.
 
     The paper prints no threshold for Huber's loss. Here it is 0.1, with U and V in about -0.5..0.5, and the

@@ -35,7 +35,7 @@ def draw_grey_weights(count: int, generator: torch.Generator) -> Tensor:
     return centre + (torch.rand(count, 3, generator=generator) * 2 - 1) * 0.1
 
 
-def draw_colour_mix(count: int, generator: torch.Generator) -> Tensor:
+def draw_color_mix(count: int, generator: torch.Generator) -> Tensor:
     """Return count x 3 x 3 random colour matrices: permuted channels, scaled by 0.7 to 1.3.
 
     A discriminator that sees every image through such a matrix can judge how colours are combined, but not
@@ -48,7 +48,7 @@ def draw_colour_mix(count: int, generator: torch.Generator) -> Tensor:
     return mixes
 
 
-def mix_colours(image: Tensor, mixes: Tensor) -> Tensor:
+def mix_colors(image: Tensor, mixes: Tensor) -> Tensor:
     """Apply each image's matrix, in [0, 1] so that black stays black."""
     # No matrix product: autocast would compute it in bfloat16, too coarse for the guided filter's variances.
     return ((image[:, None] + 1) / 2 * mixes[..., None, None]).sum(2) * 2 - 1

@@ -78,7 +78,7 @@ def spec_for(
     height: int,
     *,
     quality: Quality = "full",
-    colour: ColorInfo | None = None,
+    color: ColorInfo | None = None,
     precision: Precision = "fp16",
     gpu: int = 0,
     live: bool = False,
@@ -94,7 +94,7 @@ def spec_for(
         width: Columns of the video, pixels.
         height: Rows of the video, pixels.
         quality: Chooses the working size and the network.
-        colour: Matrix and range of the video; the default is that of HD video.
+        color: Matrix and range of the video; the default is that of HD video.
         precision: Number format of the layers.
         gpu: Index of the GPU.
         live: One frame at a time, instead of batches.
@@ -106,7 +106,7 @@ def spec_for(
     """
     if quality == "lite" and style.lite is None:
         raise EngineError(f"style {style.name} has no lite network; use --quality full or fast")
-    form, colour = style.form(quality), colour or ColorInfo()
+    form, color = style.form(quality), color or ColorInfo()
     settings = settings or BuilderSettings()
     if form.gives_fields:
         share = working_scale(quality, None, form.working_height, height, width, FIELD_SHARES)
@@ -118,7 +118,7 @@ def spec_for(
     size = WorkingSize.of(height, width, scale, form.size_multiple, margin_of(form.generator))
     luma = np.zeros((height, width), np.uint8)
     chroma = np.zeros((-(-height // 2), -(-width // 2)), np.uint8)
-    frame = Frame(luma, chroma, chroma, 0, Fraction(1), colour=colour)
+    frame = Frame(luma, chroma, chroma, 0, Fraction(1), color=color)
     task = frame_task(form, frame, size)
     batch = batch_size(task, throughput=not live)
     return EngineSpec(form, task, batch, precision, gpu, via, settings)

@@ -17,7 +17,7 @@ from streamtoon.media.packets import add_copy
 _CODECS = ("hevc", "av1", "h264")
 _BOXES = (b"dvcC", b"dvvC", b"dvwC")
 """Names of the box with the configuration record, by profile."""
-_OWN_COLOURS = (5, 10, 20)
+_OWN_COLORS = (5, 10, 20)
 """Profiles whose base layer may be decodable only by Dolby's decoders."""
 
 
@@ -30,9 +30,9 @@ class DolbyVision:
     """Compatibility of the base layer: 0 none, 1 HDR10, 2 SDR, 4 HLG, 6 Blu-ray disc."""
 
     @property
-    def has_own_colours(self) -> bool:
+    def has_own_colors(self) -> bool:
         """Whether only Dolby's decoders show the right colours."""
-        return self.profile in _OWN_COLOURS and self.compatible == 0
+        return self.profile in _OWN_COLORS and self.compatible == 0
 
 
 def dolby_vision(stream: VideoStream) -> DolbyVision | None:

@@ -36,7 +36,7 @@ class OutputFormat:
 
     width: int
     height: int
-    colour: ColorInfo
+    color: ColorInfo
     over_white: bool
     """Put transparent parts on white (as web pages do) instead of black (as players do)."""
 
@@ -50,11 +50,11 @@ def is_plain(shape: Shape, target: OutputFormat) -> bool:
     """Return whether a frame needs no conversion."""
     if shape.interlaced or shape.hdr or (shape.width, shape.height) != (target.width, target.height):
         return False
-    if shape.full != target.colour.full_range:
+    if shape.full != target.color.full_range:
         return False
     if shape.format.startswith("gray"):
         return True
-    return shape.format in ("yuv420p", "yuvj420p", "nv12") and shape.matrix == target.colour.matrix
+    return shape.format in ("yuv420p", "yuvj420p", "nv12") and shape.matrix == target.color.matrix
 
 
 def build_graph(shape: Shape, target: OutputFormat) -> Graph:
@@ -86,8 +86,8 @@ def build_graph(shape: Shape, target: OutputFormat) -> Graph:
             w=str(target.width),
             h=str(target.height),
             flags=_EXACT,
-            out_color_matrix=target.colour.matrix,
-            out_range="full" if target.colour.full_range else "limited",
+            out_color_matrix=target.color.matrix,
+            out_range="full" if target.color.full_range else "limited",
             **({} if rgb else _reading(shape)),
         ),
         graph.add("format", pix_fmts="yuv420p"),

@@ -37,7 +37,7 @@ class FrameConverter:
     def __init__(self, info: MediaInfo, warnings: list[str]) -> None:
         self._info = info
         self._warnings = warnings
-        self._target = OutputFormat(info.width, info.height, info.colour, over_white=_is_page_format(info))
+        self._target = OutputFormat(info.width, info.height, info.color, over_white=_is_page_format(info))
         self._first: Shape | None = None
         self._shape: Shape | None = None
         self._graph: Graph | None = None
@@ -115,7 +115,7 @@ class FrameConverter:
             y, u, v = _nv12_planes(frame)
         else:
             y, u, v = (view(plane) for plane in frame.planes)
-        return Frame(y, u, v, pts, self._info.time_base, duration, self._info.colour, is_key)
+        return Frame(y, u, v, pts, self._info.time_base, duration, self._info.color, is_key)
 
     def _shape_of(self, frame: VideoFrame) -> Shape:
         tags, name = read_tags(frame), frame.format.name

@@ -50,7 +50,7 @@ class MediaInfo:
     """Seconds per unit of the video stream's timestamps."""
     video_codec: str
     audio_codecs: tuple[str, ...]
-    colour: ColorInfo
+    color: ColorInfo
     """How to interpret the converted frames (8-bit YUV 4:2:0)."""
     tags: ColorTags
     """The tags of the stream, unchanged."""
@@ -101,7 +101,7 @@ def describe(video: OpenedVideo, frame: VideoFrame) -> MediaInfo:
     stream, context = video.stream, video.stream.codec_context
     check_size(frame.width, frame.height, video.name)
     dolby = dolby_vision(stream)
-    if dolby is not None and dolby.has_own_colours:
+    if dolby is not None and dolby.has_own_colors:
         raise UnsupportedFormatError(
             f"{video.name} is Dolby Vision profile {dolby.profile}, which only Dolby's decoders show in the "
             "right colours. Convert it to HDR10 or SDR first, for example with FFmpeg's filter libplacebo."
@@ -135,7 +135,7 @@ def describe(video: OpenedVideo, frame: VideoFrame) -> MediaInfo:
             a.codec_context.codec.canonical_name if a.codec_context else "unknown"
             for a in video.container.streams.audio
         ),
-        colour=color_info(delivered_tags(pixel_format, tags), frame.height),
+        color=color_info(delivered_tags(pixel_format, tags), frame.height),
         tags=tags,
         rotation=frame.rotation,
         display_matrix=_display_matrix(frame, codec),

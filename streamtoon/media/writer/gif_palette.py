@@ -11,7 +11,7 @@ from engines.frame import ColorInfo
 class Palette:
     """Converts 4:2:0 frames to palette frames."""
 
-    def __init__(self, width: int, height: int, colour: ColorInfo) -> None:
+    def __init__(self, width: int, height: int, color: ColorInfo) -> None:
         self._size = width, height
         graph = Graph()
         source = graph.add(
@@ -19,8 +19,8 @@ class Palette:
         )
         scale = graph.add(
             "scale",
-            in_color_matrix=colour.matrix,
-            in_range="full" if colour.full_range else "limited",
+            in_color_matrix=color.matrix,
+            in_range="full" if color.full_range else "limited",
             flags="bicubic+accurate_rnd+full_chroma_int",
         )
         rgb = graph.add("format", pix_fmts="bgra")

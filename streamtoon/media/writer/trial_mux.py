@@ -138,4 +138,4 @@ class TrialMux:
         chroma = np.full(((height + 1) // 2, (width + 1) // 2), 128, np.uint8)
         luma = np.full((height, width), 128, np.uint8)
         pts = self.source.first_pts + n * step
-        return Frame(luma, chroma, chroma, pts, info.time_base, step, info.colour, n == 0)
+        return Frame(luma, chroma, chroma, pts, info.time_base, step, info.color, n == 0)

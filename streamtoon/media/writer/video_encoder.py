@@ -99,7 +99,7 @@ class VideoEncoder:
         """Maximum error of a frame's time in seconds."""
         self.has_adopted = False
         """Whether the frames were already encoded, so that the encoder holds none."""
-        self._palette = Palette(self.width, self.height, info.colour) if choice.name == "gif" else None
+        self._palette = Palette(self.width, self.height, info.color) if choice.name == "gif" else None
         self.stream: VideoStream = add_video(container, kind, choice, info.rate)
         taken = SUPPORTED_CODECS.get(kind.format)
         if taken is not None and self.codec not in taken.video:

@@ -121,7 +121,7 @@ class Clip:
 def rgb_of(picture: Frame) -> Image:
     """H x W x 3, chroma spread over luma."""
     planes = [fit(plane, picture.height, picture.width) for plane in (picture.u, picture.v)]
-    return yuv_to_rgb(picture.y, planes[0], planes[1], picture.colour)
+    return yuv_to_rgb(picture.y, planes[0], planes[1], picture.color)
 
 
 def _first(path: Path, start: float | None) -> Frame:

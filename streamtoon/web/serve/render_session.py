@@ -113,7 +113,7 @@ class RenderSession:
             width=first.width,
             height=first.height,
             rate=MAX_FPS,
-            colour=first.colour,
+            color=first.color,
         ) as performer:
             self._performer = performer
             if performer.facts.fallback:

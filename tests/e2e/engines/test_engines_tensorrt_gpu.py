@@ -81,7 +81,7 @@ def test_an_engine_for_a_look_is_built_once_and_verified(
     asked = {"quality": quality, "precision": precision}
     entry = prebuild(spec_for(looks, 320, 180, **asked), cache)  # type: ignore[arg-type]
     assert entry is not None
-    other = spec_for(looks, 320, 180, colour=ColorInfo("bt601", full_range=True), **asked)  # type: ignore[arg-type]
+    other = spec_for(looks, 320, 180, color=ColorInfo("bt601", full_range=True), **asked)  # type: ignore[arg-type]
     again = prebuild(other, cache)
     assert again is not None
     assert again.built == entry.built, "one engine for every colour"

@@ -123,8 +123,8 @@ def _bars(screen: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.fl
     return row[:, 20:160].mean((0, 1)), row[:, -160:-20].mean((0, 1))
 
 
-def _is(colour: NDArray[np.float64], wanted: tuple[int, int, int]) -> bool:
-    return bool(np.abs(colour - wanted).max() < 40)
+def _is(color: NDArray[np.float64], wanted: tuple[int, int, int]) -> bool:
+    return bool(np.abs(color - wanted).max() < 40)
 
 
 GREY, BLUE = (180, 180, 180), (16, 16, 180)

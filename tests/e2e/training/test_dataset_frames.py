@@ -194,7 +194,7 @@ def test_a_turned_film_stands_upright(tmp_path: Path) -> None:
     assert columns.mean() < 16
 
 
-def test_colours_are_those_of_the_painting(tmp_path: Path) -> None:
+def test_colors_are_those_of_the_painting(tmp_path: Path) -> None:
     picture = np.asarray(cv2.GaussianBlur(painting(4), (0, 0), 3), np.uint8)
     film = Film(write_film(tmp_path / "film.mp4", [picture] * 3))
     frame = next(iter(film.frames(film.whole())))

@@ -35,7 +35,7 @@ source = "{0}/photos"
 target = "{0}/cartoons"
 crop = 64
 [weights]
-colour = 1.0
+color = 1.0
 [optimizer]
 name = "sgd"
 generator_rate = 0.01

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -10,9 +11,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from paths import ROOT
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tiny_recipes import tiny
 
 from engines.backends.selection import available
+from engines.errors import StreamtoonError
 from engines.looks.look import Look
 from engines.registry.style import Style
 from eval.metrics.ssim import ssim
@@ -45,13 +49,13 @@ def test_a_recipe_learns_to_reconstruct_then_plays_and_its_style_runs_a_video_in
     style = finish(trainer, tmp_path / "style")
     assert (style.name, style.generator) == (name, recipe.generator)
     assert style.training is not None and style.training.steps == 14 and "torch" in style.training.versions
-    reference = _demand_alike(style, tmp_path)
+    reference = _require_alike(style, tmp_path)
     photo = cv2.VideoCapture(str(SAMPLE)).read()[1]
     likeness = ssim(reference[..., 1], photo[..., 1], data_range=255)  # of the green channel
     assert 0.02 < likeness < 0.999, "it is drawn, and still the same scene"
 
 
-def _demand_alike(style: Style, tmp_path: Path) -> NDArray[np.float64]:
+def _require_alike(style: Style, tmp_path: Path) -> NDArray[np.float64]:
     """The first picture of a video in every engine, which are alike: the first engine's."""
     frames = {}
     for engine in [row.name for row in available() if row.present]:
@@ -83,7 +87,7 @@ def test_the_recipe_of_fields_makes_a_style_that_runs_a_video_in_every_engine(tm
     assert (style.generator, style.look) == ("fields-lite", Look())
     assert style.int8_graph is not None and style.preview is not None
     assert style.training is not None and style.training.steps == 3
-    _demand_alike(style, tmp_path)
+    _require_alike(style, tmp_path)
 
 
 VARIANTS = [("fpt-unet", "more-texture"), ("resnet18", "gradient-penalty")] + [
@@ -104,3 +108,20 @@ def test_a_variant_learns(
     assert all(np.isfinite(list(losses.values())))
     after = trainer.system.forward.generator.parameters()
     assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_a_run_with_a_former_key_is_refused_with_the_present_one(
+    picture_folders: Path, vgg_files: dict[str, Path], tmp_path: Path
+) -> None:
+    recipe = tiny("lwcomicgan", "", picture_folders)
+    trainer = Trainer(recipe, tmp_path, open_fabric(recipe, "cpu"), vgg_files)
+    trainer.learn(trainer.batches.at(0))
+    trainer.save({})
+    state = tmp_path / "state.safetensors"
+    with safe_open(state, framework="pt") as stored:
+        header = stored.metadata()
+    saved = json.loads(header["recipe"])
+    saved["colour_blocks"] = saved.pop("color_blocks")
+    save_file(load_file(state), state, {**header, "recipe": json.dumps(saved)})
+    with pytest.raises(StreamtoonError, match="the key colour_blocks, which is now called color_blocks; "):
+        trainer.resume()

@@ -51,7 +51,7 @@ GAME = (
     "adversary.objective=vanilla",
     "adversary.soft_labels=true",
     "adversary.history=3",
-    "adversary.colour_blind=true",
+    "adversary.color_blind=true",
 )
 CRITIC = (
     "weights={adversarial=1.0, content=1.0, gram=1.0, cycle=1.0}",
@@ -156,7 +156,7 @@ def test_runs_differ_where_random_numbers_do(runs: Path) -> None:
     assert shared and any(not torch.allclose(a[key], b[key], atol=1e-4, rtol=1e-3) for key in shared)
 
 
-LIGHT = ("--set", "weights={colour=1.0}", "--set", "batch=2", "--device", "cpu")
+LIGHT = ("--set", "weights={color=1.0}", "--set", "batch=2", "--device", "cpu")
 
 
 def _started(line: Sequence[object]) -> subprocess.Popen[str]:

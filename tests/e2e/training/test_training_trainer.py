@@ -68,7 +68,7 @@ def make(recipe_file: Path, vgg_files: dict[str, Path], tmp_path: Path) -> Make:
 
 
 # Small and quick: the way back included, every objective's own branch is entered.
-LIGHT = ("weights={adversarial=1.0, colour=1.0}", "adversary.discriminator=white-box")
+LIGHT = ("weights={adversarial=1.0, color=1.0}", "adversary.discriminator=white-box")
 
 
 def test_every_term_is_finite_and_reaches_the_generator(make: Make, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_every_term_is_finite_and_reaches_the_generator(make: Make, tmp_path: Pa
 
     That of abstraction, whose photographs are others, is in test_training_systems.py.
     """
-    terms = ("adversarial", "surface", "texture", "structure", "content", "gram", "colour",
+    terms = ("adversarial", "surface", "texture", "structure", "content", "gram", "color",
              "total_variation", "scale", "consistency", "cycle", "identity", "paired", "match")  # fmt: skip
     for term in terms:
         trainer = make(

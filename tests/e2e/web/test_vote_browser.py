@@ -31,7 +31,7 @@ pytestmark = [
         not (CHROMIUM.exists() and DRIVER.exists()), reason=f"{CHROMIUM} or {DRIVER} is missing"
     ),
 ]
-COLOURS = {"reds": 0, "greens": 1, "blues": 2}
+COLORS = {"reds": 0, "greens": 1, "blues": 2}
 """Candidates: each fills one channel, so a picture on the page says whose it is."""
 COMMAND = "import typer, streamtoon.cli.vote as v; a = typer.Typer(); a.command()(v.vote); a()"
 
@@ -42,7 +42,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.table, self.port = folder / "votes.csv", 0
         self._line = [
-            sys.executable, "-c", COMMAND, *(str(folder / name) for name in COLOURS),
+            sys.executable, "-c", COMMAND, *(str(folder / name) for name in COLORS),
             "--photos", str(folder / "photos"), "--pictures", "4", "--out", str(self.table), "--port",
         ]  # fmt: skip
         self._process: subprocess.Popen[str] | None = None
@@ -78,13 +78,13 @@ class Server:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     dice = np.random.default_rng(2)
-    for name in ("photos", *COLOURS):
+    for name in ("photos", *COLORS):
         (tmp_path / name).mkdir()
     for n in range(4):
         noise = dice.integers(0, 120, (4, 6, 3), dtype=np.uint8)
         photo = np.asarray(cv2.resize(noise, (240, 160), interpolation=cv2.INTER_CUBIC), np.uint8)
         write_image(tmp_path / "photos" / f"{n}.png", photo)
-        for name, channel in COLOURS.items():
+        for name, channel in COLORS.items():
             result = photo.copy()
             result[..., channel] = 255
             write_image(tmp_path / name / f"{n}.png", result)
@@ -144,7 +144,7 @@ def _await(browser: Any, count: str) -> None:
     _until(there, count)
 
 
-def _colours(browser: Any) -> list[str]:
+def _colors(browser: Any) -> list[str]:
     """Whose picture is at positions 1, 2, 3, by the pixels that the page shows."""
     values = browser.execute_script(
         """return [...document.querySelectorAll(".pick img")].map((picture) => {
@@ -158,7 +158,7 @@ def _colours(browser: Any) -> list[str]:
              return sums;
            })"""
     )
-    return [list(COLOURS)[int(np.argmax(sums))] for sums in values]
+    return [list(COLORS)[int(np.argmax(sums))] for sums in values]
 
 
 def _key(browser: Any, key: str) -> None:
@@ -181,9 +181,9 @@ def test_a_vote_by_clicks_and_keys_outlives_reload_undo_and_a_killed_server(
     browser.get(address)
     _begin(browser, "Anna")
     _await(browser, "1 of 4")
-    colours = _colours(browser)
-    assert sorted(colours) == sorted(COLOURS)
-    picked.append(colours[1])
+    colors = _colors(browser)
+    assert sorted(colors) == sorted(COLORS)
+    picked.append(colors[1])
     browser.find_elements("css selector", ".pick")[1].click()
     _await(browser, "2 of 4")
 
@@ -194,7 +194,7 @@ def test_a_vote_by_clicks_and_keys_outlives_reload_undo_and_a_killed_server(
     _until(lambda: not _find(browser, "#zoom").get_attribute("open"), "the end of it")
     assert _counting(server, "Anna") == picked
 
-    picked.append(_colours(browser)[2])
+    picked.append(_colors(browser)[2])
     _key(browser, "3")
     _await(browser, "3 of 4")
     browser.refresh()
@@ -203,8 +203,8 @@ def test_a_vote_by_clicks_and_keys_outlives_reload_undo_and_a_killed_server(
     # Undo shows the same photo again, in the same order.
     _key(browser, Keys.BACKSPACE)
     _await(browser, "2 of 4")
-    assert _colours(browser)[2] == picked[1]
-    picked.append(_colours(browser)[0])
+    assert _colors(browser)[2] == picked[1]
+    picked.append(_colors(browser)[0])
     _key(browser, "1")
     _await(browser, "3 of 4")
     assert _counting(server, "Anna") == picked
@@ -213,13 +213,13 @@ def test_a_vote_by_clicks_and_keys_outlives_reload_undo_and_a_killed_server(
     server.end(signal.SIGKILL)
     with server.table.open("ab") as table:
         table.write(b"2026-01-01T00:00:00+00:00,Anna,0.p")
-    colours = _colours(browser)
+    colors = _colors(browser)
     _key(browser, "2")
     _until(_find(browser, "#trouble").is_displayed, "word of the lost server")
     server.start()
     _find(browser, "#again").click()
     _await(browser, "4 of 4")
-    picked.append(colours[1])
+    picked.append(colors[1])
     assert _counting(server, "Anna") == picked
 
     # Somebody else, on the same machine: an order of their own, nothing done yet.
@@ -229,7 +229,7 @@ def test_a_vote_by_clicks_and_keys_outlives_reload_undo_and_a_killed_server(
     picked_by_bob = []
     for n in range(4):
         _await(browser, f"{n + 1} of 4")
-        picked_by_bob.append(_colours(browser)[0])
+        picked_by_bob.append(_colors(browser)[0])
         _key(browser, "1")
     _until(_find(browser, "#end").is_displayed, "the end")
     assert _find(browser, "#thanks").text == "Thank you, Bob <b>."
@@ -271,16 +271,16 @@ def test_the_page_fits_a_phone_and_says_what_it_is_to_a_screen_reader(server: Se
     assert len(sizes) == 1
     assert _find(browser, "#progress").accessible_name == "Photos done"
     addresses = [image.get_attribute("src") for image in browser.find_elements("css selector", ".pick img")]
-    assert not any(name in address for name in COLOURS for address in addresses)
+    assert not any(name in address for name in COLORS for address in addresses)
 
 
 def test_the_table_says_in_what_order_the_page_showed_them(server: Server, browser: Any) -> None:
     browser.get(f"http://127.0.0.1:{server.port}/")
     _begin(browser, "Carla")
     _await(browser, "1 of 4")
-    colours = _colours(browser)
+    colors = _colors(browser)
     _key(browser, "1")
     _await(browser, "2 of 4")
     (vote,) = read_votes(server.table)
-    assert [Path(name).name for name in vote.shown] == colours
-    assert Path(vote.pick).name == colours[0]
+    assert [Path(name).name for name in vote.shown] == colors
+    assert Path(vote.pick).name == colors[0]

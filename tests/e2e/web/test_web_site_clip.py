@@ -71,7 +71,7 @@ def in_python(engine: Engine, pictures: Bytes) -> list[Bytes]:
     for number, picture in enumerate(pictures):
         y, u, v = rgb_to_yuv(picture, BT709)
         half = height // 2, width // 2
-        given.append(Frame(y, fit(u, *half), fit(v, *half), number, Fraction(1, 25), colour=BT709))
+        given.append(Frame(y, fit(u, *half), fit(v, *half), number, Fraction(1, 25), color=BT709))
     with ThreadPoolExecutor(1) as threads:
         drawn = render_all(engine, given, threads)
     return [yuv_to_rgb(f.y, fit(f.u, height, width), fit(f.v, height, width), BT709) for f in drawn]

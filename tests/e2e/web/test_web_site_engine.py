@@ -18,7 +18,7 @@ from web_site_drawing import MEAN, apart, drawn_by, generator, photo
 from engines.looks import patterns
 from engines.looks.look import Look, look_keys
 from engines.looks.renderer import LookRenderer
-from engines.looks.stills import COLOUR, draw_still
+from engines.looks.stills import COLOR, draw_still
 from engines.registry.style import load_style, shipped_names
 
 pytest.importorskip("selenium.webdriver")
@@ -85,7 +85,7 @@ def test_tables_are_equal_value_for_value(browser: Any) -> None:
         looks=[dataclasses.asdict(look) for look in looks],
     )
     for look, given in zip(looks, made, strict=True):
-        one = LookRenderer(look, COLOUR, 16, 16)
+        one = LookRenderer(look, COLOR, 16, 16)
         wanted: dict[str, Any] = {
             "luma": one._luma, "lift": one._lift, "ink": one._ink, "edge": one._edge, "chroma": one._chroma,
             "inkLuma": one._ink_cover._luma, "inkTaken": one._ink_cover._stays,

@@ -77,7 +77,7 @@ def test_the_lite_form_has_the_changed_look_too(style: Style) -> None:
     assert with_look(both, {}) is both
 
 
-def test_several_colours_are_a_text_or_a_sequence(style: Style) -> None:
+def test_several_colors_are_a_text_or_a_sequence(style: Style) -> None:
     for palette in ("#000000 #ffffff", ("#000000", "#ffffff"), ["#000000", "#FFFFFF"]):
         look = with_look(style, {"palette": palette}).look
         assert look is not None and look.palette == ("#000000", "#ffffff")

@@ -44,14 +44,14 @@ def test_the_same_code_runs_and_paths_and_variables_are_handed_on(
 ) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a_module_of_mine.py").write_text(
-        "import os, streamtoon\nprint(streamtoon.__path__[0], os.environ['COLOUR'], sep='\\n')\n"
+        "import os, streamtoon\nprint(streamtoon.__path__[0], os.environ['COLOR'], sep='\\n')\n"
     )
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", "mine")
     done = _run(
         subprocesses.command("a_module_of_mine"),
-        subprocesses.environment(COLOUR="blue"),
+        subprocesses.environment(COLOR="blue"),
         tmp_path / "elsewhere",
     )
     assert done.returncode == 0, done.stderr

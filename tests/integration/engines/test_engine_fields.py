@@ -33,7 +33,7 @@ from engines.quantization.nncf_ptq import quantize_style
 from engines.registry.style import LITE, Style, load_style
 
 Bytes = NDArray[np.uint8]
-COLOURS = [
+COLORS = [
     ColorInfo("bt709"),
     ColorInfo("bt601", full_range=True),
     ColorInfo("bt2020", primaries=9, transfer=14),
@@ -50,13 +50,13 @@ def style(tmp_path_factory: pytest.TempPathFactory) -> Style:
     return quantize_style(whole, photos)
 
 
-def picture(photo: Bytes, colour: ColorInfo = COLOURS[0], pts: int = 7) -> Frame:
+def picture(photo: Bytes, color: ColorInfo = COLORS[0], pts: int = 7) -> Frame:
     """A photograph as 4:2:0."""
     height, width = photo.shape[:2]
-    y, u, v = rgb_to_yuv(np.ascontiguousarray(photo), colour)
+    y, u, v = rgb_to_yuv(np.ascontiguousarray(photo), color)
     half = ((width + 1) // 2, (height + 1) // 2)
     u, v = (np.asarray(cv2.resize(plane, half, interpolation=cv2.INTER_AREA), np.uint8) for plane in (u, v))
-    return Frame(y, u, v, pts, Fraction(1, 30000), 1001, colour)
+    return Frame(y, u, v, pts, Fraction(1, 30000), 1001, color)
 
 
 def same(left: Frame, right: Frame) -> bool:
@@ -91,7 +91,7 @@ def test_every_backend_gives_the_networks_fields(
     expected = fields_by_hand(style, source.y, source.u, source.v)
     with opened(style, 160, 128, backend=backend, precision=precision, device="cpu") as engine:
         assert engine.facts.precision == precision
-        given = engine._fields((source.y, source.u, source.v), source.colour)
+        given = engine._fields((source.y, source.u, source.v), source.color)
     for plane, wanted in zip((given.y, given.u, given.v, given.ink), expected, strict=True):
         difference = np.abs(plane - wanted)
         assert plane.shape == wanted.shape
@@ -108,11 +108,11 @@ def test_the_network_changes_the_picture(style: Style) -> None:
     assert ink.std() > 1
 
 
-@pytest.mark.parametrize("colour", COLOURS, ids=str)
-def test_the_cartoon_is_the_look_of_the_fields(style: Style, colour: ColorInfo) -> None:
-    source = picture(np.asarray(data.coffee()[40:168, 60:220]), colour)
+@pytest.mark.parametrize("color", COLORS, ids=str)
+def test_the_cartoon_is_the_look_of_the_fields(style: Style, color: ColorInfo) -> None:
+    source = picture(np.asarray(data.coffee()[40:168, 60:220]), color)
     planes = [source.y, source.u, source.v]
-    if colour.full_range:
+    if color.full_range:
         spans = ((16, 0, 219), (128, 128, 224), (128, 128, 224))
         planes = [
             np.rint(zero + (plane.astype(float) - black) * span / 255).astype(np.uint8)
@@ -121,7 +121,7 @@ def test_the_cartoon_is_the_look_of_the_fields(style: Style, colour: ColorInfo) 
     by_hand = [plane.astype(np.uint8) for plane in fields_by_hand(style, *planes)]
     look = style.look
     assert look is not None
-    expected = LookRenderer(look, colour, 128, 160)(FieldPlanes(*by_hand))
+    expected = LookRenderer(look, color, 128, 160)(FieldPlanes(*by_hand))
     with opened(style, 160, 128, precision="fp32") as engine:
         given = engine(source)
     for plane, wanted in zip((given.y, given.u, given.v), expected, strict=True):
@@ -130,14 +130,14 @@ def test_the_cartoon_is_the_look_of_the_fields(style: Style, colour: ColorInfo) 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (37, 53), (64, 48), (255, 130), (30, 600)])
 @pytest.mark.parametrize("choice", [{}, {"quality": "fast"}, {"quality": "lite"}, {"detail": 0.3}], ids=str)
-def test_size_time_and_colour_stay(style: Style, size: tuple[int, int], choice: dict[str, Any]) -> None:
+def test_size_time_and_color_stay(style: Style, size: tuple[int, int], choice: dict[str, Any]) -> None:
     height, width = size
     photo = cv2.resize(data.chelsea(), (width, height)).reshape(height, width, 3)
     with opened(style, width, height, **choice) as engine:
-        for colour in COLOURS:
-            cartoon = engine(picture(photo, colour))
+        for color in COLORS:
+            cartoon = engine(picture(photo, color))
             assert (cartoon.pts, cartoon.time_base, cartoon.duration) == (7, Fraction(1, 30000), 1001)
-            assert cartoon.colour is colour
+            assert cartoon.color is color
             assert cartoon.y.shape == (height, width)
             assert cartoon.u.shape == cartoon.v.shape == ((height + 1) // 2, (width + 1) // 2)
 
@@ -152,7 +152,7 @@ def test_what_is_no_whole_block_is_extended_by_its_edge(style: Style) -> None:
     ]  # fmt: skip
     expected = fields_by_hand(style, *planes)
     with opened(style, 81, 63, precision="fp32") as engine:
-        given = engine._fields((source.y, source.u, source.v), source.colour)
+        given = engine._fields((source.y, source.u, source.v), source.color)
     for plane, wanted in zip((given.y, given.u, given.v, given.ink), expected, strict=True):
         assert np.abs(plane - wanted).max() <= 1
 
@@ -170,7 +170,7 @@ def test_a_large_picture_has_its_fields_at_working_size_and_its_look_at_full(sty
     ]
     look = style.look
     assert look is not None
-    expected = LookRenderer(look, source.colour, 128, 160)(FieldPlanes(*large))
+    expected = LookRenderer(look, source.color, 128, 160)(FieldPlanes(*large))
     with opened(half, 160, 128, precision="fp32") as engine:
         assert (engine.facts.working_width, engine.facts.working_height) == (80, 64)
         given = engine(source)

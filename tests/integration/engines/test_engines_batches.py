@@ -211,9 +211,7 @@ def test_an_engine_draws_by_it_what_it_draws_on_the_host(
         return "torch", runners[-1]
 
     photos = list(photographs(50, 70).values())[:3]
-    sources = [
-        picture(photo, colour) for colour in (ColorInfo(), ColorInfo("bt601", True)) for photo in photos
-    ]
+    sources = [picture(photo, color) for color in (ColorInfo(), ColorInfo("bt601", True)) for photo in photos]
     sources = [sources[0], *sources]  # one is drawn once
     with open_engine(
         rgb_style(), backend="torch", device="cpu", precision="fp32", stabilize=0.0, width=70, height=50
@@ -226,7 +224,7 @@ def test_an_engine_draws_by_it_what_it_draws_on_the_host(
             cartoons = render_all(engine, sources, threads)
         assert engine.reused == 1
     for cartoon, same_by_host in zip(cartoons, wanted, strict=True):
-        assert cartoon.colour == same_by_host.colour
+        assert cartoon.color == same_by_host.color
         assert not cartoon.y.flags.writeable
         for plane in "yuv":
             difference = getattr(cartoon, plane).astype(int) - getattr(same_by_host, plane)

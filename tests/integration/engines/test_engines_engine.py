@@ -29,7 +29,7 @@ from engines.imaging.working_size import WorkingSize, working_scale
 from engines.registry.style import Style, load_style
 
 Image = NDArray[np.uint8]
-COLOURS = [
+COLORS = [
     ColorInfo("bt709"),
     ColorInfo("bt601", full_range=True),
     ColorInfo("bt2020", primaries=9, transfer=14),
@@ -79,13 +79,13 @@ def echoes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Echo]]:
     del made[:]
 
 
-def picture(photo: Image, colour: ColorInfo = COLOURS[0], pts: int = 7) -> Frame:
+def picture(photo: Image, color: ColorInfo = COLORS[0], pts: int = 7) -> Frame:
     """A photograph as 4:2:0."""
     height, width = photo.shape[:2]
-    y, u, v = rgb_to_yuv(photo, colour)
+    y, u, v = rgb_to_yuv(photo, color)
     half = ((width + 1) // 2, (height + 1) // 2)
     u, v = (np.asarray(cv2.resize(plane, half, interpolation=cv2.INTER_AREA), np.uint8) for plane in (u, v))
-    return Frame(y, u, v, pts, Fraction(1, 30000), 1001, colour)
+    return Frame(y, u, v, pts, Fraction(1, 30000), 1001, color)
 
 
 def ssim(left: Image, right: Image) -> float:
@@ -93,30 +93,30 @@ def ssim(left: Image, right: Image) -> float:
     return float(structural_similarity(left, right, data_range=255, **options))
 
 
-@pytest.mark.parametrize("colour", COLOURS, ids=str)
+@pytest.mark.parametrize("color", COLORS, ids=str)
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (37, 53), (64, 48), (255, 130)])
 @pytest.mark.parametrize("choice", [{"quality": "full"}, {"quality": "fast"}, {"detail": 0.3}], ids=str)
-def test_size_time_and_colour_stay(
-    style: Style, echoes: list[Echo], colour: ColorInfo, size: tuple[int, int], choice: dict[str, Any]
+def test_size_time_and_color_stay(
+    style: Style, echoes: list[Echo], color: ColorInfo, size: tuple[int, int], choice: dict[str, Any]
 ) -> None:
     height, width = size
-    source = picture(cv2.resize(data.chelsea(), (width, height)).reshape(height, width, 3), colour)
+    source = picture(cv2.resize(data.chelsea(), (width, height)).reshape(height, width, 3), color)
     with open_engine(style, width=width, height=height, **choice) as engine:
         cartoon = engine(source)
     assert (cartoon.pts, cartoon.time_base, cartoon.duration) == (7, Fraction(1, 30000), 1001)
-    assert cartoon.colour is colour
+    assert cartoon.color is color
     assert cartoon.y.shape == (height, width)
     assert cartoon.u.shape == cartoon.v.shape == ((height + 1) // 2, (width + 1) // 2)
 
 
-@pytest.mark.parametrize("colour", COLOURS, ids=str)
+@pytest.mark.parametrize("color", COLORS, ids=str)
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
 @pytest.mark.parametrize("kind", ["full", "fast"])
 def test_a_generator_that_changes_nothing_returns_the_source(
-    style: Style, echoes: list[Echo], colour: ColorInfo, name: str, kind: Any
+    style: Style, echoes: list[Echo], color: ColorInfo, name: str, kind: Any
 ) -> None:
     """The colour path by itself: YUV to RGB and back, filter, resizes."""
-    source = picture(cv2.resize(getattr(data, name)(), (402, 254), interpolation=cv2.INTER_AREA), colour)
+    source = picture(cv2.resize(getattr(data, name)(), (402, 254), interpolation=cv2.INTER_AREA), color)
     # An eps of next to nothing lets the filter reproduce the guide, whatever it was given.
     exact = dataclasses.replace(style, eps=1e-7)
     with open_engine(exact, width=402, height=254, quality=kind) as engine:
@@ -132,24 +132,24 @@ def test_half_size_chroma_is_not_resampled(style: Style, echoes: list[Echo]) -> 
     with open_engine(style, width=256, height=256, quality="fast") as engine:
         engine(source)
     luma = cv2.resize(source.y, (128, 128), interpolation=cv2.INTER_AREA)
-    expected = yuv_to_rgb(np.asarray(luma, np.uint8), source.u, source.v, source.colour)
+    expected = yuv_to_rgb(np.asarray(luma, np.uint8), source.u, source.v, source.color)
     assert np.array_equal(echoes[-1].seen[-1], expected)
 
 
 def test_full_is_the_plain_guided_filter(style: Style, echoes: list[Echo]) -> None:
-    colour = ColorInfo("bt601", full_range=True)
-    source = picture(np.asarray(data.astronaut()[:256, :256]), colour)
+    color = ColorInfo("bt601", full_range=True)
+    source = picture(np.asarray(data.astronaut()[:256, :256]), color)
     with open_engine(style, width=256, height=256, quality="full") as engine:
         echoes[0].draw = lambda image: 255 - image
         cartoon = engine(source)
-    drawn = rgb_to_yuv(255 - echoes[0].seen[-1], colour)[0]
+    drawn = rgb_to_yuv(255 - echoes[0].seen[-1], color)[0]
     expected = guided_filter(source.y, drawn, style.radius, style.eps).clip(0, 255)
     assert np.abs(cartoon.y - expected).max() <= 0.51
 
 
 def test_the_filters_windows_cover_the_same_part_at_every_scale(style: Style, echoes: list[Echo]) -> None:
-    colour = ColorInfo("bt601", full_range=True)
-    source = picture(np.asarray(data.astronaut()[:256, :256]), colour)
+    color = ColorInfo("bt601", full_range=True)
+    source = picture(np.asarray(data.astronaut()[:256, :256]), color)
     wide = dataclasses.replace(style, radius=6)
     for settings, radius in (({"quality": "fast"}, 3), ({"detail": 0.25}, 2)):
         with open_engine(wide, width=256, height=256, **settings) as engine:
@@ -157,7 +157,7 @@ def test_the_filters_windows_cover_the_same_part_at_every_scale(style: Style, ec
             cartoon = engine(source)
         seen = echoes[-1].seen[-1]
         guide = np.asarray(cv2.resize(source.y, seen.shape[1::-1], interpolation=cv2.INTER_AREA), np.uint8)
-        a, b = fast_coefficients(guide, rgb_to_yuv(255 - seen, colour)[0], radius, wide.eps)
+        a, b = fast_coefficients(guide, rgb_to_yuv(255 - seen, color)[0], radius, wide.eps)
         assert np.array_equal(cartoon.y, apply_coefficients(a, b, source.y))
 
 
@@ -240,10 +240,10 @@ def test_photographs_of_any_size(style: Style, size: tuple[int, int]) -> None:
 
 def test_photographs_and_video_are_drawn_alike(style: Style) -> None:
     photo = np.asarray(cv2.resize(data.astronaut(), (192, 192), interpolation=cv2.INTER_AREA), np.uint8)
-    colour = ColorInfo("bt601", full_range=True)
+    color = ColorInfo("bt601", full_range=True)
     with open_engine(style, width=192, height=192, quality="full", precision="fp32") as engine:
-        from_photo = rgb_to_yuv(engine.rgb(photo), colour)[0]
-        from_video = engine(picture(photo, colour)).y
+        from_photo = rgb_to_yuv(engine.rgb(photo), color)[0]
+        from_video = engine(picture(photo, color)).y
     assert ssim(from_photo, from_video) > 0.98
 
 

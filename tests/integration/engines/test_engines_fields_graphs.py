@@ -196,9 +196,9 @@ def test_a_plan_that_draws_otherwise_is_found_out(style: Style) -> None:
 
 @pytest.mark.parametrize("quality", ["full", "fast", "lite"])
 @pytest.mark.parametrize("width, height", [(640, 360), (321, 179), (90, 700)])
-@pytest.mark.parametrize("colour", [ColorInfo(), ColorInfo("bt601", full_range=True)])
+@pytest.mark.parametrize("color", [ColorInfo(), ColorInfo("bt601", full_range=True)])
 def test_what_is_built_ahead_is_what_the_engine_asks_for(
-    style: Style, quality: Any, width: int, height: int, colour: ColorInfo, monkeypatch: pytest.MonkeyPatch
+    style: Style, quality: Any, width: int, height: int, color: ColorInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[FieldsTask] = []
     monkeypatch.setattr(DeviceRunners, "start", lambda self, source, task: asked.append(task))
@@ -210,9 +210,9 @@ def test_what_is_built_ahead_is_what_the_engine_asks_for(
     ) as engine:
         form = engine._style
         engine._device = DeviceRunners.__new__(DeviceRunners)
-        engine._job(Frame(y, u, v, 0, Fraction(1), colour=colour), 1.0)
+        engine._job(Frame(y, u, v, 0, Fraction(1), color=color), 1.0)
         engine._device = None
-    built = engine_spec.spec_for(style, width, height, quality=quality, colour=colour)
+    built = engine_spec.spec_for(style, width, height, quality=quality, color=color)
     assert built.task == asked[0]
     assert built.style == form
 
@@ -238,7 +238,7 @@ def test_looks_over_one_network_ask_for_one_plan_and_find_it_again(shared: dict[
 
 def sources() -> list[Frame]:
     photos = list(photographs(50, 70).values())[:3]
-    found = [picture(photo, colour) for colour in (ColorInfo(), ColorInfo("bt601", True)) for photo in photos]
+    found = [picture(photo, color) for color in (ColorInfo(), ColorInfo("bt601", True)) for photo in photos]
     return [found[0], *found]  # one is drawn once
 
 
@@ -267,7 +267,7 @@ def test_an_engine_draws_by_it_what_it_draws_on_the_host(
     with open_engine(style, backend="torch", device="cpu", precision="fp32", **asked) as host:
         expected = [host(source) for source in sources()]
     monkeypatch.setattr(opening, "open_runner", open_cpu)
-    with open_engine(style, colour=ColorInfo(), **asked) as engine:
+    with open_engine(style, color=ColorInfo(), **asked) as engine:
         assert engine.concurrency == (6 if "throughput" in asked else 2)
         assert len(runners[0].opened) == 1, "made ready before the first picture"
         cartoons = play(engine, sources())
@@ -278,7 +278,7 @@ def test_an_engine_draws_by_it_what_it_draws_on_the_host(
     assert len(runner.opened) == 1  # one for every colour
     assert all(batches.closed for batches in runner.opened)
     for cartoon, by_host in zip(cartoons, expected, strict=True):
-        assert cartoon.colour == by_host.colour
+        assert cartoon.color == by_host.color
         for plane in "yuv":
             difference = np.abs(getattr(cartoon, plane).astype(int) - getattr(by_host, plane))
             assert difference.mean() < 0.05  # a field that is one code off beside a threshold

@@ -55,8 +55,8 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Refusing:
 def test_auto_draws_with_torch_where_tensorrt_cannot_and_says_so(
     refusing: Refusing, style_folder: Path
 ) -> None:
-    colour = ColorInfo("bt709", full_range=True)
-    with open_engine(style_folder, colour=colour, **SIZE) as engine:
+    color = ColorInfo("bt709", full_range=True)
+    with open_engine(style_folder, color=color, **SIZE) as engine:
         assert engine.facts.backend == "torch"
         assert engine.facts.fallback == (
             "TensorRT cannot render this video: TensorRT cannot build the engine: no kernel. "
@@ -71,9 +71,9 @@ def test_auto_draws_with_torch_where_tensorrt_cannot_and_says_so(
 
 def test_what_was_asked_for_by_name_is_not_replaced(refusing: Refusing, style_folder: Path) -> None:
     with pytest.raises(EngineError, match="cannot build the engine"):
-        open_engine(style_folder, backend="tensorrt", colour=ColorInfo(), **SIZE)
+        open_engine(style_folder, backend="tensorrt", color=ColorInfo(), **SIZE)
     with pytest.raises(EngineError, match="cannot build the engine"):
-        open_engine(style_folder, colour=ColorInfo(), **{**SIZE, "precision": "int8"})
+        open_engine(style_folder, color=ColorInfo(), **{**SIZE, "precision": "int8"})
 
 
 def test_too_little_memory_on_the_device_is_done_with_less_and_told(
@@ -81,11 +81,11 @@ def test_too_little_memory_on_the_device_is_done_with_less_and_told(
 ) -> None:
     refusing.error = OutOfMemoryError("cuda has too little memory")
     with pytest.raises(OutOfMemoryError, match="not enough memory to render 64x48"):
-        open_engine(style_folder, colour=ColorInfo(), throughput=True, **SIZE)
+        open_engine(style_folder, color=ColorInfo(), throughput=True, **SIZE)
     assert len(refusing.asked) == 3, "several at a time, one at a time, one in fast"
 
 
-def test_without_a_colour_nothing_is_built(refusing: Refusing, style_folder: Path) -> None:
+def test_without_a_color_nothing_is_built(refusing: Refusing, style_folder: Path) -> None:
     with open_engine(style_folder, **SIZE) as engine:
         assert engine.facts.backend == "tensorrt"
     assert not refusing.asked

@@ -42,7 +42,7 @@ HEIGHT, WIDTH = 96, 128
     ids=str,
 )
 def test_it_draws_what_the_engine_draws(
-    generator: str, size: tuple[int, int], colour: ColorInfo, choice: dict[str, Any]
+    generator: str, size: tuple[int, int], color: ColorInfo, choice: dict[str, Any]
 ) -> None:
     height, width = size
     for strength in (1.0, 0.4):
@@ -57,7 +57,7 @@ def test_it_draws_what_the_engine_draws(
             **choice,
         )
         for name, photo in list(photographs(height, width).items())[:2]:
-            source = picture(photo, colour)
+            source = picture(photo, color)
             small = engine._working_size(height, width)
             task = frame_task(engine._style, source, small)
             network = task_network(engine._style, task, half=False)

@@ -36,7 +36,7 @@ STYLES = available_styles()
 SIZES = ("full", "fast")
 """Qualities by which the network's two sizes draw pictures as they are."""
 WIDTH, HEIGHT = 640, 360
-COLOUR = ColorInfo("bt709")
+COLOR = ColorInfo("bt709")
 named = pytest.mark.parametrize("style", STYLES, ids=[style.name for style in STYLES])
 sized = pytest.mark.parametrize("size", SIZES)
 
@@ -55,9 +55,9 @@ def photo(path: Path, width: int = WIDTH, height: int = HEIGHT) -> Image:
 
 def picture(path: Path) -> Frame:
     """The same as a video's picture: BT.709, limited range."""
-    y, u, v = rgb_to_yuv(photo(path), COLOUR)
+    y, u, v = rgb_to_yuv(photo(path), COLOR)
     half = HEIGHT // 2, WIDTH // 2
-    return Frame(y, fit(u, *half), fit(v, *half), pts=0, time_base=Fraction(1, 25), colour=COLOUR)
+    return Frame(y, fit(u, *half), fit(v, *half), pts=0, time_base=Fraction(1, 25), color=COLOR)
 
 
 def open_sized(size: str, precision: str = "fp32", backend: str = "openvino", **other: Any) -> Engine:
@@ -76,11 +76,11 @@ def fields(size: str, precision: str = "fp32", backend: str = "openvino") -> lis
 def drawn(style: Style, several: list[FieldPlanes]) -> list[Image]:
     """The style's look of fields, RGB."""
     assert style.look is not None
-    renderer = LookRenderer(style.look, COLOUR, HEIGHT, WIDTH)
+    renderer = LookRenderer(style.look, COLOR, HEIGHT, WIDTH)
     found = []
     for each in several:
         y, u, v = renderer(each)
-        found.append(yuv_to_rgb(y, fit(u, HEIGHT, WIDTH), fit(v, HEIGHT, WIDTH), COLOUR))
+        found.append(yuv_to_rgb(y, fit(u, HEIGHT, WIDTH), fit(v, HEIGHT, WIDTH), COLOR))
     return found
 
 
@@ -226,7 +226,7 @@ def test_blocks_are_not_seen(size: str) -> None:
 
 
 @named
-def test_cartoons_keep_the_photographs_colours(style: Style) -> None:
+def test_cartoons_keep_the_photographs_colors(style: Style) -> None:
     """Neither washed out nor tinted: the mean colour moves little, and colourfulness does not fall."""
     look = style.look
     assert look is not None
@@ -242,18 +242,18 @@ def test_cartoons_keep_the_photographs_colours(style: Style) -> None:
 
 
 @pytest.mark.parametrize("name", ["ink", "pencil"])
-def test_looks_of_one_palette_have_its_colours_alone(name: str) -> None:
+def test_looks_of_one_palette_have_its_colors_alone(name: str) -> None:
     """Every pixel lies near a line between two of the colours that the look's table names."""
     style = load_style(name)
     look = style.look
     assert look is not None
     texts = {*look.palette, look.paper_color, look.line_color, look.screen_color}
-    colours = [np.array([int(text[at : at + 2], 16) for at in (1, 3, 5)], float) for text in sorted(texts)]
+    colors = [np.array([int(text[at : at + 2], 16) for at in (1, 3, 5)], float) for text in sorted(texts)]
     for image in drawn(style, fields("full"))[:2]:
         inner = image[64:-64:5, 64:-64:5].reshape(-1, 3).astype(float)
         nearest = np.full(len(inner), np.inf)
-        for at, one in enumerate(colours):
-            for other in colours[at + 1 :]:
+        for at, one in enumerate(colors):
+            for other in colors[at + 1 :]:
                 way = other - one
                 share = np.clip((inner - one) @ way / (way @ way), 0, 1)
                 nearest = np.minimum(nearest, np.linalg.norm(inner - one - share[:, None] * way, axis=1))

@@ -276,7 +276,7 @@ def test_points_of_a_plot_lie_where_their_values_are(html: str) -> None:
     np.testing.assert_allclose(np.polyval([slope, shift], values), places, atol=0.01)
 
 
-def test_plots_take_the_pages_colours_and_its_font(html: str) -> None:
+def test_plots_take_the_pages_colors_and_its_font(html: str) -> None:
     svgs = "".join(re.findall(r"<svg.*?</svg>", html, re.DOTALL))
     assert "font-family" not in svgs and "<style" not in svgs
     assert "var(--accent)" in svgs

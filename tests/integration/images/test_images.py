@@ -39,7 +39,7 @@ def _pixels(path: Path) -> Any:
         return np.asarray(image)
 
 
-def test_the_colours_are_what_the_array_call_gives(cartoonizer: Cartoonizer, tmp_path: Path) -> None:
+def test_the_colors_are_what_the_array_call_gives(cartoonizer: Cartoonizer, tmp_path: Path) -> None:
     rgb = _noise(40, 60, 3)
     report = cartoonizer.image(_save(tmp_path / "in.png", rgb), tmp_path / "out.png")
     np.testing.assert_array_equal(_pixels(tmp_path / "out.png"), cartoonizer(rgb))
@@ -102,7 +102,7 @@ def test_alpha_goes_onto_white_where_there_is_none_and_says_so(
     assert report.warnings == ("BMP has no transparency: transparent parts of in.png were put on white.",)
 
 
-def test_grey_and_palette_become_colour(untouched: Cartoonizer, tmp_path: Path) -> None:
+def test_grey_and_palette_become_color(untouched: Cartoonizer, tmp_path: Path) -> None:
     grey = _noise(16, 24)
     untouched.image(_save(tmp_path / "grey.png", grey), tmp_path / "a.png")
     np.testing.assert_array_equal(_pixels(tmp_path / "a.png"), np.dstack([grey] * 3))
@@ -120,7 +120,7 @@ def test_16_bit_is_rounded_to_8_and_said_once(untouched: Cartoonizer, tmp_path: 
     assert report.warnings == (f"deep.{suffix} has 16 bits per channel: the output has 8.",)
 
 
-def test_16_bit_colour_is_read(untouched: Cartoonizer, tmp_path: Path) -> None:
+def test_16_bit_color_is_read(untouched: Cartoonizer, tmp_path: Path) -> None:
     import cv2
 
     deep = _noise(16, 24, 3, dtype=np.uint16)
@@ -130,7 +130,7 @@ def test_16_bit_colour_is_read(untouched: Cartoonizer, tmp_path: Path) -> None:
     assert len(report.warnings) == 1
 
 
-def test_the_colour_profile_is_kept(untouched: Cartoonizer, tmp_path: Path) -> None:
+def test_the_color_profile_is_kept(untouched: Cartoonizer, tmp_path: Path) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     _save(tmp_path / "in.jpg", _noise(16, 24, 3), icc_profile=profile)
     for name in ("out.jpg", "out.png", "out.webp", "out.tif"):

@@ -78,7 +78,7 @@ def test_what_is_there_is_not_written_over(tmp_path: Path, pictures: tuple[Media
 def test_a_virtual_camera_gets_limited_range_and_even_sizes() -> None:
     dice = np.random.default_rng(1)
     y, u, v = (dice.integers(0, 256, shape, np.uint8) for shape in ((31, 41), (16, 21), (16, 21)))
-    full = Frame(y, u, v, 0, Fraction(1), colour=ColorInfo("bt601", full_range=True))
+    full = Frame(y, u, v, 0, Fraction(1), color=ColorInfo("bt601", full_range=True))
     frame = i420(full, 40, 30).reshape(45, 40)
     # OpenCV reads I420 as BT.601 in limited range; the source by the full-range formula of JPEG (JFIF).
     given = cv2.cvtColor(frame, cv2.COLOR_YUV2RGB_I420).astype(float)
@@ -86,5 +86,5 @@ def test_a_virtual_camera_gets_limited_range_and_even_sizes() -> None:
     luma = y[:30, :40].astype(float)
     rgb = [luma + 1.402 * cr, luma - 0.344136 * cb - 0.714136 * cr, luma + 1.772 * cb]
     assert np.abs(given - np.clip(np.stack(rgb, -1), 0, 255)).max() <= 4
-    limited = replace(full, colour=ColorInfo("bt601"))
+    limited = replace(full, color=ColorInfo("bt601"))
     assert (i420(limited, 40, 30)[: 40 * 30].reshape(30, 40) == y[:30, :40]).all()

@@ -40,7 +40,7 @@ def with_record(path: Path, profile: int) -> Path:
 
 
 @pytest.mark.parametrize(("profile", "ending"), [(5, ".mp4"), (5, ".mkv"), (10, ".mp4"), (10, ".mkv")])
-def test_own_colours_are_refused_in_one_sentence(tmp_path: Path, profile: int, ending: str) -> None:
+def test_own_colors_are_refused_in_one_sentence(tmp_path: Path, profile: int, ending: str) -> None:
     source = with_record(tmp_path / f"in{ending}", profile)
     for read in (VideoReader, probe):
         with pytest.raises(InputError, match=f"Dolby Vision profile {profile}.*Convert it to HDR10") as told:

@@ -79,7 +79,7 @@ def test_pixels_become_square(tmp_path: Path) -> None:
     assert video.get("sample_aspect_ratio", "1:1") == "1:1"
 
 
-def test_colours_stay_where_players_guess_by_the_size(tmp_path: Path) -> None:
+def test_colors_stay_where_players_guess_by_the_size(tmp_path: Path) -> None:
     """HD without tags is BT.709 to a player; the same frames at 480 lines would be BT.601."""
     clip = make_clip(tmp_path / "hd.mp4", size=(1280, 720), pts=[0, 512], audio=None)
     assert _written(clip, tmp_path / "small.mp4", "480p").get("color_space") == "bt709"

@@ -121,7 +121,7 @@ def test_a_wider_picture_can_be_announced(tmp_path: Path) -> None:
     ):
         for picture in opened.frames():
             y, u, v = (np.concatenate([p, p], 1) for p in (picture.y, picture.u, picture.v))
-            sink.write(Frame(y, u, v, picture.pts, picture.time_base, picture.duration, picture.colour))
+            sink.write(Frame(y, u, v, picture.pts, picture.time_base, picture.duration, picture.color))
     assert facts(tmp_path / "out.mp4").size == (128, 48)
     assert facts(tmp_path / "out.mp4").times == facts(source).times
 

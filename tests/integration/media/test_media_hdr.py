@@ -47,13 +47,13 @@ def test_the_curve_keeps_shadows_and_brings_the_peak_to_white() -> None:
 
 
 @pytest.mark.parametrize("hdr", ["PQ", "HLG"])
-def test_grey_stays_grey_and_colours_stay_in_range(hdr: Hdr) -> None:
+def test_grey_stays_grey_and_colors_stay_in_range(hdr: Hdr) -> None:
     ramp = np.repeat(np.linspace(0, 1, 50)[:, None], 3, 1)
     out = to_sdr(ramp, hdr)
     assert np.ptp(out, axis=1).max() < 2e-3
     assert (np.diff(out[:, 0]) >= -1e-9).all()
-    colours = np.random.default_rng(0).random((1000, 3))
-    assert ((to_sdr(colours, hdr) >= 0) & (to_sdr(colours, hdr) <= 1)).all()
+    colors = np.random.default_rng(0).random((1000, 3))
+    assert ((to_sdr(colors, hdr) >= 0) & (to_sdr(colors, hdr) <= 1)).all()
 
 
 def test_the_table_runs_red_first() -> None:
@@ -77,7 +77,7 @@ def test_a_video_is_tone_mapped_as_the_formula_says(tmp_path: Path, hdr: Hdr, tr
     with VideoReader(source) as opened:
         assert opened.info.tags.hdr == hdr
         picture = next(opened.frames())
-        assert opened.info.colour.matrix == "bt709"
+        assert opened.info.color.matrix == "bt709"
         assert any("tone-mapped" in w for w in opened.warnings)
         assert not any("bits" in w for w in opened.warnings)
     expected = _expected_luma(source, hdr)

@@ -122,10 +122,10 @@ def test_the_gpu_gives_the_processors_pictures(tmp_path: Path, codec: str, pixel
         pairs = list(zip(cpu.frames(), gpu.frames(), strict=True))
         assert gpu.warnings == cpu.warnings and gpu.info.rotation == cpu.info.rotation
     for one, other in pairs:
-        assert (one.pts, one.duration, one.colour, one.is_key) == (
+        assert (one.pts, one.duration, one.color, one.is_key) == (
             other.pts,
             other.duration,
-            other.colour,
+            other.color,
             other.is_key,
         )
         assert one.check() == other.check()

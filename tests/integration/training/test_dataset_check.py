@@ -170,13 +170,13 @@ def test_what_the_tools_lay_beside_a_folder_is_no_part_of_the_one_above(tmp_path
     assert list_images(tmp_path / "ep1.sheets" / "rejected")  # asked for by name
 
 
-def test_grey_bears_a_compressors_colours_and_a_little_colour_is_not_grey() -> None:
+def test_grey_bears_a_compressors_colors_and_a_little_color_is_not_grey() -> None:
     grey = _grey(painting(1))
     _, data = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 50])
     assert is_grey(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8))
-    coloured = grey.copy()
-    coloured[:20, :40] = (200, 60, 60)
-    assert not is_grey(coloured)
+    colored = grey.copy()
+    colored[:20, :40] = (200, 60, 60)
+    assert not is_grey(colored)
 
 
 def test_a_folder_without_pictures_says_so(tmp_path: Path) -> None:

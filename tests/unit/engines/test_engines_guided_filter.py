@@ -170,7 +170,7 @@ def test_what_does_not_fit_is_refused(
         coefficients(guide, source, radius, eps)
 
 
-def test_torch_refuses_a_guide_in_colour() -> None:
+def test_torch_refuses_a_guide_in_color() -> None:
     with pytest.raises(ValueError, match="do not match"):
         guided_filter_torch.guided_filter(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4), 1, 1e-3)
 

@@ -121,14 +121,14 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Style:
 
 
 @pytest.mark.parametrize("quality", ["full", "fast"])
-@pytest.mark.parametrize("colour", [(235, 128, 128), (60, 90, 200)], ids=str)
+@pytest.mark.parametrize("color", [(235, 128, 128), (60, 90, 200)], ids=str)
 def test_a_flat_video_stays_flat_to_its_border(
-    imported: Style, quality: Any, colour: tuple[int, int, int]
+    imported: Style, quality: Any, color: tuple[int, int, int]
 ) -> None:
     network = Fringed()
     flat = np.full((64, 96, 3), 250, np.uint8)
     assert np.ptp(drawn(network, flat, 2, 0)) > 60, "without a margin it has a fringe"
-    y, u, v = colour
+    y, u, v = color
     half = (45, 80)
     source = Frame(
         np.full((90, 160), y, np.uint8),

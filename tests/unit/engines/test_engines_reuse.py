@@ -35,7 +35,7 @@ def engine(style: Style) -> Iterator[Engine]:
 
 
 def picture(
-    number: int, height: int = 48, width: int = 64, pts: int = 0, colour: ColorInfo | None = None
+    number: int, height: int = 48, width: int = 64, pts: int = 0, color: ColorInfo | None = None
 ) -> Frame:
     """Part of a photograph, another for every number, in arrays of its own."""
     at = 3 * number
@@ -43,7 +43,7 @@ def picture(
     y = photo[at : at + height, at : at + width, 1].copy()
     half = ((height + 1) // 2, (width + 1) // 2)
     u, v = (photo[at : at + half[0], at : at + half[1], channel].copy() for channel in (0, 2))
-    return Frame(y, u, v, pts, Fraction(1, 25), 1, colour or ColorInfo())
+    return Frame(y, u, v, pts, Fraction(1, 25), 1, color or ColorInfo())
 
 
 def same(left: Frame, right: Frame) -> bool:
@@ -68,11 +68,11 @@ def test_a_clip_with_duplicates_is_drawn_bit_for_bit_as_without(
             engine(picture(20, *size))
             expected = engine(source)
             assert same(cartoon, expected)
-            assert (cartoon.pts, cartoon.time_base, cartoon.duration, cartoon.colour) == (
+            assert (cartoon.pts, cartoon.time_base, cartoon.duration, cartoon.color) == (
                 source.pts,
                 source.time_base,
                 source.duration,
-                source.colour,
+                source.color,
             )
         assert engine.reused == 0
 
@@ -95,11 +95,11 @@ def test_one_sample_makes_another_picture(engine: Engine, plane: str, at: tuple[
     assert engine.reused == 0
 
 
-def test_another_size_or_colour_makes_another_picture(engine: Engine) -> None:
+def test_another_size_or_color_makes_another_picture(engine: Engine) -> None:
     grey = np.full((48, 64), 90, np.uint8)
     plain = Frame(grey, grey[::2, ::2], grey[::2, ::2], 0, Fraction(1, 25))
     low = dataclasses.replace(plain, y=grey[:32], u=grey[:16, :32], v=grey[:16, :32])
-    full_range = dataclasses.replace(plain, colour=ColorInfo(full_range=True))
+    full_range = dataclasses.replace(plain, color=ColorInfo(full_range=True))
     for other in (low, plain, full_range, plain):
         assert engine(other).y.shape == other.y.shape
     assert engine.reused == 0

@@ -104,7 +104,7 @@ def test_a_card_may_hold_scores(style_folder: Path, tmp_path: Path) -> None:
         ("[[data]]", "[data]", "data is {.*}; allowed is a list of tables"),
         ('licence = "CC0-1.0"', "licence = 0", r"data\[0\].licence is 0; allowed is a text"),
         ("format = 1", "format = 2", "format is 2; allowed is a whole number from 1 to 1"),
-        ("format = 1", "format = 1\ncolour = 'red'", "unknown key colour; allowed are format, "),
+        ("format = 1", "format = 1\ncolor = 'red'", "unknown key color; allowed are format, "),
         ("format = 1", "format = 1\npreview = '../p.webp'", "preview is '../p.webp'; allowed is a file name"),
         ('"generator.onnx" = "', '"generator.onnx" = "x', "sha256.generator.onnx is .*64 hexadecimal digits"),
         ("format = 1", "format : 1", "is not valid TOML"),

@@ -37,16 +37,16 @@ def style(style_folder: Path) -> Style:
     return load_style(style_folder)
 
 
-def _grey(width: int, height: int, colour: ColorInfo) -> Frame:
+def _grey(width: int, height: int, color: ColorInfo) -> Frame:
     chroma = np.full((-(-height // 2), -(-width // 2)), 128, np.uint8)
-    return Frame(np.full((height, width), 128, np.uint8), chroma, chroma, 0, Fraction(1, 25), colour=colour)
+    return Frame(np.full((height, width), 128, np.uint8), chroma, chroma, 0, Fraction(1, 25), color=color)
 
 
 @pytest.mark.parametrize("quality", ["full", "fast"])
 @pytest.mark.parametrize("width, height", [(640, 360), (321, 179), (90, 700)])
-@pytest.mark.parametrize("colour", [ColorInfo(), ColorInfo("bt601", full_range=True)])
+@pytest.mark.parametrize("color", [ColorInfo(), ColorInfo("bt601", full_range=True)])
 def test_what_is_built_ahead_is_what_the_engine_asks_for(
-    style: Style, quality: str, width: int, height: int, colour: ColorInfo, monkeypatch: pytest.MonkeyPatch
+    style: Style, quality: str, width: int, height: int, color: ColorInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
     monkeypatch.setattr(DeviceRunners, "start", lambda self, picture, task, strength: asked.append(task))
@@ -54,9 +54,9 @@ def test_what_is_built_ahead_is_what_the_engine_asks_for(
         style, backend="torch", device="cpu", precision="fp32", quality=quality, width=width, height=height
     ) as engine:
         engine._device = DeviceRunners.__new__(DeviceRunners)
-        engine._job(_grey(width, height, colour), 1.0)
+        engine._job(_grey(width, height, color), 1.0)
         engine._device = None
-    built = engine_spec.spec_for(style, width, height, quality=quality, colour=colour)  # type: ignore[arg-type]
+    built = engine_spec.spec_for(style, width, height, quality=quality, color=color)  # type: ignore[arg-type]
     assert built.task == asked[0]
 
 
@@ -79,7 +79,7 @@ def test_the_graphs_fingerprint_hangs_on_all_that_makes_it(style: Style) -> None
     others = [
         engine_spec.spec_for(style, 64, 66),
         engine_spec.spec_for(style, 64, 64, live=True),
-        engine_spec.spec_for(style, 64, 64, colour=ColorInfo("bt2020")),
+        engine_spec.spec_for(style, 64, 64, color=ColorInfo("bt2020")),
         engine_spec.spec_for(style, 64, 64, quality="fast"),
         dataclasses.replace(
             first, style=dataclasses.replace(style, sha256=style.sha256 | {"weights.safetensors": "0"})

@@ -23,7 +23,7 @@ from engines.registry.look_table import read_look
 from engines.untrusted.toml_reader import read_toml
 
 SHIPPED = sorted((Path(engines.__file__).parent / "styles").glob("*/card.toml"))
-COLOURS = [ColorInfo(matrix, full) for matrix in ("bt601", "bt709", "bt2020") for full in (False, True)]
+COLORS = [ColorInfo(matrix, full) for matrix in ("bt601", "bt709", "bt2020") for full in (False, True)]
 WEIGHTS = {
     "bt601": (0.299, 0.587, 0.114),
     "bt709": (0.2126, 0.7152, 0.0722),
@@ -72,39 +72,39 @@ def same(one: Planes, two: Planes) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
 
 
-@pytest.mark.parametrize("colour", COLOURS, ids=lambda c: f"{c.matrix}-{c.full_range}")
-def test_a_plain_look_gives_the_paint_in_the_range_of_the_output(colour: ColorInfo) -> None:
+@pytest.mark.parametrize("color", COLORS, ids=lambda c: f"{c.matrix}-{c.full_range}")
+def test_a_plain_look_gives_the_paint_in_the_range_of_the_output(color: ColorInfo) -> None:
     fields = some_fields()
-    y, u, v = LookRenderer(PLAIN, colour, *fields.y.shape)(fields)
+    y, u, v = LookRenderer(PLAIN, color, *fields.y.shape)(fields)
     assert [plane.dtype for plane in (y, u, v)] == [np.uint8] * 3
     wanted: list[FLOAT] = [plane.astype(np.float64) for plane in (fields.y, fields.u, fields.v)]
-    if colour.full_range:
+    if color.full_range:
         wanted = [(wanted[0] - 16) / 219 * 255, *((c - 128) / 224 * 255 + 128 for c in wanted[1:])]
     for plane, code in zip((y, u, v), wanted, strict=True):
         assert np.abs(plane - np.clip(code, 0, 255)).max() <= 0.5 + 1e-9
 
 
-@pytest.mark.parametrize("colour", COLOURS, ids=lambda c: f"{c.matrix}-{c.full_range}")
+@pytest.mark.parametrize("color", COLORS, ids=lambda c: f"{c.matrix}-{c.full_range}")
 @pytest.mark.parametrize("rgb", [(18, 13, 26), (214, 40, 90), (255, 255, 255), (0, 90, 200), (255, 0, 0)])
-def test_inks_papers_marks_and_palettes_come_out_as_the_colour_that_was_given(
-    colour: ColorInfo, rgb: tuple[int, int, int]
+def test_inks_papers_marks_and_palettes_come_out_as_the_color_that_was_given(
+    color: ColorInfo, rgb: tuple[int, int, int]
 ) -> None:
-    color = "#{:02x}{:02x}{:02x}".format(*rgb)
-    wanted = yuv_of(rgb, colour.matrix, colour.full_range)
-    ink = Look(line_color=color, line_tint=0, line_chroma=0, line_opacity=1)
-    mark = Look(screen="lines", screen_light=1.2, screen_dark=1, screen_softness=0.02, screen_color=color)
+    written = "#{:02x}{:02x}{:02x}".format(*rgb)
+    wanted = yuv_of(rgb, color.matrix, color.full_range)
+    ink = Look(line_color=written, line_tint=0, line_chroma=0, line_opacity=1)
+    mark = Look(screen="lines", screen_light=1.2, screen_dark=1, screen_softness=0.02, screen_color=written)
     drawn = [
         (ink, flat(140, 90, 170, ink=250)),
-        (Look(paper_color=color), flat(235)),
-        (Look(palette=("#00ff00", color)), flat(235, 60, 200)),
-        (Look(palette=(color,), levels=4), flat(99, 60, 200)),
+        (Look(paper_color=written), flat(235)),
+        (Look(palette=("#00ff00", written)), flat(235, 60, 200)),
+        (Look(palette=(written,), levels=4), flat(99, 60, 200)),
     ]
     for look, fields in drawn:
-        planes = LookRenderer(look, colour, *fields.y.shape)(fields)
+        planes = LookRenderer(look, color, *fields.y.shape)(fields)
         for plane, code in zip(planes, wanted, strict=True):
             assert np.abs(plane - np.clip(code, 0, 255)).max() <= 1, look
     fields = flat(16, 60, 200, height=256, width=256)
-    y, u, v = LookRenderer(mark, colour, 256, 256)(fields)
+    y, u, v = LookRenderer(mark, color, 256, 256)(fields)
     covered = np.abs(y - np.clip(wanted[0], 0, 255)) <= 1
     assert covered.mean() > 0.9
     inside = covered.reshape(128, 2, 128, 2).all(axis=(1, 3))
@@ -112,11 +112,9 @@ def test_inks_papers_marks_and_palettes_come_out_as_the_colour_that_was_given(
     assert np.abs(v[inside] - np.clip(wanted[2], 0, 255)).max() <= 1.5
 
 
-@pytest.mark.parametrize(
-    "colour", [ColorInfo(), ColorInfo("bt601", full_range=True)], ids=["limited", "full"]
-)
+@pytest.mark.parametrize("color", [ColorInfo(), ColorInfo("bt601", full_range=True)], ids=["limited", "full"])
 @pytest.mark.parametrize("tint", [0.0, 0.4])
-def test_lines_are_blended_as_in_floating_point(colour: ColorInfo, tint: float) -> None:
+def test_lines_are_blended_as_in_floating_point(color: ColorInfo, tint: float) -> None:
     look = Look(
         smooth=0,
         line_width=0,
@@ -129,11 +127,11 @@ def test_lines_are_blended_as_in_floating_point(colour: ColorInfo, tint: float) 
         line_chroma=0.5,
     )
     fields = some_fields()
-    planes = LookRenderer(look, colour, *fields.y.shape)(fields)
-    tones = tables.Tones(look, colour)
+    planes = LookRenderer(look, color, *fields.y.shape)(fields)
+    tones = tables.Tones(look, color)
     cover = 1 - np.rint(255 - 255 * tables.ink_coverage(look))[fields.ink] / 255  # itself a byte
-    ink = yuv_of((0x30, 0x60, 0xA0), colour.matrix, colour.full_range)
-    black = 0 if colour.full_range else 16
+    ink = yuv_of((0x30, 0x60, 0xA0), color.matrix, color.full_range)
+    black = 0 if color.full_range else 16
     paint = black + np.rint(tones.luma())[fields.y]  # and so is the paint
     assert np.abs(planes[0] - (paint * (1 - cover) + ink[0] * cover)).max() <= 1
     rows, columns = cover.shape
@@ -144,16 +142,16 @@ def test_lines_are_blended_as_in_floating_point(colour: ColorInfo, tint: float) 
 
 
 def test_a_palette_is_mixed_as_in_floating_point() -> None:
-    colours = ("#101840", "#c04060", "#ffe0a0")
+    colors = ("#101840", "#c04060", "#ffe0a0")
     look = Look(
-        lift=1, contrast=0, levels=0, saturation=1, palette=colours, palette_amount=0.4, line_opacity=0
+        lift=1, contrast=0, levels=0, saturation=1, palette=colors, palette_amount=0.4, line_opacity=0
     )
     for luma in range(16, 236, 7):
         fields = flat(luma, 100, 150)
         y, u, v = LookRenderer(look, ColorInfo("bt709"), *fields.y.shape)(fields)
         at = (luma - 16) / 219 * 2
         low = min(int(at), 1)
-        rgb = [np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in colours]
+        rgb = [np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in colors]
         mixed = rgb[low] * (1 - (at - low)) + rgb[low + 1] * (at - low)
         code = yuv_of(tuple(mixed), "bt709", False)
         for plane, own, other in zip((y, u, v), (luma, 100, 150), code, strict=True):
@@ -167,8 +165,8 @@ def test_pigment_changes_density_as_its_equation_says() -> None:
     fields = flat(125, 100, 150, height=128, width=128)
     y, u, _v = LookRenderer(look, full, 128, 128)(fields)
     change = np.clip(0.30 * patterns.grain(128, 128), -0.9, 0.9).astype(np.float64)
-    colour = (125 - 16) / 219
-    assert np.abs(y - 255 * colour * (1 - (1 - colour) * change)).max() <= 2
+    color = (125 - 16) / 219
+    assert np.abs(y - 255 * color * (1 - (1 - color) * change)).max() <= 2
     stronger = np.corrcoef(change.reshape(64, 2, 64, 2).mean(axis=(1, 3)).ravel(), 128.0 - u.ravel())[0, 1]
     assert stronger > 0.95  # the denser, the more colour
 

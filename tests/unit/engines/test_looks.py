@@ -56,7 +56,7 @@ def test_a_look_survives_its_own_toml() -> None:
     assert read() == Look()
 
 
-def test_colours_are_read_in_either_case() -> None:
+def test_colors_are_read_in_either_case() -> None:
     assert read(line_color="#AABBCC").line_color == "#aabbcc"
     assert read(palette=" #AABBCC  #000000 ").palette == ("#aabbcc", "#000000")
     assert read(palette="").palette == ()
@@ -158,10 +158,10 @@ def test_hard_levels_are_plateaus_from_black_to_white() -> None:
     assert (tables.quantized(values, 1, 0.5) == 1).all()
 
 
-def test_grey_stays_grey_and_strong_colour_never_clips() -> None:
+def test_grey_stays_grey_and_strong_color_never_clips() -> None:
     for look in (Look(saturation=4), Look(saturation=0.3), Look(saturation=2, color_levels=3)):
-        for colour in (ColorInfo(), EVERYTHING):
-            chroma = tables.Tones(look, colour).chroma()
+        for color in (ColorInfo(), EVERYTHING):
+            chroma = tables.Tones(look, color).chroma()
             assert chroma[128] == 128
             assert (np.diff(chroma) >= -1e-9).all()
             assert chroma[128 + 40] - 128 == pytest.approx(128 - chroma[128 - 40])

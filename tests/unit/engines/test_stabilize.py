@@ -102,10 +102,10 @@ def test_another_size_begins_anew() -> None:
     assert steady(other, _picture(np.full((30, 41), 97, np.uint8), 2)).y.max() < 97
 
 
-def test_another_colour_begins_anew() -> None:
+def test_another_color_begins_anew() -> None:
     steady, source = Stabilizer(1), _picture(_plain(60))
     steady(source, _picture(_plain(60)))
-    cartoon = replace(_picture(_plain(200), 1), colour=ColorInfo("bt601", full_range=True))
+    cartoon = replace(_picture(_plain(200), 1), color=ColorInfo("bt601", full_range=True))
     assert (steady(source, cartoon).y == 200).all()
 
 
@@ -171,19 +171,19 @@ def test_fields_never_leave_their_margin_in_a_light_that_changes() -> None:
         assert 60 + number - given.ink.min() <= INK_MARGIN
 
 
-def test_fields_begin_anew_at_a_cut_another_size_and_another_colour() -> None:
+def test_fields_begin_anew_at_a_cut_another_size_and_another_color() -> None:
     steady = Stabilizer(1)
-    other_colour = ColorInfo("bt601", full_range=True)
+    other_color = ColorInfo("bt601", full_range=True)
     steps = [
         (_plain(60), ColorInfo(), _fields(0)),
         (_plain(180), ColorInfo(), _fields(1)),
-        (_plain(180), other_colour, _fields(2)),
-        (_plain(180)[:32], other_colour, _fields(3, height=32)),
+        (_plain(180), other_color, _fields(2)),
+        (_plain(180)[:32], other_color, _fields(3, height=32)),
     ]
-    for luma, colour, new in steps:
-        given = steady.hold(luma, new, colour)
+    for luma, color, new in steps:
+        given = steady.hold(luma, new, color)
         assert all((plane == wanted).all() for plane, wanted in zip(_four(given), _four(new), strict=True))
-    given = steady.hold(_plain(180)[:32], _fields(4, height=32), other_colour)
+    given = steady.hold(_plain(180)[:32], _fields(4, height=32), other_color)
     assert (given.y != _fields(4, height=32).y).any()
 
 

@@ -41,17 +41,17 @@ def test_pictures_are_made_once_and_again_only_for_what_has_changed(photos: Path
     assert ticks[-1] == (9, 9)
     assert [candidate.asked for candidate in (*first, *again)] == [3, 3, 3, 1, 1, 1]
     assert {item.photo for item in one.items} < {item.photo for item in two.items}
-    other[1].facts["colour"] = 9
+    other[1].facts["color"] = 9
     prepare(other, choose(photos, 4, 0)[0], tmp_path)
     assert [candidate.asked for candidate in other] == [0, 4, 0]
 
 
-def test_a_result_is_shown_at_its_photos_size_and_of_its_colours(ballot: Ballot) -> None:
+def test_a_result_is_shown_at_its_photos_size_and_of_its_colors(ballot: Ballot) -> None:
     item = ballot.items[0]
-    for colour, name in enumerate(NAMES):
+    for color, name in enumerate(NAMES):
         picture = read_image(item.results[name])
         assert picture.shape == read_image(item.original).shape
-        assert picture[..., colour].mean() > 235
+        assert picture[..., color].mean() > 235
 
 
 def test_photos_that_do_not_serve_are_named_and_too_few_are_one_sentence(

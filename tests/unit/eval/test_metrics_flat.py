@@ -67,7 +67,7 @@ def test_it_is_the_definition_place_by_place() -> None:
     assert flat(photo, result, data_range=255) > flat(photo, photo, data_range=255) + 0.1
 
 
-def test_one_level_colour_is_flat_everywhere_whatever_the_photograph() -> None:
+def test_one_level_color_is_flat_everywhere_whatever_the_photograph() -> None:
     assert flat(BLANK, BLANK, data_range=255) == 1
     assert flat(_camera(90, 110), BLANK, data_range=255) == 1
 

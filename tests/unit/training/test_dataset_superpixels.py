@@ -47,10 +47,10 @@ def _grouped_by_hand(image: NDArray[np.uint8], labels: Labels, regions: int) -> 
     def likeness(a: int, b: int) -> float:
         first, second = labels == a, labels == b
         both = first | second
-        colour = np.minimum(histogram(first), histogram(second)).sum()
+        color = np.minimum(histogram(first), histogram(second)).sum()
         size = 1 - both.sum() / area
         fill = 1 - (box(both) - both.sum()) / area
-        return float(colour + size + fill)
+        return float(color + size + fill)
 
     while len(np.unique(labels)) > regions:
         touching = {

@@ -90,7 +90,7 @@ def test_another_look_needs_no_new_fields(tmp_path: Path) -> None:
     ("setting", "said"),
     [
         ("abstraction.levels=99", "abstraction.levels is 99"),
-        ("abstraction.colour=1", "colour"),
+        ("abstraction.color=1", "unknown key abstraction.color;"),
         ("abstraction.line_color=red", "a colour such as"),
         ("data.paired=true", "cannot be combined with weights.abstraction"),
     ],
@@ -108,10 +108,10 @@ def test_the_bundled_recipes_learn_from_a_look_of_their_own() -> None:
 def _fields_of_pair(seed: int):
     """A pair, its photograph in blocks and its fields, as a generator of fields would be given them."""
     pair = np.ascontiguousarray(pair_of(_photo(seed), FieldSettings())[:216, :200])
-    colour = ColorInfo("bt709", full_range=False)
+    color = ColorInfo("bt709", full_range=False)
     blocks = []
     for rgb in (pair[..., :3], pair[..., 3:6]):
-        y, u, v = rgb_to_yuv(np.ascontiguousarray(rgb), colour)
+        y, u, v = rgb_to_yuv(np.ascontiguousarray(rgb), color)
         half = y.shape[0] // 2, y.shape[1] // 2
         blocks.append(pack((y, fit(u, *half), fit(v, *half))))
     ink = pair[..., 6].reshape(54, 4, 50, 4).transpose(0, 2, 1, 3).reshape(54, 50, 16)

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from training.losses.perceptual import feature_distance, gram, gram_distance
-from training.losses.pixels import gradient_distance, half_size, total_variation, yuv, yuv_colour
+from training.losses.pixels import gradient_distance, half_size, total_variation, yuv, yuv_color
 from training.losses.surface import (
-    draw_colour_mix,
+    draw_color_mix,
     draw_grey_weights,
-    mix_colours,
+    mix_colors,
     random_grey,
     surface,
 )
@@ -43,7 +43,7 @@ def test_total_variation_minds_edges_of_opposite_slopes() -> None:
     assert float(total_variation(slope)) == pytest.approx(2 / 8)
 
 
-def test_steps_apart_compares_neighbours_not_colours() -> None:
+def test_steps_apart_compares_neighbours_not_colors() -> None:
     a, b = pictures(seed=1), pictures(seed=2)
     expected = 0.0
     for axis in (2, 3):
@@ -65,12 +65,12 @@ def huber(difference: Array, delta: float) -> float:
     return float(np.where(size <= delta, 0.5 * size**2, delta * (size - 0.5 * delta)).mean())
 
 
-def test_yuv_colour_is_l1_on_luma_and_huber_on_chroma() -> None:
+def test_yuv_color_is_l1_on_luma_and_huber_on_chroma() -> None:
     a, b = pictures(seed=1), pictures(seed=2)
     ya, yb = yuv(a).numpy(), yuv(b).numpy()
     expected = np.abs(ya[:, 0] - yb[:, 0]).mean()
     expected += (huber(ya[:, 1] - yb[:, 1], 0.1) + huber(ya[:, 2] - yb[:, 2], 0.1)) / 0.1
-    assert float(yuv_colour(a, b)) == pytest.approx(expected, rel=1e-12)
+    assert float(yuv_color(a, b)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_half_is_the_mean_of_four() -> None:
@@ -79,7 +79,7 @@ def test_half_is_the_mean_of_four() -> None:
     np.testing.assert_allclose(half_size(pictures()).numpy(), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("loss", [gradient_distance, yuv_colour, feature_distance, gram_distance])
+@pytest.mark.parametrize("loss", [gradient_distance, yuv_color, feature_distance, gram_distance])
 def test_losses_of_pairs_have_true_gradients(loss: Callable[..., torch.Tensor]) -> None:
     a, b = pictures(2, 5, seed=1).requires_grad_(), pictures(2, 5, seed=2)
     assert torch.autograd.gradcheck(lambda x: loss(x, b), (a,))
@@ -177,9 +177,9 @@ def test_surface_takes_texture_and_leaves_edges() -> None:
     [
         surface,
         lambda x: random_grey(x, torch.tensor([[0.3, 0.6, 0.1]], dtype=torch.float64)),
-        lambda x: mix_colours(x, draw_colour_mix(1, torch.Generator().manual_seed(0)).double()),
+        lambda x: mix_colors(x, draw_color_mix(1, torch.Generator().manual_seed(0)).double()),
     ],
-    ids=["surface", "random_grey", "mix_colours"],
+    ids=["surface", "random_grey", "mix_colors"],
 )
 def test_views_have_true_gradients(view: Callable[[torch.Tensor], torch.Tensor]) -> None:
     assert torch.autograd.gradcheck(view, (pictures(1, 5).requires_grad_(),))
@@ -205,27 +205,27 @@ def test_grey_weights_are_drawn_evenly_around_lumas() -> None:
     assert np.abs(np.corrcoef(shift.T) - np.eye(3)).max() < 0.1
 
 
-def test_colour_mixes_permute_and_scale_and_keep_black() -> None:
-    mixes = draw_colour_mix(200, torch.Generator().manual_seed(1))
+def test_color_mixes_permute_and_scale_and_keep_black() -> None:
+    mixes = draw_color_mix(200, torch.Generator().manual_seed(1))
     assert ((mixes > 0).sum(dim=1) == 1).all() and ((mixes > 0).sum(dim=2) == 1).all()
     assert 0.7 <= mixes[mixes > 0].min() < 0.71 and 1.29 < mixes.max() <= 1.3
     assert len({tuple(order.tolist()) for order in mixes.argmax(2)}) == 6  # every order of three is drawn
-    black = mix_colours(torch.full((200, 3, 4, 4), -1.0), mixes)
+    black = mix_colors(torch.full((200, 3, 4, 4), -1.0), mixes)
     assert torch.equal(black, torch.full((200, 3, 4, 4), -1.0))
 
 
 def test_losses_keep_their_precision_under_autocast() -> None:
-    batch, mixes = pictures().float(), draw_colour_mix(2, torch.Generator().manual_seed(1))
+    batch, mixes = pictures().float(), draw_color_mix(2, torch.Generator().manual_seed(1))
     exact = gram(batch)
     with torch.autocast("cpu", torch.bfloat16):
         assert yuv(batch).dtype == torch.float32
-        assert surface(mix_colours(batch, mixes)).dtype == torch.float32
+        assert surface(mix_colors(batch, mixes)).dtype == torch.float32
         assert torch.equal(gram(batch), exact)
     expected = np.einsum("nrc,nchw->nrhw", mixes.numpy(), (batch.numpy() + 1) / 2) * 2 - 1
-    np.testing.assert_allclose(mix_colours(batch, mixes).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(mix_colors(batch, mixes).numpy(), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("loss", [feature_distance, gram_distance, yuv_colour, gradient_distance])
+@pytest.mark.parametrize("loss", [feature_distance, gram_distance, yuv_color, gradient_distance])
 def test_half_types_are_widened_before_anything_is_summed(loss: Callable[..., torch.Tensor]) -> None:
     a, b = pictures(seed=1).bfloat16(), pictures(seed=2).bfloat16()
     value = loss(a, b)

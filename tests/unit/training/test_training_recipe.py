@@ -97,6 +97,13 @@ def test_variants_differ_in_what_they_say_and_settings_come_last(tmp_path: Path)
             r"initialization\.weights .* discriminator",
         ),
         ("texture = 3", "textur = 3", r"unknown key weights\.textur; allowed are"),
+        ("texture = 1", "colour = 1", r"unknown key weights\.colour; it is now called weights\.color"),
+        ("batch = 2", "colour_blocks = 4", r"unknown key colour_blocks; it is now called color_blocks"),
+        (
+            "[optimizer]",
+            "[adversary]\ncolour_blind = true\n[optimizer]",
+            r"unknown key adversary\.colour_blind; it is now called adversary\.color_blind",
+        ),
         ('like = "bold"', 'like = "bald"', r"no variant 'bald'; allowed are bold, bolder"),
         ('like = "bold"', 'like = "bolder"', r"variants\.bolder is like itself"),
         ('name = "own"', 'nmae = "own"', r"unknown key card\.data\[0\]\.nmae; allowed are name"),
@@ -140,7 +147,7 @@ def test_the_papers_numbers_stand_in_their_recipes() -> None:
     fpt = read_recipe(find_recipe("fpt-unet"))
     assert (fpt.optimizer.generator_rate, fpt.batch, fpt.steps) == (1.5e-4, 16, 20_000)
     light = read_recipe(find_recipe("lwcomicgan")).weights
-    weighed = [w.start for w in (light.adversarial, light.content, light.gram, light.colour)]
+    weighed = [w.start for w in (light.adversarial, light.content, light.gram, light.color)]
     table = [350, 2.5, 12.5, 15]
     assert [w / weighed[0] for w in weighed] == pytest.approx([w / table[0] for w in table])
     li = read_recipe(find_recipe("li-cyclegan"))

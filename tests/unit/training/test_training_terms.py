@@ -118,7 +118,7 @@ def grams(x: Array) -> Array:
     return np.stack([f @ f.T for f in flat]) / flat[0].size
 
 
-def colour(a: Array, b: Array) -> float:
+def color(a: Array, b: Array) -> float:
     d = np.abs(np.einsum("dc,nchw->dnhw", YUV, (a - b) / 2))
     huber = np.where(d <= 0.1, d**2 / 2, 0.1 * (d - 0.05)) / 0.1
     return float(d[0].mean() + huber[1].mean() + huber[2].mean())
@@ -141,7 +141,7 @@ BY_HAND: dict[str, Callable[[Array, Array, Array], float]] = {
     "abstraction": lambda x, y, a: np.abs(generated(x) - a).mean() + neighbours(generated(x) - a),
     "content": lambda x, y, a: relative(vgg_features(generated(x)), vgg_features(x)),
     "gram": lambda x, y, a: relative(grams(generated(x)), grams(y)),
-    "colour": lambda x, y, a: colour(generated(x), a),
+    "color": lambda x, y, a: color(generated(x), a),
     "total_variation": lambda x, y, a: neighbours(generated(x)),
     "scale": scaled,
     "cycle": lambda x, y, a: np.abs(0.5 * generated(x) + 0.2 - x).mean(),
@@ -172,13 +172,11 @@ def test_a_term_is_what_it_says(name: str) -> None:
     assert slope is not None and math.isfinite(float(slope)) and (name == "scale" or float(slope) != 0)
 
 
-def test_colour_and_content_can_be_compared_coarsely() -> None:
-    one = make_context(
-        colour_blocks=4, abstraction=None, features=FeatureSettings(layer="conv2_1", half=True)
-    )
+def test_color_and_content_can_be_compared_coarsely() -> None:
+    one = make_context(color_blocks=4, abstraction=None, features=FeatureSettings(layer="conv2_1", half=True))
     x = one.source.double().numpy()
-    assert float(TERMS["colour"](one).detach()) == pytest.approx(
-        colour(blocks(generated(x), 4), blocks(x, 4)), rel=1e-4
+    assert float(TERMS["color"](one).detach()) == pytest.approx(
+        color(blocks(generated(x), 4), blocks(x, 4)), rel=1e-4
     )
     assert float(TERMS["content"](one).detach()) == pytest.approx(
         relative(vgg_features(blocks(generated(x), 2)), vgg_features(blocks(x, 2))), rel=1e-4

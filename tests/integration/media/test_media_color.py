@@ -58,7 +58,7 @@ def test_plain_frames_are_passed_bit_by_bit_and_read_only(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "pixel_format", ["yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le", "gray", "gray10le"]
 )
-def test_other_layouts_become_420_with_the_same_colours(tmp_path: Path, pixel_format: str) -> None:
+def test_other_layouts_become_420_with_the_same_colors(tmp_path: Path, pixel_format: str) -> None:
     # FFV1 loses nothing, so the mean of each plane can be compared with the 4:2:0 that is delivered.
     source = make_clip(
         tmp_path / "in.mkv",
@@ -110,13 +110,13 @@ def test_transparent_parts_are_laid_over_black(tmp_path: Path, alpha: int, expec
     assert np.abs(grey - expected).max() < 2
 
 
-def test_gif_becomes_video_with_its_colours(tmp_path: Path) -> None:
+def test_gif_becomes_video_with_its_colors(tmp_path: Path) -> None:
     source = make_clip(
         tmp_path / "in.mkv", codec="ffv1", pixel_format="bgr0", audio=None, pts=[0], size=(64, 48)
     )
     with VideoReader(source) as opened:
         picture = next(opened.frames())
-        assert opened.info.colour == ColorInfo("bt709", False, 2, 2)
+        assert opened.info.color == ColorInfo("bt709", False, 2, 2)
     rgb = scene(64, 48, 0).astype(float)
     luma = 16 + (rgb @ [0.2126, 0.7152, 0.0722]) * 219 / 255
     assert np.abs(picture.y - luma).mean() < 1
@@ -145,5 +145,5 @@ def test_probe_states_the_facts(tmp_path: Path) -> None:
     info = probe(make_clip(tmp_path / "in.mp4", tags=(1, 2, 1, 1), pixel_format="yuv444p"))
     assert (info.width, info.height, info.frames, info.rate) == (64, 48, 25, 25)
     assert (info.video_codec, info.audio_codecs, info.pixel_format) == ("h264", ("aac",), info.pixel_format)
-    assert info.colour == ColorInfo("bt709", True, 1, 1)
+    assert info.color == ColorInfo("bt709", True, 1, 1)
     assert info.duration == 1.0

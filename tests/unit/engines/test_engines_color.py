@@ -13,7 +13,7 @@ from skimage import data
 from engines.frame import ColorInfo, Matrix
 from engines.imaging.color import rgb_to_yuv, rgb_to_yuv_matrix, yuv_to_rgb, yuv_to_rgb_matrix
 
-EVERY_COLOUR = [ColorInfo(matrix, full) for matrix in get_args(Matrix) for full in (False, True)]
+EVERY_COLOR = [ColorInfo(matrix, full) for matrix in get_args(Matrix) for full in (False, True)]
 
 # As printed: luma's weights, and what B' - Y' and R' - Y' are divided by (ITU-R BT.601-7 section 2.5.2,
 # BT.709-6 items 3.2 and 3.3, BT.2020-2 table 4).
@@ -49,39 +49,39 @@ def test_full_range_bt601_agrees_with_opencv() -> None:
         assert np.abs(plane.astype(int) - expected).max() <= 1
 
 
-@pytest.mark.parametrize("colour", EVERY_COLOUR, ids=str)
-def test_grey_is_grey_and_the_corners_are_the_ranges_ends(colour: ColorInfo) -> None:
-    black, white = (0, 255) if colour.full_range else (16, 235)
+@pytest.mark.parametrize("color", EVERY_COLOR, ids=str)
+def test_grey_is_grey_and_the_corners_are_the_ranges_ends(color: ColorInfo) -> None:
+    black, white = (0, 255) if color.full_range else (16, 235)
     for rgb, luma in ((0, black), (255, white)):
-        y, u, v = rgb_to_yuv(np.full((2, 2, 3), rgb, np.uint8), colour)
+        y, u, v = rgb_to_yuv(np.full((2, 2, 3), rgb, np.uint8), color)
         assert (y == luma).all()
         assert (u == 128).all()
         assert (v == 128).all()
     for corner in itertools.product((0, 255), repeat=3):
-        y, u, v = rgb_to_yuv(np.full((1, 1, 3), corner, np.uint8), colour)
-        if not colour.full_range:
+        y, u, v = rgb_to_yuv(np.full((1, 1, 3), corner, np.uint8), color)
+        if not color.full_range:
             assert 16 <= y.item() <= 235
             assert min(u.item(), v.item()) >= 16
             assert max(u.item(), v.item()) <= 240
 
 
-@pytest.mark.parametrize("colour", EVERY_COLOUR, ids=str)
-def test_code_values_are_those_of_float64(colour: ColorInfo) -> None:
+@pytest.mark.parametrize("color", EVERY_COLOR, ids=str)
+def test_code_values_are_those_of_float64(color: ColorInfo) -> None:
     photo = data.coffee()
-    planes = rgb_to_yuv(photo, colour)
-    exact = photo @ rgb_to_yuv_matrix(colour.matrix, colour.full_range)[:, :3].T
-    exact += rgb_to_yuv_matrix(colour.matrix, colour.full_range)[:, 3]
+    planes = rgb_to_yuv(photo, color)
+    exact = photo @ rgb_to_yuv_matrix(color.matrix, color.full_range)[:, :3].T
+    exact += rgb_to_yuv_matrix(color.matrix, color.full_range)[:, 3]
     assert np.abs(np.stack(planes, axis=2) - exact).max() < 0.75
-    back = np.stack(planes, axis=2) @ yuv_to_rgb_matrix(colour.matrix, colour.full_range)[:, :3].T
-    back += yuv_to_rgb_matrix(colour.matrix, colour.full_range)[:, 3]
-    assert np.abs(yuv_to_rgb(*planes, colour) - back.clip(0, 255)).max() < 0.75
+    back = np.stack(planes, axis=2) @ yuv_to_rgb_matrix(color.matrix, color.full_range)[:, :3].T
+    back += yuv_to_rgb_matrix(color.matrix, color.full_range)[:, 3]
+    assert np.abs(yuv_to_rgb(*planes, color) - back.clip(0, 255)).max() < 0.75
 
 
-@pytest.mark.parametrize("colour", EVERY_COLOUR, ids=str)
+@pytest.mark.parametrize("color", EVERY_COLOR, ids=str)
 @pytest.mark.parametrize("photo", ["astronaut", "coffee", "rocket", "chelsea"])
-def test_the_way_there_and_back_costs_less_than_a_code_value(colour: ColorInfo, photo: str) -> None:
-    planes = rgb_to_yuv(getattr(data, photo)(), colour)
-    back = rgb_to_yuv(yuv_to_rgb(*planes, colour), colour)
+def test_the_way_there_and_back_costs_less_than_a_code_value(color: ColorInfo, photo: str) -> None:
+    planes = rgb_to_yuv(getattr(data, photo)(), color)
+    back = rgb_to_yuv(yuv_to_rgb(*planes, color), color)
     for plane, again in zip(planes, back, strict=True):
         difference = np.abs(plane.astype(int) - again)
         assert difference.mean() < 0.6
