@@ -18,6 +18,7 @@ from engines.frame import ColorInfo, Plane, Planes
 from engines.imaging.field_blocks import FieldPlanes
 from engines.looks import patterns, tables
 from engines.looks.look import Look
+from engines.looks.pair_table import PairTable, pair_buffer
 
 SURROUNDINGS = 1 / 12
 """Standard deviation of the surroundings of `local`, as a share of the short side."""
@@ -30,32 +31,38 @@ PIGMENT_RANGE = 0.9
 
 
 class _Cover:
-    """One colour over the paint. A plane says how much of the paint stays: 255 all, 0 nothing.
+    """One colour over the paint. A code says how much of the paint is covered.
 
-    The blend is paint x stays / 255 + colour x (255 - stays) / 255.
+    The blend is paint x (1 - covered) + colour x covered.
     """
 
-    def __init__(self, yuv: tables.Curve, chroma: float = 1.0) -> None:
-        """`chroma`: how much of the paint's chroma is removed, relative to its luma."""
-        left = tables.CODES / 255
-        self._luma = tables.to_table(yuv[0] * (1 - left)) if yuv[0] > 0.5 else None
-        taken = np.clip(255 - tables.to_table(255 * (1 - left) * chroma), 0, 255).astype(np.uint8)
-        self._stays = taken
-        self._chroma = [tables.to_table(code * (1 - taken / 255)) for code in yuv[1:]]
+    def __init__(self, yuv: tables.Curve, covered: tables.Curve, chroma: float, paint: tables.Curve) -> None:
+        """Make the tables.
 
-    def luma(self, luma: Plane, stays: Plane, spare: Plane) -> None:
-        """Blend into luma above black, in place; `spare` is overwritten."""
-        cv2.multiply(luma, stays, luma, scale=1 / 255)
-        if self._luma is not None:
-            cv2.add(luma, cv2.LUT(stays, self._luma, spare), luma)
+        Args:
+            yuv: The colour: luma above black, and two chroma codes.
+            covered: Share of the paint's luma that is covered, 0 to 1, for every code.
+            chroma: How much of the paint's chroma is covered, relative to its luma.
+            paint: Luma of the paint above black, for every code of the plane that is blended into.
+        """
+        stays = 1 - covered[:, None]
+        self._luma = PairTable(stays * paint + (1 - stays) * yuv[0])
+        self._covered = tables.to_table(255 * covered)
+        left = 1 - np.clip(tables.CODES[:, None] / 255 * chroma, 0, 1)
+        self._chroma = [PairTable(left * tables.CODES + (1 - left) * code) for code in yuv[1:]]
 
-    def chroma(self, planes: list[Plane], stays: Plane) -> None:
-        """Blend into both chroma planes, in place; `stays` has luma's size."""
-        half = _half(stays)
-        factor = cv2.LUT(half, self._stays)
-        for plane, added in zip(planes, self._chroma, strict=True):
-            cv2.multiply(plane, factor, plane, scale=1 / 255)
-            cv2.add(plane, cv2.LUT(half, added), plane)
+    def luma(self, luma: Plane, codes: Plane, pairs: Plane, out: Plane) -> None:
+        """Write the blend with `luma` to `out`, which may be the same plane; `pairs` is overwritten."""
+        self._luma(luma, codes, pairs, out)
+
+    def chroma(self, planes: list[Plane], codes: Plane, pairs: Plane, spare: Plane) -> None:
+        """Blend into both chroma planes, in place; `pairs` and `spare` are overwritten.
+
+        `codes` and `spare` have luma's size.
+        """
+        half = _half(np.asarray(cv2.LUT(codes, self._covered, spare), np.uint8))
+        for plane, table in zip(planes, self._chroma, strict=True):
+            table(plane, half, pairs, plane)
 
 
 def _half(plane: Plane) -> Plane:
@@ -80,15 +87,12 @@ class LookRenderer:
         tones = tables.Tones(look, color)
         self._tones = tones
         self._luma = tables.to_table(tones.luma())
-        full_palette = bool(look.palette) and look.palette_amount == 1
-        self._chroma = None if full_palette or not look.saturation else tables.to_table(tones.chroma())
-        of_luma = tones.chroma_of_luma()
-        self._chroma_of_luma = None if of_luma is None else [tables.to_table(curve) for curve in of_luma]
+        self._make_colors()
         self._lift = tables.to_table(
             look.local * np.clip(tables.PAINT_BLACK + MIDDLE * tables.PAINT_SPAN - tables.CODES, 0, None)
         )
-        self._make_lines()
         self._make_screen(tones.curve())
+        self._make_lines()  # after the screen, which may lie between tones and lines
         self._make_washes()
         self._make_paper()
 
@@ -99,33 +103,39 @@ class LookRenderer:
         """
         if fields.y.shape != (self.height, self.width):
             raise ValueError(f"expected fields of shape {(self.height, self.width)}, got {fields.y.shape}")
-        one, two = self._spares()
+        one, two, pairs, half_pairs = self._own_buffers()
         y = self._lifted(self._calmed(fields.y, one, two), one)
-        luma = np.asarray(cv2.LUT(y, self._luma), np.uint8)
-        chroma = self._colors(fields, y)
+        chroma = self._colors(fields, y, half_pairs)
+        luma = np.empty_like(fields.y)
+        if not self._ink_includes_tones:
+            cv2.LUT(y, self._luma, luma)
         if self.look.edge_darkening:
             self._darken_edges(luma, two)
         if self._pigment is not None:
             self._settle(luma, chroma, self._pigment, two)
         if self._screen is not None:
-            threshold, tone, stays = self._screen
-            cv2.subtract(threshold, cv2.LUT(y, tone, two), two)
-            cv2.LUT(two, stays, one)
-            self._screen_cover.luma(luma, one, two)
-            self._screen_cover.chroma(chroma, one)
+            threshold, tone, cover = self._screen
+            marks = np.asarray(cv2.subtract(threshold, cv2.LUT(y, tone, two), two), np.uint8)
+            cover.luma(luma, marks, pairs, luma)
+            cover.chroma(chroma, marks, half_pairs, one)
         if self.look.line_opacity:
-            cv2.LUT(self._response(fields.ink, two), self._ink, one)
-            self._ink_cover.luma(luma, one, two)
-            self._ink_cover.chroma(chroma, one)
+            ink = self._response(fields.ink, two)
+            self._ink_cover.luma(y if self._ink_includes_tones else luma, ink, pairs, luma)
+            self._ink_cover.chroma(chroma, ink, half_pairs, one)
         self._on_paper(luma, chroma)
         return luma, chroma[0], chroma[1]
 
-    def _spares(self) -> tuple[Plane, Plane]:
-        """Return two planes of luma's size that belong to this thread."""
+    def _own_buffers(self) -> tuple[Plane, Plane, Plane, Plane]:
+        """Return two planes of luma's size, and room for the pairs of luma and of chroma.
+
+        They belong to this thread.
+        """
         if not hasattr(self._buffers, "planes"):
-            self._buffers.planes = tuple(np.empty((self.height, self.width), np.uint8) for _ in range(2))
-        one, two = self._buffers.planes
-        return one, two
+            size = self.height, self.width
+            one, two = np.empty(size, np.uint8), np.empty(size, np.uint8)
+            self._buffers.planes = one, two, pair_buffer(*size), pair_buffer(size[0] // 2, size[1] // 2)
+        one, two, pairs, half_pairs = self._buffers.planes
+        return one, two, pairs, half_pairs
 
     def _calmed(self, y: Plane, out: Plane, spare: Plane) -> Plane:
         """Return the paint's luma without speckle, written to `out` if there is anything to do."""
@@ -147,23 +157,40 @@ class LookRenderer:
         lifted = cv2.resize(lift, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.add(y, lifted, out), np.uint8)
 
-    def _colors(self, fields: FieldPlanes, y: Plane) -> list[Plane]:
-        planes = []
-        half = None if self._chroma_of_luma is None else _half(y)
-        for at, plane in enumerate((fields.u, fields.v)):
-            own = None if self._chroma is None else cv2.LUT(plane, self._chroma)
-            if half is not None:
-                assert self._chroma_of_luma is not None
-                of_luma = cv2.LUT(half, self._chroma_of_luma[at])
-                own = of_luma if own is None else cv2.addWeighted(own, 1, of_luma, 1, -128)
-            planes.append(np.full(plane.shape, 128, np.uint8) if own is None else np.asarray(own, np.uint8))
-        return planes
+    def _make_colors(self) -> None:
+        """Make the tables of chroma: of the paint's own, of its luma, or of both."""
+        look, tones = self.look, self._tones
+        full_palette = bool(look.palette) and look.palette_amount == 1
+        own = None if full_palette or not look.saturation else tones.chroma()
+        of_luma = tones.chroma_of_luma()
+        self._chroma = self._chroma_of_luma = self._chroma_of_both = None
+        if of_luma is None:
+            self._chroma = tables.to_table(np.full(256, 128.0) if own is None else own)
+        elif own is None:
+            self._chroma_of_luma = [tables.to_table(curve) for curve in of_luma]
+        else:
+            self._chroma_of_both = [PairTable(own + curve[:, None] - 128) for curve in of_luma]
+
+    def _colors(self, fields: FieldPlanes, y: Plane, pairs: Plane) -> list[Plane]:
+        planes = (fields.u, fields.v)
+        if self._chroma is not None:
+            return [np.asarray(cv2.LUT(plane, self._chroma), np.uint8) for plane in planes]
+        half = _half(y)
+        if self._chroma_of_luma is not None:
+            return [np.asarray(cv2.LUT(half, table), np.uint8) for table in self._chroma_of_luma]
+        assert self._chroma_of_both is not None
+        return [table(plane, half, pairs) for plane, table in zip(planes, self._chroma_of_both, strict=True)]
 
     def _make_lines(self) -> None:
         look = self.look
-        self._ink = tables.to_table(255 - 255 * tables.ink_coverage(look))
-        share = (1 - look.line_chroma) / (1 - look.line_tint)
-        self._ink_cover = _Cover(self._tones.yuv(tables.rgb_of(look.line_color)), share)
+        between = look.edge_darkening or look.pigment or look.blotches or self._screen
+        self._ink_includes_tones = bool(look.line_opacity) and not between
+        self._ink_cover = _Cover(
+            self._tones.yuv(tables.rgb_of(look.line_color)),
+            tables.ink_coverage(look),
+            (1 - look.line_chroma) / (1 - look.line_tint),
+            self._tones.luma() if self._ink_includes_tones else tables.CODES,
+        )
         width = look.line_width * self._scale
         self._widen = [
             (cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1,) * 2), pixels)
@@ -193,10 +220,13 @@ class LookRenderer:
         self._screen = (
             make(self.height, self.width, look.screen_size, look.screen_angle),
             tables.to_table(tables.screen_tone(look, curve)),
-            tables.to_table(255 - 255 * tables.screen_coverage(look)),
+            _Cover(
+                self._tones.yuv(tables.rgb_of(look.screen_color)),
+                tables.screen_coverage(look),
+                (1 - look.screen_chroma) / (1 - look.screen_tint),
+                tables.CODES,
+            ),
         )
-        share = (1 - look.screen_chroma) / (1 - look.screen_tint)
-        self._screen_cover = _Cover(self._tones.yuv(tables.rgb_of(look.screen_color)), share)
 
     def _make_washes(self) -> None:
         look, span = self.look, self._tones.span
