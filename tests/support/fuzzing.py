@@ -25,15 +25,15 @@ HEAD = 4096
 
 
 def mutated(data: bytes, seed: int, words: Sequence[bytes] = ()) -> bytes:
-    """`data` with one to eight wounds; `words` are put in whole here and there, as a format's own are."""
+    """`data` with one to eight faults; some of them insert a whole word of `words`, as a format has them."""
     dice = random.Random(seed)
     out = bytearray(data)
     for _ in range(dice.choice((1, 1, 1, 2, 2, 3, 5, 8))):
-        _wound(out, dice, words)
+        _damage(out, dice, words)
     return bytes(out)
 
 
-def _wound(out: bytearray, dice: random.Random, words: Sequence[bytes]) -> None:
+def _damage(out: bytearray, dice: random.Random, words: Sequence[bytes]) -> None:
     if not out:
         out += b"\0"
     end = min(HEAD, len(out)) if dice.random() < 0.5 else len(out)

@@ -70,7 +70,7 @@ def start(source: Path, target: Path, after: int = 0) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
-def to_its_end(source: Path, target: Path) -> tuple[int, str]:
+def run_to_end(source: Path, target: Path) -> tuple[int, str]:
     """The code that it ends with, and what it says."""
     process = start(source, target)
     said, _ = process.communicate()
@@ -81,7 +81,7 @@ def finish(source: Path, target: Path) -> int | None:
     """Run it to its end; how many pictures were there before. None where nothing was left to do."""
     if target.exists() and not Path(f"{target}.unfinished").exists():
         return None
-    code, said = to_its_end(source, target)
+    code, said = run_to_end(source, target)
     assert code == 0, f"{target} is not finished"
     return int(said.split()[-1])
 
@@ -127,7 +127,7 @@ def fill_once(source: Path, folder: Path, kilobytes: int) -> tuple[str, Path]:
     result, full = folder.with_suffix(".result.mp4"), ""
     with small_disk(folder, kilobytes) as resize:
         target = folder / "out.mp4"
-        code, _ = to_its_end(source, target)
+        code, _ = run_to_end(source, target)
         left = sorted(path.name for path in folder.iterdir())
         if code == FULL:
             assert left in ([], ["out.mp4.unfinished"])

@@ -37,7 +37,7 @@ class Watch:
         self.memory.append(megabytes())
         self.threads.append(threading.active_count())
 
-    def demand_flat(self) -> None:
+    def require_flat(self) -> None:
         """Assert that the last quarter is no higher than the first, apart from noise.
 
         Memory is compared from 100 rounds on: before that, caches fill.

@@ -25,7 +25,7 @@ def _short_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_short_rehearsal")
-def test_sound_that_is_refused_late_is_encoded_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sound_that_is_refused_late_is_encoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = make_clip(tmp_path / "in.mp4")
     copy = CopyRoute.write
 

@@ -95,7 +95,7 @@ def test_the_source_is_never_the_place_of_the_work(uneven_clip: Path, tmp_path: 
     assert source.read_bytes() == uneven_clip.read_bytes()
 
 
-def test_no_resume_begins_anew_without_a_word(uneven_clip: Path, tmp_path: Path) -> None:
+def test_no_resume_starts_over_silently(uneven_clip: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     stop(uneven_clip, target)
     report = convert(uneven_clip, target, resume=False, crf=30)

@@ -43,7 +43,7 @@ main()
 ALLOCATOR = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
-def test_want_of_memory_on_the_way(tmp_path: Path) -> None:
+def test_memory_runs_out_on_the_way(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", size=(640, 360), pts=[512 * n for n in range(80)])
     target, whole = tmp_path / "out.mp4", tmp_path / "whole.mp4"
     command = [sys.executable, "-c", JOB, str(SHORTEST), str(LONGEST), "video", str(clip), str(target)]

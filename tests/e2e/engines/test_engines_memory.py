@@ -133,7 +133,7 @@ def test_other_errors_stay_what_they_are() -> None:
         raise ZeroDivisionError
 
 
-def test_want_of_memory_is_known_behind_what_a_library_says_while_it_handles_it() -> None:
+def test_too_little_memory_is_found_behind_a_librarys_own_error() -> None:
     """As torch does at the end of a capture that failed."""
     error = RuntimeError("operation failed due to a previous error during capture")
     error.__context__ = RuntimeError("CUDA out of memory")

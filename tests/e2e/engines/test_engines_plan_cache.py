@@ -149,7 +149,7 @@ if os.name == "posix":
 
 
 @pytest.mark.parametrize("harm", HARM.values(), ids=HARM)
-def test_what_was_tampered_with_is_built_anew(tmp_path: Path, harm: object) -> None:
+def test_a_plan_that_was_tampered_with_is_rebuilt(tmp_path: Path, harm: object) -> None:
     cache = _cache(tmp_path)
     _obtain(cache)
     assert callable(harm)
@@ -159,7 +159,7 @@ def test_what_was_tampered_with_is_built_anew(tmp_path: Path, harm: object) -> N
     assert _obtain(cache) == (PLAN, 0, []), "what was built anew is kept"
 
 
-def test_a_whole_plan_that_does_not_load_is_built_anew(tmp_path: Path) -> None:
+def test_a_whole_plan_that_does_not_load_is_rebuilt(tmp_path: Path) -> None:
     cache = _cache(tmp_path)
     cache.write(KEY, b"of a library that is gone", {})
     plan, built, said = _obtain(cache)

@@ -105,7 +105,7 @@ def test_videos_in_a_look_are_drawn_as_the_processor_draws_them(
         assert np.abs(ours.y.astype(int) - theirs.y).mean() < 1
 
 
-def test_a_damaged_plan_is_built_anew(cache: PlanCache, style: Style) -> None:
+def test_a_damaged_plan_is_rebuilt(cache: PlanCache, style: Style) -> None:
     from engines.backends.tensorrt.engine_spec import spec_for
     from engines.backends.tensorrt.prebuild import prebuild, verify
 

@@ -117,7 +117,7 @@ def test_a_folder_without_peers_is_one_sentence(tmp_path: Path) -> None:
 # --- clips -------------------------------------------------------------------------------------------
 
 
-def test_a_clip_is_had_at_any_size_and_length(clip: Path, tmp_path: Path) -> None:
+def test_a_clip_is_made_at_any_size_and_length(clip: Path, tmp_path: Path) -> None:
     length = probe(clip).frames
     assert length
     sized = Clip(clip).write(tmp_path, 96, 64, length + 7)

@@ -105,7 +105,7 @@ def test_ctrl_c_ends_a_file_well(clip: Path, tmp_path: Path) -> None:
     assert len(received(target).times) == summary["pictures_out"] > 0
 
 
-def test_ctrl_c_before_it_has_begun_is_an_interruption(tmp_path: Path) -> None:
+def test_ctrl_c_before_the_start_is_an_interruption(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"rtmp://127.0.0.1:{silent.getsockname()[1]}/live/x"
         with stream(url, tmp_path / "out.mkv", "--retry") as running:
@@ -176,7 +176,7 @@ def test_hls_in_and_out(clip: Path, tmp_path: Path) -> None:
     assert max(map(abs, got.offsets)) <= SYNC
 
 
-def test_sound_that_the_target_cannot_hold_is_encoded_anew(clip: Path, tmp_path: Path) -> None:
+def test_sound_that_the_target_cannot_hold_is_encoded_again(clip: Path, tmp_path: Path) -> None:
     opus = tmp_path / "opus.mkv"
     with ffmpeg("-i", clip, "-c:v", "copy", "-c:a", "libopus", opus) as coding:
         assert coding.wait(HANG) == 0

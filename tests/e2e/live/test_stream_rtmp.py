@@ -88,7 +88,7 @@ def test_a_source_that_is_killed_is_connected_to_again(clip: Path, tmp_path: Pat
     assert max(map(abs, got.offsets)) <= SYNC
 
 
-def test_nobody_listens(clip: Path, tmp_path: Path) -> None:
+def test_no_server_listens(clip: Path, tmp_path: Path) -> None:
     url = f"rtmp://127.0.0.1:{free_port()}/live/secret"
     with stream(clip, url) as running:
         said = running.failed()

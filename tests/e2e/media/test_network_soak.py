@@ -47,7 +47,7 @@ def test_a_file_that_loops_is_not_read_ahead_without_bound(kind: str, latency: f
         assert len(source._reader._events) < 50 * (latency + 2)
         assert source.reconnects == 0
     assert max(watch.files) <= before + 8, "the file that plays and the next ones"
-    watch.demand_flat()
+    watch.require_flat()
     del source
     assert open_files() <= before + 1, "what nobody asked for is closed as well"
 
@@ -72,7 +72,7 @@ def test_a_server_that_hangs_up_again_and_again(tmp_path: Path) -> None:
 
         watch = follow(source, is_new, ROUNDS)
         assert source.reconnects >= ROUNDS
-    watch.demand_flat()
+    watch.require_flat()
 
 
 def test_a_target_that_hangs_up_again_and_again(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_target_that_hangs_up_again_and_again(tmp_path: Path) -> None:
             if len(watch.files) == ROUNDS:
                 break
         sink.abandon()
-    watch.demand_flat()
+    watch.require_flat()
 
 
 def packet(time: float | None, length: float = 0.04) -> Any:

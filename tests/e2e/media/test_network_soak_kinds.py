@@ -247,4 +247,4 @@ def judge(watch: Watch) -> None:
         f"files {watch.files[2]} to {watch.files[-1]}, threads {watch.threads[2]} to {watch.threads[-1]}, "
         f"memory {watch.memory[2]:.0f} to {watch.memory[-1]:.0f} MB"
     )
-    watch.demand_flat()
+    watch.require_flat()

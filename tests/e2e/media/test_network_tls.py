@@ -105,7 +105,7 @@ def test_a_playlists_segments_are_checked_too(known: Authority, tmp_path: Path) 
 
 @pytest.mark.parametrize("begin", ["/far/", "//HOST/far/", "far/", "https://HOST/far/"])
 @pytest.mark.parametrize("tag", ["KEY", "MAP"])
-def test_however_a_playlist_names_what_belongs_to_it(
+def test_a_playlist_may_name_its_parts_in_any_way(
     tag: str, begin: str, known: Authority, tmp_path: Path
 ) -> None:
     (tmp_path / "far").mkdir()

@@ -142,7 +142,7 @@ def test_an_interrupted_run_leaves_whole_files_and_a_manifest(tmp_path: Path) ->
     assert not list(out.rglob(".*"))  # what is being written has such a name
 
 
-def test_another_film_or_other_settings_are_refused_and_restart_begins_anew(tmp_path: Path) -> None:
+def test_another_film_or_other_settings_are_refused_and_restart_starts_over(tmp_path: Path) -> None:
     first = write_film(tmp_path / "first.mp4", chain(shot(1, 40), shot(2, 40)))
     second = write_film(tmp_path / "second.mp4", shot(3, 40))
     out = tmp_path / "out"

@@ -338,7 +338,7 @@ def test_what_was_stopped_does_not_begin_after_all(address: str, browser: Any, t
     assert browser.execute_script(photo) == "lake.jpg"
 
 
-def test_the_page_fits_a_phone_and_is_used_by_keyboard_and_by_ear(address: str, browser: Any) -> None:
+def test_the_page_fits_a_phone_and_works_by_keyboard_and_screen_reader(address: str, browser: Any) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
 

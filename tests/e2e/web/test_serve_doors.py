@@ -71,7 +71,7 @@ async def healthy(address: str, **options: Any) -> None:
         assert await answer.text() == "ok\n"
 
 
-def test_half_open_connections_keep_nobody_out(
+def test_half_open_connections_block_no_visitor(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 40)
@@ -175,9 +175,7 @@ def _certificate(folder: Path) -> ssl.SSLContext:
     return context
 
 
-def test_handshakes_that_are_not_finished_keep_nobody_out_either(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unfinished_handshakes_block_no_visitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 40)
 
     async def talk() -> None:
@@ -260,7 +258,7 @@ def test_a_body_that_would_grow_is_refused(tmp_path: Path, monkeypatch: pytest.M
     asyncio.run(talk())
 
 
-def test_visits_throw_out_nobody_who_has_a_finished_file(tmp_path: Path) -> None:
+def test_visits_remove_no_session_with_a_finished_file(tmp_path: Path) -> None:
     async def talk() -> None:
         async with serving(SETTINGS) as (address, http, visitors):
             page = Page(http, address)

@@ -246,7 +246,7 @@ def test_equal_drawings_leave_pixel_mmd_out_and_the_rest_in(photos: Path, tmp_pa
     assert "mmd_pixel_sigma" not in score.protocol
 
 
-def test_the_band_of_acceptance_is_said(photos: Path) -> None:
+def test_the_band_of_acceptance_is_reported(photos: Path) -> None:
     with Scorer(photos=find_images(photos), cartoons=None, metrics=["li"]) as scorer:
         for name, back, is_in in (
             ("nearly", lambda result: result ^ 32, True),

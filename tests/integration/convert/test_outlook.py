@@ -37,7 +37,7 @@ def _picture(number: int) -> Frame:
     return Frame(plane, plane[:1, :1], plane[:1, :1], pts=number, time_base=Fraction(1, 25))
 
 
-def test_the_size_is_foretold_from_what_is_coded() -> None:
+def test_the_size_is_predicted_from_the_coded_part() -> None:
     told: list[Progress] = []
     coded = (0, 0.0)
     tell = with_estimates(told.append, lambda: coded, beside=5_000.0)
@@ -78,7 +78,7 @@ def test_a_stop_is_counted_down_to_the_end_of_the_part(monkeypatch: pytest.Monke
     assert told[-1].stopping == 2, "there are no more"
 
 
-def test_putting_together_is_told_to_its_end() -> None:
+def test_progress_of_joining_is_reported_to_the_end() -> None:
     told: list[Progress] = []
     tell = joining_progress(told.append, 50)
     for frames in range(1, 51):

@@ -203,7 +203,7 @@ def test_strength_zero_is_the_source_and_between_it_mixes(style: Style) -> None:
 
 
 @pytest.mark.parametrize("stabilize", [0.0, 0.5])
-def test_an_equal_picture_is_not_drawn_anew(style: Style, stabilize: float) -> None:
+def test_an_equal_picture_is_not_drawn_again(style: Style, stabilize: float) -> None:
     clip = [picture(np.asarray(data.astronaut()[at : at + 64, :64]), pts=at) for at in (0, 0, 1, 1, 1, 0)]
     with opened(style, 64, 64, stabilize=stabilize) as engine:
         cartoons = [engine(each) for each in clip]

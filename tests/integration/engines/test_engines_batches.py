@@ -96,7 +96,7 @@ def test_a_full_batch_is_computed_at_once_and_only_once() -> None:
     assert [len(lane.launched) for lane in lanes] == [1, 1, 0]
 
 
-def test_a_batch_that_nobody_fills_does_not_wait_for_ever() -> None:
+def test_an_unfilled_batch_does_not_wait_forever() -> None:
     batches, lanes = ring(4)
     source = film(1)[0]
     job = batches.start(source, 1.0)

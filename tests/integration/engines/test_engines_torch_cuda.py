@@ -205,7 +205,7 @@ def test_copies_hide_behind_the_graph() -> None:
 
 
 @needs(*gpu)
-def test_want_of_memory_is_a_smaller_batch_and_then_one_sentence() -> None:
+def test_too_little_memory_makes_the_batch_smaller_and_then_is_one_sentence() -> None:
     free, total = torch.cuda.mem_get_info()
     torch.cuda.set_per_process_memory_fraction(0.004)  # of 80 GB: 320 MB
     try:

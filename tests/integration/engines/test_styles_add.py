@@ -171,7 +171,7 @@ def test_a_clip_with_one_end_is_given_the_other(tmp_path: Path) -> None:
     assert np.abs(compute(tmp_path / "kept.onnx", picture) - picture.clip(-0.5, 0.8)).max() < 1e-6
 
 
-def test_weights_in_another_file_are_brought_along(home: Path, tmp_path: Path) -> None:
+def test_weights_in_another_file_are_copied_too(home: Path, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     onnx.save(
         cartoonizer(), tmp_path / "there" / "g.onnx",

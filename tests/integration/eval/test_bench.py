@@ -58,7 +58,7 @@ def test_a_generators_parameters_and_channels_are_those_of_its_card(style_folder
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_matrix_units_are_gauged(precision: str) -> None:
+def test_matrix_units_are_measured(precision: str) -> None:
     gauge = matrix_kernel("cpu", precision)
     assert gauge is not None
     gauge.call()
@@ -68,7 +68,7 @@ def test_matrix_units_are_gauged(precision: str) -> None:
     assert 1e6 < rate < 1e17
 
 
-def test_what_cannot_be_gauged_is_none() -> None:
+def test_what_cannot_be_measured_has_no_value() -> None:
     assert matrix_kernel("npu", "fp16") is None
 
 

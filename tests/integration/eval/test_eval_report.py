@@ -339,7 +339,7 @@ def test_a_result_that_is_missing_is_said() -> None:
     assert "b: no result" in Page(render(ScoreReport("holes", pictures=rows))).text()
 
 
-def test_what_all_share_in_the_protocol_is_said_once(page: Page) -> None:
+def test_shared_facts_of_the_protocol_are_given_once(page: Page) -> None:
     text = page.text()
     assert text.count("bicubic") == 1
     assert '{"photos": 9}' in text

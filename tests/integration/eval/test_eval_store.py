@@ -78,7 +78,7 @@ def _another(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [_text, _torn, _another])
-def test_a_damaged_file_is_set_aside_and_begun_anew(
+def test_a_damaged_file_is_set_aside_and_started_again(
     tmp_path: Path, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "s.sqlite"

@@ -62,7 +62,7 @@ def _score(photos: int, cartoons: int, **metrics: float) -> Score:
     return Score("mine", {**metrics}, {}, Images(photos, cartoons))
 
 
-def test_few_pictures_are_said_where_fid_is() -> None:
+def test_fid_of_few_pictures_is_marked() -> None:
     assert "20 images" in small_set_warning([_score(20, 3000, fid=100.0)])
     assert "2,048 images" in small_set_warning([_score(2048, 3000, artfid=100.0)])
     assert small_set_warning([_score(2049, 3000, fid=100.0)]) == ""

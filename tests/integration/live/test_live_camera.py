@@ -47,7 +47,7 @@ def test_a_file_plays_in_its_own_time_and_ends(tmp_path: Path) -> None:
         assert began + pts[place] * 1e6 / 12800 - 1000 <= picture.pts <= now
 
 
-def test_a_file_that_loops_begins_anew_until_it_is_stopped(tmp_path: Path) -> None:
+def test_a_looping_file_restarts_until_it_is_stopped(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", pts=[0, 512, 1024], audio=None)  # three pictures, 40 ms apart
     with ReconnectingCamera(str(clip), CaptureRequest(), loops=True) as camera:
         found = []

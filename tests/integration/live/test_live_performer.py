@@ -106,7 +106,7 @@ def test_a_choice_that_cannot_be_is_told_and_changes_nothing(style_folder: Path)
         assert performer.style == "shaken"
 
 
-def test_it_is_steady_and_begins_anew_with_another_style(style_folder: Path, other_style: Path) -> None:
+def test_it_is_steady_and_restarts_with_another_style(style_folder: Path, other_style: Path) -> None:
     steady = Stabilizer(1)
     with (
         open_engine(style_folder, **SIZE) as engine,  # type: ignore[arg-type]

@@ -120,7 +120,7 @@ def web_server_with_nothing() -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_source_that_nobody_serves_is_a_lost_connection() -> None:
+def test_a_source_without_a_server_is_a_lost_connection() -> None:
     with pytest.raises(ConnectionLostError) as caught:
         NetworkSource(f"rtsp://127.0.0.1:{free_port()}/live", latency=0)
     assert isinstance(caught.value, InputError) and not isinstance(caught.value, OutputError)
@@ -137,7 +137,7 @@ def test_a_server_without_the_file_is_no_lost_connection() -> None:
     assert not isinstance(caught.value, ConnectionLostError)
 
 
-def test_a_target_that_nobody_serves_is_a_lost_connection(clip: Path) -> None:
+def test_a_target_without_a_server_is_a_lost_connection(clip: Path) -> None:
     target = StreamTarget(f"rtmp://127.0.0.1:{free_port()}/live/x", source=None, overwrite=False)
 
     def publish(source: NetworkSource) -> None:

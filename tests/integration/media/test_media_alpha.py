@@ -70,7 +70,7 @@ def first_picture(path: Path) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("encoder", ["libvpx-vp9", "libvpx"])
 @pytest.mark.parametrize("ending", [".webm", ".mp4", ".mkv"])
-def test_what_is_transparent_becomes_a_plain_ground(tmp_path: Path, encoder: str, ending: str) -> None:
+def test_transparent_parts_become_a_plain_background(tmp_path: Path, encoder: str, ending: str) -> None:
     source = with_alpha(tmp_path / "in.webm", encoder)
     assert alpha_mode(source) == ["1"]
     assert first_picture(source)[5, 5] == pytest.approx(MAGENTA, abs=12), "what players without alpha show"

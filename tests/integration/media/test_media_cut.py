@@ -133,7 +133,7 @@ def test_typed_times_may_be_rounded() -> None:
     assert not cut.after(Fraction(2000000, 30000))
 
 
-def test_the_number_of_pictures_can_be_foretold(clip: Path) -> None:
+def test_the_number_of_pictures_can_be_predicted(clip: Path) -> None:
     with VideoReader(clip, start=1, end=2) as source:
         assert source.expected_frames == 25
         assert source.frames_read == 0

@@ -111,7 +111,7 @@ def test_damage_in_the_middle_is_survived_and_told(tmp_path: Path) -> None:
     assert set(facts(tmp_path / "out.mp4").times) <= set(facts(whole).times)
 
 
-def test_damaged_sound_that_is_encoded_anew_is_told(tmp_path: Path, clip: Path) -> None:
+def test_encoding_damaged_sound_again_is_reported(tmp_path: Path, clip: Path) -> None:
     with av.open(str(clip)) as whole, av.open(str(tmp_path / "bad.mkv"), "w") as bad:
         streams = [bad.add_stream_from_template(stream) for stream in whole.streams]
         for n, packet in enumerate(packet for packet in whole.demux() if packet.size):

@@ -115,7 +115,7 @@ def test_a_cut_begins_with_its_own_first_frame(tmp_path: Path) -> None:
     assert [each.check() for each in given] == [cut[n].check() for n in (1, 3, 6, 8)]
 
 
-def test_what_is_sought_is_what_was_read(tmp_path: Path) -> None:
+def test_seeking_gives_what_was_read(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", pts=[512 * n for n in range(250)], options={"g": "20"})
     for rate in (Fraction(3), Fraction(24000, 1001), Fraction(40)):
         whole = _given(clip, fps=rate)

@@ -76,7 +76,7 @@ def test_ten_bits_off_the_gpu_are_those_of_the_processor() -> None:
     assert nvdec.to_planar(frames[0]) is frames[0]
 
 
-def test_the_proof_runs_by_itself_and_without_a_word_beside_its_answer() -> None:
+def test_the_proof_runs_by_itself_and_prints_only_its_answer() -> None:
     """A child that fails counts as no GPU, which would hide that it cannot even start."""
     asked = [*command("streamtoon.media.reader.nvdec_selftest")]
     asked[1:1] = ["-W", "error"]

@@ -72,7 +72,7 @@ def test_what_is_no_video_gets_no_advice_on_mp4(data: bytes, said: str) -> None:
         assert "MP4" not in str(caught.value)
 
 
-def test_only_what_stands_at_its_front_is_sought(tmp_path: Path) -> None:
+def test_only_an_unread_file_is_seekable(tmp_path: Path) -> None:
     file = io.BytesIO(b"abc")
     assert is_seekable(file)
     file.read(1)

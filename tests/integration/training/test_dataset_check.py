@@ -163,14 +163,14 @@ def test_of_a_link_and_its_file_the_file_is_kept(tmp_path: Path) -> None:
     assert [(each.path, each.detail) for each in check(tmp_path)[0]] == [("a.png", "of z.png")]
 
 
-def test_what_the_tools_lay_beside_a_folder_is_no_part_of_the_one_above(tmp_path: Path) -> None:
+def test_files_that_the_tools_write_beside_a_folder_are_not_part_of_its_parent(tmp_path: Path) -> None:
     for place in ("ep1", "ep1.sheets", "ep1.sheets/rejected", "ep1.set-aside/tiny"):
         _save(tmp_path / place / "a.png", painting(1, size=(64, 48)))
     assert list_images(tmp_path) == [tmp_path / "ep1" / "a.png"]
     assert list_images(tmp_path / "ep1.sheets" / "rejected")  # asked for by name
 
 
-def test_grey_bears_a_compressors_colors_and_a_little_color_is_not_grey() -> None:
+def test_a_grey_image_may_have_compression_colors_but_a_little_color_is_not_grey() -> None:
     grey = _grey(painting(1))
     _, data = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 50])
     assert is_grey(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8))

@@ -76,7 +76,7 @@ def test_a_foreign_name_for_this_machine_reads_nothing_unless_it_was_given_to_th
     asyncio.run(talk())
 
 
-def test_elsewhere_than_on_this_machine_nothing_is_had_without_the_token() -> None:
+def test_other_machines_get_nothing_without_the_token() -> None:
     assert Access("127.0.0.1").token is Access("::1").token is Access("localhost").token is None
     access = Access("0.0.0.0", encrypted=True)
     assert access.token is not None and len(access.token) >= 32
@@ -127,7 +127,7 @@ def test_elsewhere_than_on_this_machine_nothing_is_had_without_the_token() -> No
     asyncio.run(talk())
 
 
-def test_every_answer_has_its_policy_and_the_page_asks_nobody_else() -> None:
+def test_every_answer_has_its_policy_and_the_page_asks_no_other_server() -> None:
     async def talk() -> None:
         async with serving(SETTINGS) as (address, http, _):
             async with http.get(address) as answer:

@@ -121,7 +121,7 @@ def test_what_comes_back_is_the_cartoon_of_what_was_sent_in_the_style_and_streng
     asyncio.run(talk())
 
 
-def test_a_full_house_says_so_and_a_page_that_closes_makes_room() -> None:
+def test_a_full_server_says_so_and_a_closed_page_frees_its_place() -> None:
     async def talk() -> None:
         settings = ServeSettings("comic", engine=LITE, limits=Limits(sessions=1))
         async with serving(settings) as (address, http, visitors):
@@ -148,7 +148,7 @@ def test_a_full_house_says_so_and_a_page_that_closes_makes_room() -> None:
     asyncio.run(talk())
 
 
-def test_a_page_that_dies_without_a_word_frees_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_dies_silently_frees_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "SILENCE_TIMEOUT_S", 2.0)
 
     async def talk() -> None:

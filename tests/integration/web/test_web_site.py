@@ -95,7 +95,7 @@ def test_packed_weights_of_one_matrix() -> None:
     assert packed.sum() == 1
 
 
-def test_the_page_asks_nobody_else_and_runs_no_text_as_code(found: dict[str, bytes]) -> None:
+def test_the_page_asks_no_other_server_and_runs_no_text_as_code(found: dict[str, bytes]) -> None:
     for name, data in found.items():
         if name.endswith((".js", ".html", ".css", ".webmanifest")):
             text = data.decode()

@@ -33,7 +33,7 @@ def hold(file: Path) -> subprocess.Popen[str]:
     return other
 
 
-def test_a_held_lock_is_an_error_where_nobody_waits(tmp_path: Path) -> None:
+def test_a_held_lock_is_an_error_without_waiting(tmp_path: Path) -> None:
     other = hold(tmp_path / "lock")
     with pytest.raises(TimeoutError), file_lock(tmp_path / "lock", None):
         pass

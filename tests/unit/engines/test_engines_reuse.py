@@ -107,7 +107,7 @@ def test_another_size_or_color_makes_another_picture(engine: Engine) -> None:
     assert engine.reused == 1
 
 
-def test_an_array_that_is_filled_anew_is_seen_to_have_changed(engine: Engine) -> None:
+def test_an_array_that_is_filled_again_counts_as_changed(engine: Engine) -> None:
     """As a camera's: the same buffers, other pictures."""
     buffer, others = picture(0), [picture(1), picture(2)]
     engine(buffer)

@@ -83,7 +83,7 @@ def test_a_light_that_slowly_changes_is_not_left_behind() -> None:
         assert abs(int(given.y[0, 0]) - level) <= 8
 
 
-def test_a_cut_begins_anew_even_where_the_scenes_are_alike() -> None:
+def test_a_cut_restarts_the_filter_even_between_similar_scenes() -> None:
     steady = Stabilizer(1)
     a, b = _plain(60), _plain(180)
     b[:, :3] = 60  # a strip that both scenes share, where nothing seems to have changed
@@ -93,7 +93,7 @@ def test_a_cut_begins_anew_even_where_the_scenes_are_alike() -> None:
     assert (steady(_picture(b, 10), cartoon).y == cartoon.y).all()
 
 
-def test_another_size_begins_anew() -> None:
+def test_another_size_restarts_the_filter() -> None:
     steady = Stabilizer(1)
     steady(_picture(_plain(60)), _picture(_plain(60)))
     other = _picture(np.full((30, 41), 60, np.uint8))
@@ -102,7 +102,7 @@ def test_another_size_begins_anew() -> None:
     assert steady(other, _picture(np.full((30, 41), 97, np.uint8), 2)).y.max() < 97
 
 
-def test_another_color_begins_anew() -> None:
+def test_another_color_restarts_the_filter() -> None:
     steady, source = Stabilizer(1), _picture(_plain(60))
     steady(source, _picture(_plain(60)))
     cartoon = replace(_picture(_plain(200), 1), color=ColorInfo("bt601", full_range=True))
@@ -171,7 +171,7 @@ def test_fields_never_leave_their_margin_in_a_light_that_changes() -> None:
         assert 60 + number - given.ink.min() <= INK_MARGIN
 
 
-def test_fields_begin_anew_at_a_cut_another_size_and_another_color() -> None:
+def test_a_cut_another_size_or_another_color_restarts_fields() -> None:
     steady = Stabilizer(1)
     other_color = ColorInfo("bt601", full_range=True)
     steps = [

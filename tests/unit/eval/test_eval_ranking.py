@@ -76,7 +76,7 @@ def test_the_papers_table_comes_out_of_its_votes() -> None:
         assert one.interval.low < one.strength < one.interval.high
 
 
-def test_a_candidate_nobody_picks_keeps_a_finite_place_and_an_interval_down_to_nothing() -> None:
+def test_a_candidate_that_is_never_picked_has_a_finite_place_and_an_interval_down_to_zero() -> None:
     ranking = rank(_votes([("a", f"{n}", "x") for n in range(20)], ("x", "y")))
     first, last = ranking.standings
     assert (first.name, first.leads, last.picks, last.leads) == ("x", True, 0, False)

@@ -71,7 +71,7 @@ def test_one_nn_of_identical_sets_is_zero_and_copies_share_the_vote() -> None:
     assert one_nn(a, a + 100, seed=0) == OneNN(1, 1, 1)
 
 
-def test_one_nn_does_not_know_which_set_is_which_nor_the_order() -> None:
+def test_one_nn_depends_neither_on_which_set_is_which_nor_on_the_order() -> None:
     grid = np.random.default_rng(3).integers(0, 3, (40, 3)).astype(np.float64)
     accuracy, real, fake = one_nn(grid[:20], grid[20:], seed=0)
     assert one_nn(grid[20:], grid[:20], seed=0) == pytest.approx((accuracy, fake, real), abs=1e-12)

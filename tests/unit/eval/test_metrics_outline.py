@@ -95,7 +95,7 @@ def test_lines_grow_with_the_side(side: int) -> None:
     assert outline(photo, _inked(side, 12 * scale, 50), data_range=255) == 0
 
 
-def test_the_photograph_itself_has_none_and_nor_does_a_plain_step() -> None:
+def test_neither_the_photograph_itself_nor_a_plain_step_has_any() -> None:
     photo = _camera()
     assert outline(photo, photo, data_range=255) == 0
     for result in (_step(), _inked(120, -1, 0), 255 - _step(), np.full((120, 120), 30.0)):

@@ -178,7 +178,7 @@ def test_flow_finds_a_translation() -> None:
     assert np.mean(error < 0.5) > 0.95
 
 
-def test_flow_of_large_pictures_is_sought_smaller_and_told_in_their_own_pixels() -> None:
+def test_flow_of_large_pictures_is_computed_smaller_and_given_in_their_own_pixels() -> None:
     photo = cv2.resize(skimage.data.astronaut(), (1536, 1536), interpolation=cv2.INTER_CUBIC)
     side = 2 * MAX_FLOW_SIDE
     a, b = photo[90 : 90 + side, 90:-6], photo[84 : 84 + side, 80:-16]

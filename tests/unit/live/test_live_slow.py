@@ -35,7 +35,7 @@ def test_a_camera_that_gives_few_frames_is_no_slow_style() -> None:
     assert len(_news(SlowWatch(None), "a", 11, dropped=True, seconds=60, begin=0)) == 1
 
 
-def test_a_break_begins_the_wait_anew() -> None:
+def test_a_break_restarts_the_wait() -> None:
     watch = SlowWatch(Fraction(30))
     for begin in range(0, 100, 5):
         assert _news(watch, "a", 3, dropped=True, seconds=AFTER_S - 1, begin=begin) == []

@@ -161,7 +161,7 @@ def test_failures_of_targets_are_one_sentence(tmp_path: Path) -> None:
     assert set(TARGETS) == {"rtmp", "rtmps", "rtsp", "rtsps", "http", "https", "udp", "rtp", "srt"}
 
 
-def test_pictures_that_nobody_takes_are_thrown_away_up_to_a_key_frame(tmp_path: Path) -> None:
+def test_pictures_that_are_not_taken_are_dropped_up_to_a_key_frame(tmp_path: Path) -> None:
     options = {"g": "25", "sc_threshold": "0"}
     clip = make_clip(tmp_path / "clip.ts", pts=[512 * n for n in range(25 * 14)], options=options)
     reader = Reader(lambda: open_file(str(clip)), waits=False, ahead=1, repeats=False)

@@ -104,7 +104,7 @@ def test_secrets_are_hidden(
         "a@b/film=1.mp4",
     ],
 )
-def test_what_is_no_secret_is_told(plain: str) -> None:
+def test_what_is_not_secret_is_shown(plain: str) -> None:
     assert shown(plain) == plain
 
 

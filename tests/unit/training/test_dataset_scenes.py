@@ -151,7 +151,7 @@ def test_every_cuts_a_long_scene_into_even_parts() -> None:
 # --- bars ---------------------------------------------------------------------------------------------
 
 
-def test_a_title_in_the_bars_now_and_then_changes_nothing_and_night_tells_nothing() -> None:
+def test_a_title_in_the_bars_changes_nothing_and_dark_frames_decide_nothing() -> None:
     lumas = [
         np.asarray(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), np.uint8)
         for p in boxed(chain(shot(1, 6), shot(2, 6), shot(3, 6)), 20)
@@ -192,7 +192,7 @@ def test_useless_pictures_are_told_by_their_fault(picture: NDArray[np.uint8], ex
     assert fault(_luma(picture)) == expected
 
 
-def test_a_sharp_figure_before_a_blurred_ground_is_no_fault() -> None:
+def test_a_sharp_figure_before_a_blurred_background_is_no_fault() -> None:
     sharp, soft = painting(3), next(blurred([painting(3)]))
     soft[50:150, 100:220] = sharp[50:150, 100:220]
     assert fault(_luma(soft)) is None
