@@ -32,11 +32,25 @@ class DilatedBlock(nn.Module):
         return out
 
 
+@torch.no_grad()
+def start_from_frame(network: nn.Module, blocks: nn.Sequential, head: nn.Conv2d) -> None:
+    """Initialise a network of fields, so that it starts with the frame itself as paint and without ink."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+    for block in blocks:  # otherwise the loss has spikes at a useful learning rate
+        block.conv2.weight.mul_(0.1)  # type: ignore[union-attr, operator]
+    nn.init.zeros_(head.weight)
+    head.bias[:SAMPLES] = 0.5 / 127.5  # type: ignore[index]  # code 128: the frame's own value
+    head.bias[SAMPLES:] = -0.6  # type: ignore[index]  # code 51: no ink
+
+
 class Fields(nn.Module):
     """Fully convolutional on blocks: 3 x 3 convolutions, ReLU and sums, nothing else.
 
     Maps N x 24 x H x W samples in [-1, 1] (code / 127.5 - 1) to N x 40 x H x W fields on the same scale: 24
-    of paint and 16 of ink. It starts with the frame itself as paint and without ink.
+    of paint and 16 of ink.
     """
 
     channels: ClassVar[tuple[int, int]] = (SAMPLES, FIELDS)
@@ -48,16 +62,7 @@ class Fields(nn.Module):
         self.stem = nn.Conv2d(SAMPLES, width, 3, padding=1)
         self.blocks = nn.Sequential(*(DilatedBlock(width, dilation) for dilation in dilations))
         self.head = nn.Conv2d(width, FIELDS, 3, padding=1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-        with torch.no_grad():
-            for block in self.blocks:  # otherwise the loss has spikes at a useful learning rate
-                block.conv2.weight.mul_(0.1)  # type: ignore[union-attr, operator]
-            nn.init.zeros_(self.head.weight)
-            self.head.bias[:SAMPLES] = 0.5 / 127.5  # type: ignore[index]  # code 128: the frame's own value
-            self.head.bias[SAMPLES:] = -0.6  # type: ignore[index]  # code 51: no ink
+        start_from_frame(self, self.blocks, self.head)
 
     def equalization_groups(self) -> list[tuple[list[nn.Conv2d], list[nn.Conv2d]]]:
         """Return the groups for `engines.quantization.equalization`."""

@@ -139,7 +139,7 @@ class BlockSize(WorkingSize):
         """
         assert not margin, "generators of fields have no margin"
         step = BLOCK * multiple
-        height, width = (-(-side // BLOCK) * BLOCK for side in (height, width))
+        height, width = (-(-side // step) * step for side in (height, width))
         small = [max(step, -(-round(side * scale) // step) * step) for side in (height, width)]
         return BlockSize(height, width, *small, *small)
 
