@@ -300,7 +300,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 
 /** Fields of a smaller picture at the drawing's size, so that lines are as crisp as the drawing. */
 export const enlarged = `${COMMON}
-struct Sizes { small: vec2<u32>, large: vec2<u32> }
+struct Sizes { small: vec2<u32>, whole: vec2<u32>, large: vec2<u32> } // the part of the whole that is made is large
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read> fromPaint: array<u32>;
 @group(0) @binding(2) var<storage, read> fromColors: array<u32>;
@@ -325,7 +325,7 @@ fn color(place: vec2<i32>) -> vec2<f32> {
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let words = sizes.large.x / 4u;
   if (id.x >= words || id.y >= sizes.large.y) { return; }
-  let ratio = vec2<f32>(sizes.small) / vec2<f32>(sizes.large);
+  let ratio = vec2<f32>(sizes.small) / vec2<f32>(sizes.whole);
   var y: vec4<u32>;
   var i: vec4<u32>;
   for (var one = 0u; one < 4u; one++) {
