@@ -1,4 +1,4 @@
-"""The layers of a network of fields, read from its graph, as the page's shaders compute them one after another."""
+"""The layers of a network of fields, read from its graph, in the order in which the page computes them."""
 
 from __future__ import annotations
 
@@ -92,9 +92,7 @@ class _Reading:
         def numbers(name: str, default: list[int]) -> list[int]:
             return wholes(facts[name].many("ints"), MOST_NUMBERS) if name in facts else default
 
-        kernel, stride, dilation = (
-            numbers(key, [1, 1]) for key in ("kernel_shape", "strides", "dilations")
-        )
+        kernel, stride, dilation = (numbers(key, [1, 1]) for key in ("kernel_shape", "strides", "dilations"))
         reach = dilation[0] * (kernel[0] // 2)
         size = (self.layers[-1].size if self.layers else 1) * stride[0]
         self._expect(
@@ -115,9 +113,7 @@ class _Reading:
 
     def _repeat(self, layer: Layer, node: Message) -> None:
         texts = {one.text("name"): bytes(one.values.get("s", b"")) for one in node.many("attribute")}
-        form = tuple(
-            texts.get(key) for key in ("mode", "coordinate_transformation_mode", "nearest_mode")
-        )
+        form = tuple(texts.get(key) for key in ("mode", "coordinate_transformation_mode", "nearest_mode"))
         scales = self._scales[node.many("input")[2]]
         numbers = np.frombuffer(bytes(scales.values.get("raw_data", b"")), "<f4").tolist()
         self._expect(

@@ -37,8 +37,8 @@ class PackedNetwork:
 
     data: bytes
     layers: tuple[dict[str, Any], ...]
-    """In the order of computation: what `Layer` says, `in` and `out`, and where `weights` and `biases` begin in
-    `data`, in bytes.
+    """In the order of computation: what `Layer` says, the channels `in` and `out`, and where `weights` and
+    `biases` begin in `data`, in bytes.
     """
 
     @property

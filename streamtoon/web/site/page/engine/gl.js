@@ -168,8 +168,10 @@ class GlEngine {
     }
     small.drawImage(source, 0, 0, ...sizeOf(source), 0, 0, width, height);
     small.restore();
+    small.imageSmoothingEnabled = false; // smoothing would mix in what lies beside the last pixel
     if (wholeColumns > width) small.drawImage(small.canvas, width - 1, 0, 1, height, width, 0, wholeColumns - width, height);
     if (wholeRows > height) small.drawImage(small.canvas, 0, height - 1, wholeColumns, 1, 0, height, wholeColumns, wholeRows - height);
+    small.imageSmoothingEnabled = true;
     const planes = toPlanes(small.getImageData(0, 0, wholeColumns, wholeRows).data, wholeColumns, wholeRows);
     this.#last = fromBlocks(this.#run(toBlocks(planes, wholeColumns, wholeRows)), planes, wholeColumns, wholeRows, columns, rows);
     this.redraw();

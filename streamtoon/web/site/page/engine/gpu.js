@@ -49,7 +49,7 @@ class GpuEngine {
     this.#context = canvas.getContext("webgpu");
     this.#context.configure({ device, format: this.#format, alphaMode: "opaque" });
     this.#fixed = {
-      look: this.#buffer(48, GPUBufferUsage.UNIFORM), tables: this.#buffer(lookShaders.TABLE_BYTES),
+      look: this.#buffer(80, GPUBufferUsage.UNIFORM), tables: this.#buffer(lookShaders.TABLE_BYTES),
       source: this.#buffer(32, GPUBufferUsage.UNIFORM), blocks: this.#buffer(16, GPUBufferUsage.UNIFORM),
       enlarge: this.#buffer(24, GPUBufferUsage.UNIFORM), sampler: device.createSampler({ magFilter: "linear", minFilter: "linear" }),
     };
@@ -179,16 +179,17 @@ class GpuEngine {
   #writeLook(look, has) {
     const { columns, rows, width, height } = this.#sizes;
     const scale = scaleOf(rows, columns), { HAS, MOST_RADIUS } = lookShaders;
-    const { tables, hasChroma, hasOfLuma } = makeTables(look);
+    const { tables, covers } = makeTables(look);
     const lineWidth = look.line_width * scale, low = Math.min(MOST_RADIUS, Math.floor(lineWidth)), high = Math.min(MOST_RADIUS, Math.ceil(lineWidth));
     const step = Math.max(1, Math.round(16 * scale));
     const small = [columns, rows].map((side) => Math.max(2, Math.floor(side / step)));
-    const bits = (hasChroma && HAS.chroma) | (hasOfLuma && HAS.ofLuma) | (look.edge_darkening && HAS.edges) | (has.pigment && HAS.pigment)
-      | (has.screen && HAS.screen) | (has.texture && HAS.texture) | (has.frame && HAS.frame) | (has.grain && HAS.grain);
-    const numbers = new ArrayBuffer(48), whole = new Uint32Array(numbers), real = new Float32Array(numbers);
+    const bits = (look.edge_darkening && HAS.edges) | (has.pigment && HAS.pigment) | (has.screen && HAS.screen) | (has.texture && HAS.texture)
+      | (has.frame && HAS.frame) | (has.grain && HAS.grain);
+    const numbers = new ArrayBuffer(80), whole = new Uint32Array(numbers), real = new Float32Array(numbers);
     whole.set([columns, rows, bits, Math.max(1, Math.round((look.edge_width * scale) / 2)), low, high]);
     real.set([lineWidth - Math.floor(lineWidth), (SURROUNDINGS * Math.min(rows, columns)) / step], 6);
     whole.set([...small, width, height], 8);
+    real.set([...covers.ink, ...covers.screen], 12);
     this.#device.queue.writeBuffer(this.#fixed.look, 0, numbers);
     this.#device.queue.writeBuffer(this.#fixed.tables, 0, lookShaders.packTables(tables));
     const key = [look.smooth, look.local > 0, look.edge_darkening > 0].join(" ");

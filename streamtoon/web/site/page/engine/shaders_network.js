@@ -61,8 +61,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let place = origin + vec2<i32>(vec2<u32>(within % ${side}u, within / ${side}u));
       var value = vec4<${type}>();
       if (all(place >= vec2<i32>()) && all(place < vec2<i32>(taken))) {
-        let from = vec2<u32>(place) / ${repeat}u;
-        value = input[((first + at / ${side * side}u) * given.y + from.y) * given.x + from.x];
+        let spot = vec2<u32>(place) / ${repeat}u;
+        value = input[((first + at / ${side * side}u) * given.y + spot.y) * given.x + spot.x];
       }
       tile[at] = value;
     }
