@@ -12,6 +12,8 @@ from engines.untrusted.onnx_reader import Message, read_model, wholes
 
 KERNELS = (1, 3)
 """Taps a side of the convolutions that the shaders know."""
+MOST_DILATION = 4
+"""Of a convolution without stride: a shader's workgroup has memory for no more positions."""
 COARSEST = 2
 """Largest side of a position, in blocks of 4 x 4 pixels."""
 MOST_NUMBERS = 8
@@ -51,7 +53,7 @@ class _Reading:
     def __init__(self, file: Path) -> None:
         self._file = file
         graph = read_model(memoryview(file.read_bytes())).one("graph")
-        self._scales = {one.text("name"): one for one in graph.many("initializer")}
+        self._numbers = {one.text("name"): one for one in graph.many("initializer")}
         self.layers: list[Layer] = []
         self._given = graph.many("input")[0].text("name")
         self._outputs: dict[str, Layer] = {}
@@ -83,10 +85,10 @@ class _Reading:
         self._outputs[self._given] = layer
 
     def _convolution(self, node: Message) -> Layer:
-        values, weights, bias = node.many("input")
+        values, *parts = node.many("input")
         self._expect(values == self._given, "does not read its layers in turn")
-        name = weights.removesuffix(".weight")
-        self._expect((weights, bias) == (f"{name}.weight", f"{name}.bias"), f"names {weights} and {bias}")
+        name = parts[0].removesuffix(".weight") if parts else ""
+        self._expect(parts == [f"{name}.weight", f"{name}.bias"], f"calls weights {', '.join(parts)}")
         facts = {one.text("name"): one for one in node.many("attribute")}
 
         def numbers(name: str, default: list[int]) -> list[int]:
@@ -99,6 +101,7 @@ class _Reading:
             all(one == [one[0]] * 2 for one in (kernel, stride, dilation))
             and kernel[0] in KERNELS
             and size <= COARSEST
+            and dilation[0] <= (MOST_DILATION if stride[0] == 1 else 1)
             and numbers("pads", [0] * 4) == [reach] * 4
             and ("group" not in facts or facts["group"].whole("i") == 1),
             f"has at {name} a convolution of another kind",
@@ -114,10 +117,11 @@ class _Reading:
     def _repeat(self, layer: Layer, node: Message) -> None:
         texts = {one.text("name"): bytes(one.values.get("s", b"")) for one in node.many("attribute")}
         form = tuple(texts.get(key) for key in ("mode", "coordinate_transformation_mode", "nearest_mode"))
-        scales = self._scales[node.many("input")[2]]
+        scales = self._numbers.get(node.many("input")[-1], Message())
         numbers = np.frombuffer(bytes(scales.values.get("raw_data", b"")), "<f4").tolist()
         self._expect(
-            form == (b"nearest", b"asymmetric", b"floor")
+            len(node.many("input")) == 3
+            and form == (b"nearest", b"asymmetric", b"floor")
             and numbers == [1, 1, 2, 2]
             and (layer.kernel, layer.added, layer.size) == (1, "", COARSEST),
             f"enlarges {layer.name} in a way of its own",

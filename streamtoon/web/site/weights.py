@@ -64,7 +64,9 @@ def pack_network(style: Style) -> PackedNetwork:
     layers: list[dict[str, Any]] = []
     place = 0
     for layer in read_layers(style.network_folder / GRAPH):
-        weights, bias = tensors[f"{layer.name}.weight"], tensors[f"{layer.name}.bias"]
+        weights, bias = (tensors.get(f"{layer.name}.{part}") for part in ("weight", "bias"))
+        if weights is None or bias is None or weights.shape[2:] != (layer.kernel,) * 2:
+            raise StyleError(f"style {style.name}: its weights are not those of its graph at {layer.name}")
         out, channels = weights.shape[:2]
         if out % MULTIPLE or channels % MULTIPLE:
             raise StyleError(

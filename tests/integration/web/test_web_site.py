@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 import json
 import re
+import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -169,6 +171,14 @@ def test_a_sum_of_what_a_relu_has_changed_is_refused(shaken: Style, tmp_path: Pa
     onnx.save(model, tmp_path / GRAPH)
     with pytest.raises(StyleError, match=f"adds {before}"):
         read_layers(tmp_path / GRAPH)
+
+
+def test_weights_of_another_network_are_refused(shaken: Style, tmp_path: Path) -> None:
+    style = load_style("comic")
+    shutil.copy(style.weights, tmp_path)
+    shutil.copy(shaken.network_folder / GRAPH, tmp_path)
+    with pytest.raises(StyleError, match="not those of its graph at down"):
+        pack_network(replace(style, network_folder=tmp_path))
 
 
 def test_packed_weights_of_one_matrix() -> None:
