@@ -24,7 +24,7 @@ from engines.export.tasks import Samples
 from engines.frame import ColorInfo, Frame, Planes
 from engines.frame_dedup import PendingDrawing
 from engines.imaging.field_blocks import Blocks, FieldPlanes, pack, unpack
-from engines.imaging.working_size import FIELD_SHARES, BlockSize, extend, fit, working_scale
+from engines.imaging.working_size import FIELD_SHARES, BlockSize, extend, fit, reduce, working_scale
 from engines.looks.look import Look
 from engines.looks.renderer import LookRenderer
 from engines.registry.style import Style
@@ -174,7 +174,7 @@ def _small(planes: Planes, color: ColorInfo, size: BlockSize) -> Planes:
     half = size.height // 2, size.width // 2
     y, u, v = extend(y, size.height, size.width), extend(u, *half), extend(v, *half)
     small_half = size.small_height // 2, size.small_width // 2
-    return size.shrink(y), fit(u, *small_half), fit(v, *small_half)
+    return reduce(y, size.small_height, size.small_width), reduce(u, *small_half), reduce(v, *small_half)
 
 
 def _enlarged(blocks: Blocks, small: Planes, size: BlockSize) -> FieldPlanes:
