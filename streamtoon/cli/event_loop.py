@@ -1,7 +1,7 @@
 """Signals that end a command with an event loop.
 
-An exception in the middle of the loop can lose a callback. The task that waits for it then never ends, and the
-command hangs. So a signal cancels the command's task instead.
+An exception in the middle of the loop can lose a callback. The task that waits for it then never ends, and
+the command hangs. So a signal cancels the command's task instead.
 """
 
 from __future__ import annotations
