@@ -35,11 +35,11 @@ function planar(vectors, channels, area) {
 }
 
 /** @returns {Promise<{samples: number[], fields: number[], wanted: number[]}>} in, out in WGSL, out in WebAssembly */
-export async function compare(picture, form) {
+export async function compare(picture, network, form) {
   const facts = await (await fetch("/site.json")).json();
   const { width, height } = picture, [columns, rows] = [width / 4, height / 4];
   const engine = await openGpu(document.createElement("canvas"), { half: false });
-  engine.addNetwork("one", await loadWeights(new URL("/", location.href), facts.networks["paint-and-ink"][form]));
+  engine.addNetwork("one", await loadWeights(new URL("/", location.href), facts.networks[network][form]));
   const steps = watchSteps(() => engine.resize("one", width, height));
   await engine.setLook(facts.styles[0].look);
   const [blocks] = watchSteps(() => engine.draw(picture)); // the first step: picture to samples

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from paths import ROOT
 
+from engines.registry.style import Style
 from streamtoon.web.site.build import HEADERS, build_site
 from streamtoon.web.site.contents import site_styles
 
@@ -93,9 +94,9 @@ def chromium(*arguments: str) -> Iterator[Any]:
 
 
 @contextmanager
-def blank_page(folder: Path, *, policy: bool = True) -> Iterator[Any]:
+def blank_page(folder: Path, styles: list[Style] | None = None, *, policy: bool = True) -> Iterator[Any]:
     """Build the site into a folder and open an empty page in it, for tests that call its modules."""
-    build_site(site_styles([]), folder)
+    build_site(styles or site_styles([]), folder)
     (folder / "blank.html").write_text("<!doctype html><title>blank</title>")
     with served(folder, policy=policy) as address, chromium() as browser:
         browser.get(f"{address}blank.html")

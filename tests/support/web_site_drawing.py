@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from engines_open import render_all
 from web_site_browser import TO_PICTURE, Bytes, picture_of, png, run
 
+from engines.engine import Engine
+from engines.frame import ColorInfo, Frame
+from engines.imaging.color import rgb_to_yuv, yuv_to_rgb
+from engines.imaging.working_size import fit
 from engines.registry.style import load_style
 
 MEAN = 2.0
 """Code values that drawings may differ by in the mean."""
+BT709 = ColorInfo("bt709", full_range=False)
 OPEN = {
     "webgpu": "const { openGpu } = await import('/engine/gpu.js'); const engine = await openGpu(canvas);",
     "webgl2": "const { openGl } = await import('/engine/gl.js'); const engine = openGl(canvas);",
@@ -25,10 +33,11 @@ DRAW = (
     "const facts = await (await fetch('/site.json')).json();"
     + TO_PICTURE
     + "if (!engine) throw new Error('no engine');"
+    "const style = facts.styles.find((style) => style.name === look);"
     "engine.addNetwork('one', await loadWeights(new URL('/', location.href), "
-    "facts.networks['paint-and-ink'][form]));"
+    "facts.networks[style.network][form]));"
     "engine.resize('one', picture.width, picture.height);"
-    "await engine.setLook(facts.styles.find((style) => style.name === look).look);"
+    "await engine.setLook(style.look);"
     "engine.draw(picture);"
     "const copy = Object.assign(document.createElement('canvas'), { width: canvas.width, "
     "height: canvas.height });"
@@ -55,6 +64,19 @@ def generator(form: str) -> Callable[[Bytes], Bytes]:
         return np.asarray(values.transpose(1, 2, 0), np.uint8)
 
     return codes
+
+
+def in_python(engine: Engine, pictures: Bytes) -> list[Bytes]:
+    """The frames of a video, in and out as RGB."""
+    height, width = pictures.shape[1:3]
+    given = []
+    for number, picture in enumerate(pictures):
+        y, u, v = rgb_to_yuv(picture, BT709)
+        half = height // 2, width // 2
+        given.append(Frame(y, fit(u, *half), fit(v, *half), number, Fraction(1, 25), color=BT709))
+    with ThreadPoolExecutor(1) as threads:
+        drawn = render_all(engine, given, threads)
+    return [yuv_to_rgb(f.y, fit(f.u, height, width), fit(f.v, height, width), BT709) for f in drawn]
 
 
 def photo(path: Path, width: int, height: int) -> Bytes:

@@ -6,21 +6,16 @@ import dataclasses
 import shutil
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
-from engines_open import open_engine, render_all
+from engines_open import open_engine
 from paths import ROOT
 from web_site_browser import CHROMIUM, DRIVER, TO_PICTURE, Bytes, blank_page, picture_of, png, run
-from web_site_drawing import MEAN
+from web_site_drawing import MEAN, in_python
 
 from engines.engine import Engine
-from engines.frame import ColorInfo, Frame
-from engines.imaging.color import rgb_to_yuv, yuv_to_rgb
-from engines.imaging.working_size import fit
 from engines.registry.style import load_style
 
 pytest.importorskip("selenium.webdriver")
@@ -31,7 +26,6 @@ pytestmark = [
     ),
     pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is missing"),
 ]
-BT709 = ColorInfo("bt709", full_range=False)
 PLAIN: dict[str, Any] = {"precision": "fp32", "stabilize": 0.0}
 OPEN = (
     "const { openGpu } = await import('/engine/gpu.js'); const { loadWeights } = await "
@@ -62,19 +56,6 @@ def frames(width: int, height: int, count: int) -> Bytes:
     command += ["-vsync", "0", "-frames:v", str(count), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     data = subprocess.run(command, check=True, capture_output=True).stdout
     return np.frombuffer(data, np.uint8).reshape(count, height, width, 3)
-
-
-def in_python(engine: Engine, pictures: Bytes) -> list[Bytes]:
-    """The frames of a video, in and out as RGB."""
-    height, width = pictures.shape[1:3]
-    given = []
-    for number, picture in enumerate(pictures):
-        y, u, v = rgb_to_yuv(picture, BT709)
-        half = height // 2, width // 2
-        given.append(Frame(y, fit(u, *half), fit(v, *half), number, Fraction(1, 25), color=BT709))
-    with ThreadPoolExecutor(1) as threads:
-        drawn = render_all(engine, given, threads)
-    return [yuv_to_rgb(f.y, fit(f.u, height, width), fit(f.v, height, width), BT709) for f in drawn]
 
 
 def differences(browser: Any, engine: Engine, pictures: Bytes) -> list[float]:

@@ -15,9 +15,9 @@ from paths import ROOT
 from web_site_browser import CHROMIUM, DRIVER, blank_page, run
 from web_site_drawing import MEAN, apart, drawn_by, generator, photo
 
-from engines.looks import patterns
+from engines.looks import patterns, tables
 from engines.looks.look import Look, look_keys
-from engines.looks.renderer import LookRenderer
+from engines.looks.renderer import LookRenderer, _Cover
 from engines.looks.stills import COLOR, draw_still
 from engines.registry.style import load_style, shipped_names
 
@@ -79,31 +79,50 @@ def test_tables_are_equal_value_for_value(browser: Any) -> None:
     made = run(
         browser,
         "const { makeTables } = await import('/engine/tables.js'); return looks.map((look) => {"
-        " const { tables, hasChroma, hasOfLuma } = makeTables(look);"
-        " return { hasChroma, hasOfLuma, tables: "
+        " const { tables, covers } = makeTables(look); return { covers, tables: "
         "Object.fromEntries(Object.entries(tables).map(([key, one]) => [key, [...one]])) }; });",
         looks=[dataclasses.asdict(look) for look in looks],
     )
     for look, given in zip(looks, made, strict=True):
         one = LookRenderer(look, COLOR, 16, 16)
-        wanted: dict[str, Any] = {
-            "luma": one._luma, "lift": one._lift, "ink": one._ink, "edge": one._edge, "chroma": one._chroma,
-            "inkLuma": one._ink_cover._luma, "inkTaken": one._ink_cover._stays,
-            "inkU": one._ink_cover._chroma[0], "inkV": one._ink_cover._chroma[1],
-        }  # fmt: skip
-        if one._chroma_of_luma is not None:
-            wanted["ofLumaU"], wanted["ofLumaV"] = one._chroma_of_luma
+        values = {name: np.array(table) for name, table in given["tables"].items()}
+        wanted: dict[str, Any] = {"lift": one._lift, "edge": one._edge}
         if one._screen is not None:
-            cover = one._screen_cover
-            wanted |= {"tone": one._screen[1], "screen": one._screen[2], "screenLuma": cover._luma}
-            wanted |= {"screenTaken": cover._stays, "screenU": cover._chroma[0], "screenV": cover._chroma[1]}
+            wanted["tone"] = one._screen[1]
+            covered(values["screen"], given["covers"]["screen"], tables.CODES, one._screen[2])
         if one._pigment is not None:
             wanted |= {"thin": one._thin, "dense": one._dense, "strongest": one._strongest}
-        assert given["hasChroma"] == (one._chroma is not None)
-        assert given["hasOfLuma"] == (one._chroma_of_luma is not None)
         for name, table in wanted.items():
-            if table is not None:
-                assert given["tables"][name] == table.tolist(), (name, look)
+            assert given["tables"][name] == table.tolist(), (name, look)
+        rounded(values["luma"], one._luma)
+        paint = values["luma"] if one._ink_includes_tones else tables.CODES
+        covered(values["ink"], given["covers"]["ink"], paint, one._ink_cover)
+        for at, name in enumerate(("ofLumaU", "ofLumaV")):
+            chroma = values["chroma"][None] + values[name][:, None] - 128
+            if one._chroma is not None:
+                rounded(chroma, one._chroma[None])
+            elif one._chroma_of_luma is not None:
+                rounded(chroma, one._chroma_of_luma[at][:, None])
+            else:
+                assert one._chroma_of_both is not None
+                rounded(chroma, one._chroma_of_both[at]._table.reshape(256, 256))
+
+
+def rounded(values: NDArray[np.float64], table: NDArray[np.uint8]) -> None:
+    """Assert that a table holds values rounded and clipped once; a half may go to either side."""
+    assert np.abs(np.clip(values, 0, 255) - table).max() <= 0.5 + 1e-6
+
+
+def covered(
+    share: NDArray[np.float64], color: list[float], paint: NDArray[np.float64], cover: _Cover
+) -> None:
+    """Assert that Python's pairs of codes give the blend of a colour with `paint`."""
+    y, u, v, of_chroma = color
+    rounded(paint + (y - paint) * share[:, None], cover._luma._table.reshape(256, 256))
+    rounded(255 * share, cover._covered)
+    taken = np.clip(tables.CODES[:, None] / 255 * of_chroma, 0, 1)
+    for code, table in zip((u, v), cover._chroma, strict=True):
+        rounded(tables.CODES + (code - tables.CODES) * taken, table._table.reshape(256, 256))
 
 
 @pytest.mark.parametrize("size", [(180, 320), (272, 204), (720, 404)])
@@ -176,6 +195,9 @@ def test_the_site_s_own_facts_pass(browser: Any) -> None:
         "facts.networks['paint-and-ink'].full.sha256 = ''",
         "facts.networks['paint-and-ink'].full.layers[1].dilation = 1e6",
         "facts.networks['paint-and-ink'].full.layers[1].out = '64; }'",
+        "facts.networks['paint-and-ink'].full.layers[1].kernel = '3; }'",
+        "facts.networks['paint-and-ink'].full.layers[1].size = 1.5",
+        "facts.networks['paint-and-ink'].full.layers[1].added = 'nothing'",
         "facts.networks['paint-and-ink'].full.layers[1].weights = 813980",
         "facts.networks['paint-and-ink'].full.layers.pop()",
         "facts.keys[0].low = 'x'",

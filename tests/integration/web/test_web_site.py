@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fields_styles import save_network
 
 from engines.errors import StyleError
 from engines.looks.look import look_keys
-from engines.registry.style import load_style, shipped_names
+from engines.registry.style import GRAPH, Style, load_style, shipped_names
 from streamtoon.errors import OutputError
 from streamtoon.web.site.build import HEADERS, build_site, site_files
 from streamtoon.web.site.contents import site_styles
-from streamtoon.web.site.weights import DILATIONS, pack_network, pack_weights
+from streamtoon.web.site.layers import read_layers
+from streamtoon.web.site.weights import PackedNetwork, pack_network, pack_weights
 
 LARGEST_SITE = 3_000_000
 
@@ -66,24 +68,107 @@ def test_weights_have_the_hash_and_the_places_that_the_page_is_told(
             rng = np.random.default_rng(0)
             for _ in range(20):  # by hand: where one weight has to lie
                 out, into = rng.integers(layer["out"]), rng.integers(layer["in"])
-                tap = rng.integers(9)
-                matrix = ((into // 4) * 9 + tap) * (layer["out"] // 4) + out // 4
+                side = layer["kernel"]
+                tap = rng.integers(side**2)
+                matrix = ((into // 4) * side**2 + tap) * (layer["out"] // 4) + out // 4
                 place = matrix * 16 + (into % 4) * 4 + out % 4
-                assert halves[place] == np.float16(weights[out, into, tap // 3, tap % 3])
+                assert halves[place] == np.float16(weights[out, into, tap // side, tap % side])
             biases = np.frombuffer(data, "<f4", layer["out"], layer["biases"])
             assert (biases == tensors[f"{layer['name']}.bias"]).all()
 
 
-def test_dilations_and_the_count_of_operations_are_those_of_the_generator(facts: Any) -> None:
-    torch = pytest.importorskip("torch")
-    from engines.generators.fields import Fields
+@pytest.fixture(scope="module")
+def shaken(tmp_path_factory: pytest.TempPathFactory) -> Style:
+    """A small network with random weights: half of its layers are on blocks of 8 x 8 pixels."""
+    pytest.importorskip("onnxscript")
+    return save_network(tmp_path_factory.mktemp("style") / "shaken-fields")
 
-    network = Fields()
-    firsts = [network.get_submodule(f"blocks.{n}.conv1") for n in range(len(network.blocks))]
-    assert tuple(conv.dilation[0] for conv in firsts if isinstance(conv, torch.nn.Conv2d)) == DILATIONS
-    convolutions = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
-    told = facts["networks"]["paint-and-ink"]["full"]
-    assert told["multiplications"] == sum(one.weight.numel() for one in convolutions)
+
+@pytest.mark.parametrize("name", ["fields", "fields-lite"])
+def test_layers_one_after_another_are_the_generator(name: str, shaken: Style) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file
+
+    from engines.generators import create
+
+    style = shaken if name == "fields-lite" else load_style("comic")
+    packed, network = pack_network(style), create(name)
+    network.load_state_dict(load_file(style.weights))
+    samples = torch.rand(1, 24, 16, 24, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    with torch.inference_mode():
+        wanted = network(samples)
+        fields, multiplications = one_after_another(packed, samples)
+    assert wanted.std() > 0.1
+    assert (fields - wanted).abs().max() < 0.005 * wanted.abs().max()  # weights of 16 bits
+    assert packed.multiplications == multiplications / (16 * 24)
+
+
+def one_after_another(packed: PackedNetwork, given: Any) -> tuple[Any, int]:
+    """The fields of samples by torch, layer by layer as the page is told, and the multiplications of that."""
+    import torch
+    import torch.nn.functional as F
+
+    made: dict[str, Any] = {}
+    size, multiplications = 1, 0
+    for layer in packed.layers:
+        side, out = layer["kernel"], layer["out"]
+        halves = np.frombuffer(packed.data, "<f2", layer["in"] * out * side**2, layer["weights"])
+        weights = halves.reshape(layer["in"] // 4, side, side, out // 4, 4, 4).astype(np.float32)
+        weights = weights.transpose(3, 5, 0, 4, 1, 2).reshape(out, layer["in"], side, side)
+        bias = torch.tensor(np.frombuffer(packed.data, "<f4", out, layer["biases"]))
+        if layer["size"] < size:
+            given = given.repeat_interleave(size, 2).repeat_interleave(size, 3)
+        stride, reach = max(1, layer["size"] // size), layer["dilation"] * (side // 2)
+        given = F.conv2d(given, torch.tensor(weights), bias, stride, reach, layer["dilation"])
+        multiplications += given[0, 0].numel() * weights.size
+        if layer["added"]:
+            given = given + made[layer["added"]]
+        if layer["relu"]:
+            given = given.relu()
+        made[layer["name"]], size = given, layer["size"]
+    return given, multiplications
+
+
+@pytest.mark.parametrize(
+    ("kind", "attribute", "value"),
+    [
+        ("Relu", "op_type", "Sigmoid"),
+        ("Add", "op_type", "Mul"),
+        ("Conv", "strides", [2, 1]),
+        ("Conv", "strides", [4, 4]),
+        ("Conv", "dilations", [2, 2]),
+        ("Conv", "pads", [0, 0, 0, 0]),
+        ("Conv", "group", 2),
+        ("Resize", "mode", b"linear"),
+    ],
+)
+def test_a_graph_of_other_layers_is_refused(
+    kind: str, attribute: str, value: Any, shaken: Style, tmp_path: Path
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(shaken.network_folder / GRAPH)
+    node = next(node for node in model.graph.node if node.op_type == kind)
+    if attribute == "op_type":
+        node.op_type = value
+    else:
+        (old,) = (one for one in node.attribute if one.name == attribute)
+        old.CopyFrom(onnx.helper.make_attribute(attribute, value))
+    onnx.save(model, tmp_path / GRAPH)
+    with pytest.raises(StyleError, match="which the page does not compute"):
+        read_layers(tmp_path / GRAPH)
+
+
+def test_a_sum_of_what_a_relu_has_changed_is_refused(shaken: Style, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(shaken.network_folder / GRAPH)
+    before = next(node.input[0] for node in model.graph.node if node.op_type == "Relu")
+    after = next(node.output[0] for node in model.graph.node if node.op_type == "Relu")
+    for node in model.graph.node:
+        if node.op_type == "Add" and after in node.input:
+            node.input[list(node.input).index(after)] = before
+    onnx.save(model, tmp_path / GRAPH)
+    with pytest.raises(StyleError, match=f"adds {before}"):
+        read_layers(tmp_path / GRAPH)
 
 
 def test_packed_weights_of_one_matrix() -> None:

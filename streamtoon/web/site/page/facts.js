@@ -68,16 +68,21 @@ function checkNetwork(network) {
   expect(isObject(network) && typeof network.file === "string" && FILE.test(network.file), "a network names no file of the site");
   expect(isCount(network.bytes, MOST_BYTES) && typeof network.sha256 === "string" && /^[0-9a-f]{64}$/.test(network.sha256), "a network has no hash");
   expect(isNumber(network.multiplications) && Array.isArray(network.layers) && network.layers.length > 1 && network.layers.length <= 64, "a network has no layers");
-  let channels = 24;
+  let [channels, size] = [24, 1];
+  const made = new Map();
   for (const layer of network.layers) {
-    expect(isObject(layer) && isText(layer.name, 60) && typeof layer.relu === "boolean" && typeof layer.residual === "boolean", "a layer is not whole");
+    expect(isObject(layer) && isText(layer.name, 60) && !made.has(layer.name) && typeof layer.relu === "boolean", "a layer is not whole");
     expect([layer.in, layer.out].every((one) => isCount(one, 256) && one > 0 && one % 8 === 0) && layer.out <= 128, "a layer has channels that no shader takes");
-    expect(isCount(layer.dilation, 4) && layer.dilation > 0 && layer.in === channels, "layers do not follow one another");
-    expect(isCount(layer.weights, network.bytes) && layer.weights % 4 === 0 && layer.weights + layer.in * layer.out * 18 <= network.bytes, "weights lie beyond their file");
+    expect([1, 3].includes(layer.kernel) && isCount(layer.dilation, 4) && layer.dilation > 0 && layer.in === channels, "layers do not follow one another");
+    expect([1, 2].includes(layer.size) && (layer.size <= size || layer.dilation === 1), "a layer has a size that no shader makes");
+    const added = made.get(layer.added);
+    expect(layer.added === "" || (added?.out === layer.out && added.size === layer.size), "a layer is added to one that it does not fit");
+    expect(isCount(layer.weights, network.bytes) && layer.weights % 4 === 0 && layer.weights + layer.in * layer.out * 2 * layer.kernel ** 2 <= network.bytes, "weights lie beyond their file");
     expect(isCount(layer.biases, network.bytes) && layer.biases % 4 === 0 && layer.biases + layer.out * 4 <= network.bytes, "biases lie beyond their file");
-    channels = layer.out;
+    made.set(layer.name, layer);
+    [channels, size] = [layer.out, layer.size];
   }
-  expect(channels === 40, "a network does not end with 40 fields");
+  expect(channels === 40 && size === 1, "a network does not end with 40 fields");
 }
 
 function checkStyle(style, facts) {

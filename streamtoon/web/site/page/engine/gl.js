@@ -2,6 +2,7 @@
 
 import { sizeOf } from "./gpu.js";
 import { CpuLook } from "./look_cpu.js";
+import { BLOCK, planned, SAMPLES, stepOf } from "./layers.js";
 import { makePatterns } from "./pattern_maker.js";
 import { patternsOf } from "./pattern_planes.js";
 import { fromBlocks, toBlocks, toPixels, toPlanes } from "./planes.js";
@@ -21,7 +22,7 @@ precision highp sampler2D;
 precision highp sampler2DArray;`;
 
 /** One convolution: sixteen channels out at a time. */
-const convolution = (layer, isFirst) => `${HEAD}
+const convolution = (layer) => `${HEAD}
 uniform sampler2DArray given;
 uniform sampler2DArray added;
 uniform sampler2D weights;
@@ -32,18 +33,19 @@ ${[0, 1, 2, 3].map((at) => `layout(location = ${at}) out vec4 out${at};`).join("
 vec4 weight(int at) { return texelFetch(weights, ivec2(at % ${ROW}, at / ${ROW}), 0); }
 vec4 times(int at, vec4 x) { return weight(at) * x.x + weight(at + 1) * x.y + weight(at + 2) * x.z + weight(at + 3) * x.w; }
 void main() {
-  ivec2 place = ivec2(gl_FragCoord.xy);
+  ivec2 place = ivec2(gl_FragCoord.xy), taken = size / ${layer.size / layer.stride}; // where the taps lie
   ${[0, 1, 2, 3].map((at) => `vec4 s${at} = texelFetch(biases, ivec2(first + ${at}, 0), 0);`).join(" ")}
   for (int channel = 0; channel < ${layer.in / 4}; channel++) {
-    for (int tap = 0; tap < 9; tap++) {
-      ivec2 at = place + (ivec2(tap % 3, tap / 3) - 1) * ${layer.dilation};
-      if (any(lessThan(at, ivec2(0))) || any(greaterThanEqual(at, size))) continue;
-      vec4 x = texelFetch(given, ivec3(at, channel), 0)${isFirst ? " * 2.0 - 1.0" : ""};
-      int from = ((channel * 9 + tap) * ${layer.out / 4} + first) * 4;
+    for (int tap = 0; tap < ${layer.kernel ** 2}; tap++) {
+      ivec2 at = place * ${layer.stride} + (ivec2(tap % ${layer.kernel}, tap / ${layer.kernel}) - ${layer.kernel >> 1}) * ${layer.dilation};
+      if (any(lessThan(at, ivec2(0))) || any(greaterThanEqual(at, taken))) continue;
+      vec4 x = texelFetch(given, ivec3(at / ${layer.repeat}, channel), 0)${layer.from === SAMPLES ? " * 2.0 - 1.0" : ""};
+      int from = ((channel * ${layer.kernel ** 2} + tap) * ${layer.out / 4} + first) * 4;
       ${[0, 1, 2, 3].map((at) => `s${at} += times(from + ${4 * at}, x);`).join(" ")}
     }
   }
-  ${[0, 1, 2, 3].map((at) => `out${at} = ${layer.relu ? `max(s${at}, 0.0)` : layer.residual ? `s${at} + texelFetch(added, ivec3(place, first + ${at}), 0)` : `s${at}`};`).join("\n  ")}
+  ${layer.added ? [0, 1, 2, 3].map((at) => `s${at} += texelFetch(added, ivec3(place, first + ${at}), 0);`).join(" ") : ""}
+  ${[0, 1, 2, 3].map((at) => `out${at} = ${layer.relu ? `max(s${at}, 0.0)` : `s${at}`};`).join("\n  ")}
 }`;
 
 /** Fields as bytes, one layer below the other. */
@@ -107,15 +109,15 @@ class GlEngine {
 
   addNetwork(name, { layers, data }) {
     const gl = this.#gl;
-    this.#networks.set(name, layers.map((layer, at) => {
-      const floats = toFloats(new Uint16Array(data, layer.weights, layer.in * layer.out * 9));
+    this.#networks.set(name, planned(layers).map((layer) => {
+      const floats = toFloats(new Uint16Array(data, layer.weights, layer.in * layer.out * layer.kernel ** 2));
       const rows = Math.ceil(floats.length / 4 / ROW) + 1;
       const weights = new Float32Array(4 * ROW * rows);
       weights.set(floats);
       const biases = new Float32Array(4 * up(layer.out / 4, TARGETS));
       biases.set(new Float32Array(data.slice(layer.biases, layer.biases + 4 * layer.out)));
       return {
-        ...layer, code: convolution(layer, at === 0),
+        ...layer, code: convolution(layer),
         weights: this.#texture(gl.TEXTURE_2D, gl.RGBA32F, ROW, rows, weights), biases: this.#texture(gl.TEXTURE_2D, gl.RGBA32F, biases.length / 4, 1, biases),
       };
     }));
@@ -131,14 +133,16 @@ class GlEngine {
     const gl = this.#gl;
     for (const texture of this.#textures) gl.deleteTexture(texture);
     this.#network = this.#networks.get(network);
-    const [columns, rows] = [up(width, 4), up(height, 4)];
-    this.#size = { width, height, columns, rows };
-    const layers = up(Math.max(40, ...this.#network.map((layer) => layer.out)) / 4, TARGETS);
-    const floats = () => this.#texture(gl.TEXTURE_2D_ARRAY, gl.RGBA32F, columns / 4, rows / 4, null, layers);
-    this.#textures = [this.#texture(gl.TEXTURE_2D_ARRAY, gl.RGBA8, columns / 4, rows / 4, null, 6), floats(), floats(), floats(), this.#texture(gl.TEXTURE_2D, gl.RGBA8, columns / 4, (rows / 4) * 10)];
-    this.#codes = new Uint8Array((columns / 4) * (rows / 4) * 40);
+    const [columns, rows] = [up(width, BLOCK), up(height, BLOCK)];
+    const [wholeColumns, wholeRows] = [width, height].map((side) => up(side, stepOf(this.#network))); // extended for the network
+    this.#size = { width, height, columns, rows, wholeColumns, wholeRows };
+    const [across, down] = [wholeColumns / BLOCK, wholeRows / BLOCK];
+    const layers = up(Math.max(...this.#network.map((layer) => layer.out)) / 4, TARGETS);
+    const stores = Array.from({ length: Math.max(...this.#network.map((layer) => layer.to)) + 1 }, () => this.#texture(gl.TEXTURE_2D_ARRAY, gl.RGBA32F, across, down, null, layers));
+    this.#textures = [this.#texture(gl.TEXTURE_2D_ARRAY, gl.RGBA8, across, down, null, 6), this.#texture(gl.TEXTURE_2D, gl.RGBA8, across, down * 10), ...stores];
+    this.#codes = new Uint8Array(across * down * 40);
     [this.#canvas.width, this.#canvas.height] = [width, height];
-    [this.#small.canvas.width, this.#small.canvas.height] = [columns, rows];
+    [this.#small.canvas.width, this.#small.canvas.height] = [wholeColumns, wholeRows];
     [this.#drawing, this.#patternKey, this.#last] = [null, "", null];
   }
 
@@ -156,7 +160,7 @@ class GlEngine {
   }
 
   draw(source, { mirror = false } = {}) {
-    const { columns, rows, width, height } = this.#size, small = this.#small;
+    const { columns, rows, wholeColumns, wholeRows, width, height } = this.#size, small = this.#small;
     small.save();
     if (mirror) {
       small.translate(width, 0);
@@ -164,10 +168,12 @@ class GlEngine {
     }
     small.drawImage(source, 0, 0, ...sizeOf(source), 0, 0, width, height);
     small.restore();
-    if (columns > width) small.drawImage(small.canvas, width - 1, 0, 1, height, width, 0, columns - width, height);
-    if (rows > height) small.drawImage(small.canvas, 0, height - 1, columns, 1, 0, height, columns, rows - height);
-    const planes = toPlanes(small.getImageData(0, 0, columns, rows).data, columns, rows);
-    this.#last = fromBlocks(this.#run(toBlocks(planes, columns, rows)), planes, columns, rows);
+    small.imageSmoothingEnabled = false; // smoothing would mix in what lies beside the last pixel
+    if (wholeColumns > width) small.drawImage(small.canvas, width - 1, 0, 1, height, width, 0, wholeColumns - width, height);
+    if (wholeRows > height) small.drawImage(small.canvas, 0, height - 1, wholeColumns, 1, 0, height, wholeColumns, wholeRows - height);
+    small.imageSmoothingEnabled = true;
+    const planes = toPlanes(small.getImageData(0, 0, wholeColumns, wholeRows).data, wholeColumns, wholeRows);
+    this.#last = fromBlocks(this.#run(toBlocks(planes, wholeColumns, wholeRows)), planes, wholeColumns, wholeRows, columns, rows);
     this.redraw();
   }
 
@@ -179,23 +185,16 @@ class GlEngine {
 
   /** The network on blocks. @returns {Uint8Array} ten layers of codes */
   #run(blocks) {
-    const gl = this.#gl, [columns, rows] = [this.#size.columns / 4, this.#size.rows / 4];
-    const [input, one, two, three, codes] = this.#textures;
+    const gl = this.#gl, [columns, rows] = [this.#size.wholeColumns / BLOCK, this.#size.wholeRows / BLOCK];
+    const [input, codes, ...stores] = this.#textures;
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D_ARRAY, input);
     gl.texSubImage3D(gl.TEXTURE_2D_ARRAY, 0, 0, 0, 0, columns, rows, 6, gl.RGBA, gl.UNSIGNED_BYTE, blocks);
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.#frame);
-    gl.viewport(0, 0, columns, rows);
-    let [given, kept, spare] = [input, null, [one, two, three]];
-    for (const layer of this.#network) {
-      const to = spare.find((texture) => texture !== given && texture !== kept);
-      this.#convolve(layer, given, kept ?? given, to, columns, rows);
-      if (layer.name === "stem" || layer.residual) kept = to;
-      given = to;
-    }
+    for (const layer of this.#network) this.#convolve(layer, stores[layer.from] ?? input, stores[layer.plus] ?? input, stores[layer.to], columns, rows);
     const program = this.#program(CODES);
     gl.useProgram(program);
-    this.#bind(program, "given", 0, gl.TEXTURE_2D_ARRAY, given);
+    this.#bind(program, "given", 0, gl.TEXTURE_2D_ARRAY, stores[this.#network.at(-1).to]);
     gl.uniform2i(gl.getUniformLocation(program, "size"), columns, rows);
     for (let at = 1; at < TARGETS; at++) gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0 + at, gl.TEXTURE_2D, null, 0);
     gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, codes, 0);
@@ -214,6 +213,7 @@ class GlEngine {
     this.#bind(program, "weights", 2, gl.TEXTURE_2D, layer.weights);
     this.#bind(program, "biases", 3, gl.TEXTURE_2D, layer.biases);
     gl.uniform2i(gl.getUniformLocation(program, "size"), columns, rows);
+    gl.viewport(0, 0, columns / layer.size, rows / layer.size);
     for (let first = 0; first < layer.out / 4; first += TARGETS) {
       for (let at = 0; at < TARGETS; at++) gl.framebufferTextureLayer(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0 + at, to, 0, first + at);
       gl.drawBuffers([0, 1, 2, 3].map((at) => gl.COLOR_ATTACHMENT0 + at));

@@ -1,5 +1,6 @@
 // The engine on WebGPU: a picture goes up, the network and the look run, and the drawing appears on a canvas.
 
+import { BLOCK, planned, SAMPLES, stepOf } from "./layers.js";
 import { makePatterns } from "./pattern_maker.js";
 import { patternsOf } from "./pattern_planes.js";
 import { scaleOf } from "./patterns.js";
@@ -48,9 +49,9 @@ class GpuEngine {
     this.#context = canvas.getContext("webgpu");
     this.#context.configure({ device, format: this.#format, alphaMode: "opaque" });
     this.#fixed = {
-      look: this.#buffer(48, GPUBufferUsage.UNIFORM), tables: this.#buffer(lookShaders.TABLE_BYTES),
-      source: this.#buffer(32, GPUBufferUsage.UNIFORM), blocks: this.#buffer(8, GPUBufferUsage.UNIFORM),
-      enlarge: this.#buffer(16, GPUBufferUsage.UNIFORM), sampler: device.createSampler({ magFilter: "linear", minFilter: "linear" }),
+      look: this.#buffer(80, GPUBufferUsage.UNIFORM), tables: this.#buffer(lookShaders.TABLE_BYTES),
+      source: this.#buffer(32, GPUBufferUsage.UNIFORM), blocks: this.#buffer(16, GPUBufferUsage.UNIFORM),
+      enlarge: this.#buffer(24, GPUBufferUsage.UNIFORM), sampler: device.createSampler({ magFilter: "linear", minFilter: "linear" }),
     };
   }
 
@@ -78,8 +79,8 @@ class GpuEngine {
 
   /** @param {string} name @param {{layers: object[], data: ArrayBuffer}} network as weights.js reads it */
   addNetwork(name, { layers, data }) {
-    const made = layers.map((layer) => {
-      const count = layer.in * layer.out * 9;
+    const made = planned(layers).map((layer) => {
+      const count = layer.in * layer.out * layer.kernel ** 2;
       const halves = new Uint16Array(data, layer.weights, count);
       const weights = this.#buffer(count * (this.#half ? 2 : 4));
       this.#device.queue.writeBuffer(weights, 0, this.#half ? halves : toFloats(halves));
@@ -101,11 +102,14 @@ class GpuEngine {
   resize(network, width, height, share = 1) {
     const key = [network, width, height, share].join(" ");
     if (this.#sizes?.key === key) return;
-    const [columns, rows] = [up(width, 4), up(height, 4)];
-    const [smallColumns, smallRows] = share === 1 ? [columns, rows] : [columns, rows].map((side) => Math.max(8, up(Math.round(side * share), 4)));
     this.#free();
     this.#network = this.#networks.get(network);
-    this.#sizes = { key, width, height, columns, rows, smallColumns, smallRows, isEnlarged: smallColumns !== columns || smallRows !== rows };
+    const step = stepOf(this.#network);
+    const [columns, rows] = [up(width, BLOCK), up(height, BLOCK)];
+    const [wholeColumns, wholeRows] = [up(width, step), up(height, step)]; // the picture extended for the network
+    const [smallColumns, smallRows] = [wholeColumns, wholeRows].map((side) => Math.max(step, up(Math.round(side * share), step)));
+    const isEnlarged = smallColumns !== wholeColumns || smallRows !== wholeRows;
+    this.#sizes = { key, width, height, columns, rows, wholeColumns, wholeRows, smallColumns, smallRows, isEnlarged };
     [this.#canvas.width, this.#canvas.height] = [width, height];
     this.#makeBuffers();
     this.#lookKey = "";
@@ -114,34 +118,37 @@ class GpuEngine {
   }
 
   #makeBuffers() {
-    const { columns, rows, smallColumns, smallRows, isEnlarged } = this.#sizes;
+    const { columns, rows, wholeColumns, wholeRows, smallColumns, smallRows, isEnlarged } = this.#sizes;
     const [all, small] = [columns * rows, smallColumns * smallRows];
-    const value = this.#half ? 2 : 4, places = small / 16;
-    const widest = Math.max(40, ...this.#network.map((layer) => layer.out));
+    const value = this.#half ? 2 : 4, places = small / BLOCK ** 2;
     this.#buffers = {
-      samples: this.#buffer(24 * places * value), one: this.#buffer(widest * places * value), two: this.#buffer(widest * places * value),
+      samples: this.#buffer(24 * places * value),
       sourceLuma: this.#buffer(small), sourceChroma: this.#buffer(small),
       paint: this.#buffer(all), spare: this.#buffer(all), colors: this.#buffer(all), ink: this.#buffer(all),
       luma: this.#buffer(all), chroma: this.#buffer(all), sums: this.#buffer(all * 4), patterns: this.#buffer(all * lookShaders.PATTERN_PLANES.length),
     };
+    const needs = []; // values of every store
+    for (const layer of this.#network) needs[layer.to] = Math.max(needs[layer.to] ?? 0, (layer.out * places) / layer.size ** 2);
+    needs.forEach((count, at) => { this.#buffers[`store${at}`] = this.#buffer(count * value); });
     if (isEnlarged) for (const name of ["smallPaint", "smallColors", "smallInk"]) this.#buffers[name] = this.#buffer(small);
-    this.#device.queue.writeBuffer(this.#fixed.blocks, 0, new Uint32Array([smallColumns / 4, smallRows / 4]));
-    this.#device.queue.writeBuffer(this.#fixed.enlarge, 0, new Uint32Array([smallColumns, smallRows, columns, rows]));
+    const made = isEnlarged ? [smallColumns, smallRows] : [columns, rows];
+    this.#device.queue.writeBuffer(this.#fixed.blocks, 0, new Uint32Array([smallColumns, smallRows, ...made].map((side) => side / BLOCK)));
+    this.#device.queue.writeBuffer(this.#fixed.enlarge, 0, new Uint32Array([smallColumns, smallRows, wholeColumns, wholeRows, columns, rows]));
   }
 
   #makeNetworkSteps() {
     const { columns, rows, smallColumns, smallRows, isEnlarged } = this.#sizes;
     const { blocks } = this.#fixed, b = this.#buffers;
-    const groups = [Math.ceil(smallColumns / 32), Math.ceil(smallRows / 32)];
-    let from = b.samples;
+    const groupsOf = (side) => [smallColumns, smallRows].map((one) => Math.ceil(one / (8 * side)));
+    const store = (at) => (at === SAMPLES ? b.samples : b[`store${at}`]);
     const steps = this.#network.map((layer) => {
-      const to = layer.residual ? b.one : from === b.one ? b.two : b.one;
-      const step = this.#step(layer.name, networkShaders.convolution(layer, this.#half), [blocks, from, layer.weights, layer.biases, to], groups);
-      from = to;
-      return step;
+      const added = layer.plus === null ? [] : [store(layer.plus)];
+      const resources = [blocks, store(layer.from), layer.weights, layer.biases, store(layer.to), ...added];
+      return this.#step(layer.name, networkShaders.convolution(layer, this.#half), resources, groupsOf(BLOCK * layer.size));
     });
+    const from = store(this.#network.at(-1).to);
     const to = isEnlarged ? [b.smallPaint, b.smallColors, b.smallInk] : [b.paint, b.colors, b.ink];
-    steps.push(this.#step("fields", networkShaders.fields(this.#half), [blocks, from, b.sourceLuma, b.sourceChroma, ...to], groups));
+    steps.push(this.#step("fields", networkShaders.fields(this.#half), [blocks, from, b.sourceLuma, b.sourceChroma, ...to], groupsOf(BLOCK)));
     if (isEnlarged) {
       steps.push(this.#step("enlarge", lookShaders.enlarged, [this.#fixed.enlarge, ...to, b.paint, b.colors, b.ink], [Math.ceil(columns / 32), Math.ceil(rows / 8)]));
     }
@@ -172,16 +179,17 @@ class GpuEngine {
   #writeLook(look, has) {
     const { columns, rows, width, height } = this.#sizes;
     const scale = scaleOf(rows, columns), { HAS, MOST_RADIUS } = lookShaders;
-    const { tables, hasChroma, hasOfLuma } = makeTables(look);
+    const { tables, covers } = makeTables(look);
     const lineWidth = look.line_width * scale, low = Math.min(MOST_RADIUS, Math.floor(lineWidth)), high = Math.min(MOST_RADIUS, Math.ceil(lineWidth));
     const step = Math.max(1, Math.round(16 * scale));
     const small = [columns, rows].map((side) => Math.max(2, Math.floor(side / step)));
-    const bits = (hasChroma && HAS.chroma) | (hasOfLuma && HAS.ofLuma) | (look.edge_darkening && HAS.edges) | (has.pigment && HAS.pigment)
-      | (has.screen && HAS.screen) | (has.texture && HAS.texture) | (has.frame && HAS.frame) | (has.grain && HAS.grain);
-    const numbers = new ArrayBuffer(48), whole = new Uint32Array(numbers), real = new Float32Array(numbers);
+    const bits = (look.edge_darkening && HAS.edges) | (has.pigment && HAS.pigment) | (has.screen && HAS.screen) | (has.texture && HAS.texture)
+      | (has.frame && HAS.frame) | (has.grain && HAS.grain);
+    const numbers = new ArrayBuffer(80), whole = new Uint32Array(numbers), real = new Float32Array(numbers);
     whole.set([columns, rows, bits, Math.max(1, Math.round((look.edge_width * scale) / 2)), low, high]);
     real.set([lineWidth - Math.floor(lineWidth), (SURROUNDINGS * Math.min(rows, columns)) / step], 6);
     whole.set([...small, width, height], 8);
+    real.set([...covers.ink, ...covers.screen], 12);
     this.#device.queue.writeBuffer(this.#fixed.look, 0, numbers);
     this.#device.queue.writeBuffer(this.#fixed.tables, 0, lookShaders.packTables(tables));
     const key = [look.smooth, look.local > 0, look.edge_darkening > 0].join(" ");
@@ -213,9 +221,9 @@ class GpuEngine {
   }
 
   #sourceStep(source, width, height, mirror) {
-    const { width: w, height: h, smallColumns, smallRows, columns, rows } = this.#sizes;
+    const { width: w, height: h, smallColumns, smallRows, wholeColumns, wholeRows } = this.#sizes;
     const imported = this.#imported(source), external = imported !== null;
-    const [shownWidth, shownHeight] = [Math.round((w * smallColumns) / columns), Math.round((h * smallRows) / rows)];
+    const [shownWidth, shownHeight] = [Math.round((w * smallColumns) / wholeColumns), Math.round((h * smallRows) / wholeRows)];
     const scale = [width / shownWidth, height / shownHeight];
     const numbers = new ArrayBuffer(32), whole = new Uint32Array(numbers), real = new Float32Array(numbers);
     whole.set([smallColumns / 4, smallRows / 4, shownWidth, shownHeight]);

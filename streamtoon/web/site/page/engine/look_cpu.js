@@ -1,7 +1,7 @@
 // The look in JavaScript, for browsers without WebGPU: the same steps on the same bytes as shaders_look.js.
 
 import { scaleOf } from "./patterns.js";
-import { BLACK, makeTables, rint } from "./tables.js";
+import { BLACK, makeTables, rint, toTable } from "./tables.js";
 
 const SURROUNDINGS = 1 / 12; // standard deviation of what `local` calls surroundings, as a share of the short side
 
@@ -19,8 +19,8 @@ function halved(from, width, height) {
   return to;
 }
 
-const looked = (plane, table) => {
-  const to = new Uint8Array(plane.length);
+const looked = (plane, table, Kind = Uint8Array) => {
+  const to = new Kind(plane.length);
   for (let at = 0; at < plane.length; at++) to[at] = table[plane[at]];
   return to;
 };
@@ -40,19 +40,18 @@ export class CpuLook {
    * @returns {{y: Uint8Array, u: Uint8Array, v: Uint8Array}} the drawing, limited range
    */
   draw(fields) {
-    const { tables, hasChroma, hasOfLuma } = this.#made, look = this.#look, p = this.#patterns;
+    const { tables, covers } = this.#made, look = this.#look, p = this.#patterns;
     const own = this.#lifted(this.#calmed(fields.y));
-    const luma = looked(own, tables.luma);
-    const [u, v] = this.#colors(fields, own, hasChroma, hasOfLuma);
+    const isTouched = look.edge_darkening || p.pigment || p.screen; // before the lines are drawn
+    let luma = isTouched ? looked(own, toTable(tables.luma)) : looked(own, tables.luma, Float32Array);
+    const [u, v] = this.#colors(fields, own);
     if (look.edge_darkening) this.#darkenEdges(luma);
     if (p.pigment) this.#settle(luma, [u, v], p.pigment);
     if (p.screen) {
-      const stays = new Uint8Array(luma.length);
-      for (let at = 0; at < stays.length; at++) stays[at] = tables.screen[Math.max(0, p.screen[at] - tables.tone[own[at]])];
-      this.#cover(luma, u, v, stays, tables.screenLuma, tables.screenTaken, tables.screenU, tables.screenV);
+      const marks = own.map((code, at) => Math.max(0, p.screen[at] - tables.tone[code]));
+      luma = this.#cover(luma, u, v, marks, tables.screen, covers.screen);
     }
-    const stays = looked(this.#response(fields.ink), tables.ink);
-    this.#cover(luma, u, v, stays, tables.inkLuma, tables.inkTaken, tables.inkU, tables.inkV);
+    luma = this.#cover(luma, u, v, this.#response(fields.ink), tables.ink, covers.ink);
     if (p.frame) {
       const small = halved(p.frame, this.#width, this.#height);
       for (let at = 0; at < luma.length; at++) luma[at] = Math.min(255, times(luma[at], p.frame[at]) + tables.blankLuma[p.frame[at]]);
@@ -100,17 +99,10 @@ export class CpuLook {
     return to;
   }
 
-  #colors(fields, own, hasChroma, hasOfLuma) {
-    const { tables } = this.#made;
-    const half = hasOfLuma ? halved(own, this.#width, this.#height) : null;
-    return [[fields.u, tables.ofLumaU], [fields.v, tables.ofLumaV]].map(([plane, added]) => {
-      const to = new Uint8Array(plane.length);
-      for (let at = 0; at < to.length; at++) {
-        const code = hasChroma ? tables.chroma[plane[at]] : 128;
-        to[at] = half ? clamp(code + added[half[at]] - 128, 0, 255) : code;
-      }
-      return to;
-    });
+  #colors(fields, own) {
+    const { tables } = this.#made, half = halved(own, this.#width, this.#height);
+    return [[fields.u, tables.ofLumaU], [fields.v, tables.ofLumaV]].map(([plane, added]) =>
+      plane.map((code, at) => clamp(rint(tables.chroma[code] + added[half[at]] - 128), 0, 255)));
   }
 
   #darkenEdges(luma) {
@@ -143,13 +135,17 @@ export class CpuLook {
     }
   }
 
-  #cover(luma, u, v, stays, added, taken, addedU, addedV) {
-    for (let at = 0; at < luma.length; at++) luma[at] = Math.min(255, times(luma[at], stays[at]) + added[stays[at]]);
-    const half = halved(stays, this.#width, this.#height);
+  /** Lays a colour over the paint where `marks` are; chroma changes in place. @returns {Uint8Array} luma */
+  #cover(luma, u, v, marks, shares, [y, cb, cr, ofChroma]) {
+    const covered = new Uint8Array(luma.length);
+    for (let at = 0; at < luma.length; at++) covered[at] = rint(luma[at] + (y - luma[at]) * shares[marks[at]]);
+    const half = halved(looked(marks, toTable(shares.map((share) => 255 * share))), this.#width, this.#height);
     for (let at = 0; at < u.length; at++) {
-      u[at] = Math.min(255, times(u[at], taken[half[at]]) + addedU[half[at]]);
-      v[at] = Math.min(255, times(v[at], taken[half[at]]) + addedV[half[at]]);
+      const share = clamp((half[at] / 255) * ofChroma, 0, 1);
+      u[at] = rint(u[at] + (cb - u[at]) * share);
+      v[at] = rint(v[at] + (cr - v[at]) * share);
     }
+    return covered;
   }
 
   #response(ink) {

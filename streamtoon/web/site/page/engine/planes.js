@@ -61,25 +61,29 @@ export function toBlocks({ y, u, v }, width, height) {
   return to;
 }
 
-/** Ten layers of four bytes a block as planes of paint and ink. `source` is what the network was given. */
-export function fromBlocks(codes, source, width, height) {
-  const [columns, rows] = [width / 4, height / 4], area = columns * rows;
+/**
+ * Ten layers of four bytes a block as planes of paint and ink.
+ * @param {{y: Uint8Array, u: Uint8Array, v: Uint8Array}} source what the network was given, wholeWidth x wholeHeight
+ * @param {number} width @param {number} height of the planes: the upper left part of the source, multiples of 4
+ */
+export function fromBlocks(codes, source, wholeWidth, wholeHeight, width, height) {
+  const across = wholeWidth / 4, area = across * (wholeHeight / 4), [columns, rows] = [width / 4, height / 4];
   const limited = (value) => (value < 0 ? 0 : value > 255 ? 255 : value);
   const fields = { y: new Uint8Array(width * height), u: new Uint8Array((width * height) / 4), v: new Uint8Array((width * height) / 4), ink: new Uint8Array(width * height) };
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
-      const at = 4 * (row * columns + column);
+      const at = 4 * (row * across + column);
       for (let line = 0; line < 4; line++) {
         for (let one = 0; one < 4; one++) {
-          const to = (4 * row + line) * width + 4 * column + one;
-          fields.y[to] = limited(source.y[to] + codes[4 * area * line + at + one] - 128);
+          const to = (4 * row + line) * width + 4 * column + one, from = (4 * row + line) * wholeWidth + 4 * column + one;
+          fields.y[to] = limited(source.y[from] + codes[4 * area * line + at + one] - 128);
           fields.ink[to] = codes[4 * area * (6 + line) + at + one];
         }
       }
       for (let one = 0; one < 4; one++) {
-        const to = (2 * row + (one >> 1)) * (width / 2) + 2 * column + (one & 1);
-        fields.u[to] = limited(source.u[to] + codes[16 * area + at + one] - 128);
-        fields.v[to] = limited(source.v[to] + codes[20 * area + at + one] - 128);
+        const to = (2 * row + (one >> 1)) * (width / 2) + 2 * column + (one & 1), from = (2 * row + (one >> 1)) * (wholeWidth / 2) + 2 * column + (one & 1);
+        fields.u[to] = limited(source.u[from] + codes[16 * area + at + one] - 128);
+        fields.v[to] = limited(source.v[from] + codes[20 * area + at + one] - 128);
       }
     }
   }

@@ -11,9 +11,9 @@ const BRUSHES = TABLE_NAMES.length * 256;
 export const MOST_RADIUS = 15;
 export const TABLE_BYTES = 4 * (BRUSHES + 16 * (MOST_RADIUS + 1));
 
-/** @param {Record<string, Uint8Array>} tables @returns {Uint32Array} as the shaders read them */
+/** @param {Record<string, ArrayLike<number>>} tables @returns {Float32Array} as the shaders read them */
 export function packTables(tables) {
-  const all = new Uint32Array(TABLE_BYTES / 4);
+  const all = new Float32Array(TABLE_BYTES / 4);
   TABLE_NAMES.forEach((name, at) => all.set(tables[name], at * 256));
   for (let radius = 1; radius <= MOST_RADIUS; radius++) {
     for (let row = 0; row <= radius; row++) {
@@ -24,7 +24,7 @@ export function packTables(tables) {
 }
 
 /** Bits of what a look has. */
-export const HAS = { chroma: 1, ofLuma: 2, edges: 4, pigment: 8, screen: 16, texture: 32, frame: 64, grain: 128 };
+export const HAS = { edges: 1, pigment: 2, screen: 4, texture: 8, frame: 16, grain: 32 };
 /** Planes of patterns in their buffer. */
 export const PATTERN_PLANES = ["screen", "pigment", "texture", "frame", "grain"];
 
@@ -38,6 +38,8 @@ struct Look {
   sigma: f32,           // of the blur of surroundings
   small: vec2<u32>,     // size of the surroundings
   picture: vec2<u32>,   // pixels of the drawing that are shown
+  ink: vec4<f32>,       // luma and chroma of lines, and how much chroma they cover, relative to luma
+  screen: vec4<f32>,    // the same of a screen's marks
 }
 fn bytes(word: u32) -> vec4<u32> { return (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u); }
 fn packed(codes: vec4<u32>) -> u32 {
@@ -122,14 +124,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 /** Luma with dark surroundings brought nearer to a middle tone. */
 export const lifted = `${COMMON}
 @group(0) @binding(0) var<uniform> look: Look;
-@group(0) @binding(1) var<storage, read> tables: array<u32>;
+@group(0) @binding(1) var<storage, read> tables: array<f32>;
 @group(0) @binding(2) var<storage, read> around: array<f32>;
 @group(0) @binding(3) var<storage, read> given: array<u32>;
 @group(0) @binding(4) var<storage, read_write> to: array<u32>;
 
 fn lift(place: vec2<i32>) -> f32 {
   let at = vec2<u32>(clamp(place, vec2<i32>(), vec2<i32>(look.small) - 1));
-  return f32(tables[${table("lift")} + u32(around[at.y * look.small.x + at.x])]);
+  return tables[${table("lift")} + u32(around[at.y * look.small.x + at.x])];
 }
 
 @compute @workgroup_size(8, 8)
@@ -152,7 +154,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 /** Sums of the drawing's luma along a row, for the means around edges. */
 export const rowSums = `${COMMON}
 @group(0) @binding(0) var<uniform> look: Look;
-@group(0) @binding(1) var<storage, read> tables: array<u32>;
+@group(0) @binding(1) var<storage, read> tables: array<f32>;
 @group(0) @binding(2) var<storage, read> given: array<u32>;
 @group(0) @binding(3) var<storage, read_write> to: array<u32>;
 
@@ -162,7 +164,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   var sum = 0u;
   for (var at = -i32(look.reach); at <= i32(look.reach); at++) {
     let place = id.y * look.size.x + u32(clamp(i32(id.x) + at, 0, i32(look.size.x) - 1));
-    sum += tables[${table("luma")} + ((given[place / 4u] >> (8u * (place % 4u))) & 255u)];
+    sum += u32(round(tables[${table("luma")} + ((given[place / 4u] >> (8u * (place % 4u))) & 255u)]));
   }
   to[id.y * look.size.x + id.x] = sum;
 }`;
@@ -170,7 +172,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 /** The drawing itself: eight samples of luma and two of each chroma plane at a time. */
 export const drawing = `${COMMON}
 @group(0) @binding(0) var<uniform> look: Look;
-@group(0) @binding(1) var<storage, read> tables: array<u32>;
+@group(0) @binding(1) var<storage, read> tables: array<f32>;
 @group(0) @binding(2) var<storage, read> paint: array<u32>;
 @group(0) @binding(3) var<storage, read> colors: array<u32>;
 @group(0) @binding(4) var<storage, read> ink: array<u32>;
@@ -179,9 +181,10 @@ export const drawing = `${COMMON}
 @group(0) @binding(7) var<storage, read_write> luma: array<u32>;
 @group(0) @binding(8) var<storage, read_write> chroma: array<u32>;
 
-fn lookup(first: u32, codes: vec4<u32>) -> vec4<u32> {
-  return vec4<u32>(tables[first + codes.x], tables[first + codes.y], tables[first + codes.z], tables[first + codes.w]);
+fn exact(first: u32, codes: vec4<u32>) -> vec4<f32> {
+  return vec4<f32>(tables[first + codes.x], tables[first + codes.y], tables[first + codes.z], tables[first + codes.w]);
 }
+fn lookup(first: u32, codes: vec4<u32>) -> vec4<u32> { return vec4<u32>(round(exact(first, codes))); }
 fn times(a: vec4<u32>, b: vec4<u32>) -> vec4<u32> { return (a * b * 2u + 255u) / 510u; }
 fn plus(a: vec4<u32>, b: vec4<u32>) -> vec4<u32> { return min(a + b, vec4<u32>(255u)); }
 fn minus(a: vec4<u32>, b: vec4<u32>) -> vec4<u32> { return a - min(a, b); }
@@ -191,8 +194,13 @@ fn half(upper: vec4<u32>, lower: vec4<u32>) -> vec4<u32> {
   let mean = (vec2<u32>(sum.x + sum.y, sum.z + sum.w) + 2u) / 4u;
   return mean.xyxy;
 }
-fn both(u: u32, v: u32, codes: vec4<u32>) -> vec4<u32> {
-  return vec4<u32>(tables[u + codes.x], tables[u + codes.y], tables[v + codes.z], tables[v + codes.w]);
+fn both(u: u32, v: u32, codes: vec4<u32>) -> vec4<f32> {
+  return vec4<f32>(tables[u + codes.x], tables[u + codes.y], tables[v + codes.z], tables[v + codes.w]);
+}
+/** Chroma under a colour that covers shares of the luma, once rounded. */
+fn tinted(c: vec4<u32>, color: vec4<f32>, upper: vec4<f32>, lower: vec4<f32>) -> vec4<u32> {
+  let share = vec4<f32>(half(vec4<u32>(round(upper * 255.0)), vec4<u32>(round(lower * 255.0)))) / 255.0;
+  return vec4<u32>(round(mix(vec4<f32>(c), color.yyzz, clamp(share * color.w, vec4<f32>(), vec4<f32>(1.0)))));
 }
 fn pattern(which: u32, word: u32) -> vec4<u32> { return bytes(patterns[which * (look.size.x / 4u) * look.size.y + word]); }
 
@@ -243,15 +251,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let place = vec2<u32>(id.x * 4u, id.y * 2u);
   let own = array<vec4<u32>, 2>(bytes(paint[word.x]), bytes(paint[word.y]));
   var l = array<vec4<u32>, 2>(lookup(${table("luma")}, own[0]), lookup(${table("luma")}, own[1]));
+  let isTouched = (look.has & ${HAS.edges | HAS.pigment | HAS.screen}u) != 0u; // before the lines are drawn
 
   let at = id.y * words * 2u + id.x * 2u;
   let given = vec4<u32>(colors[at] & 255u, colors[at + 1u] & 255u, colors[at] >> 8u, colors[at + 1u] >> 8u);
-  var c = vec4<u32>(128u);
-  if ((look.has & ${HAS.chroma}u) != 0u) { c = lookup(${table("chroma")}, given); }
-  if ((look.has & ${HAS.ofLuma}u) != 0u) {
-    let added = both(${table("ofLumaU")}, ${table("ofLumaV")}, half(own[0], own[1]));
-    c = minus(min(c + added, vec4<u32>(383u)), vec4<u32>(128u));
-  }
+  let added = both(${table("ofLumaU")}, ${table("ofLumaV")}, half(own[0], own[1]));
+  var c = vec4<u32>(clamp(round(exact(${table("chroma")}, given) + added - 128.0), vec4<f32>(), vec4<f32>(255.0)));
 
   if ((look.has & ${HAS.edges}u) != 0u) {
     l[0] = darkened(l[0], place.x, place.y);
@@ -267,28 +272,27 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     c = plus(times(lookup(${table("strongest")}, c), lookup(${table("strength")}, small)), lookup(${table("strengthZero")}, small));
   }
   if ((look.has & ${HAS.screen}u) != 0u) {
-    var stays: array<vec4<u32>, 2>;
+    var covered: array<vec4<f32>, 2>;
     for (var row = 0u; row < 2u; row++) {
-      stays[row] = lookup(${table("screen")}, minus(pattern(0u, word[row]), lookup(${table("tone")}, own[row])));
-      l[row] = plus(times(l[row], stays[row]), lookup(${table("screenLuma")}, stays[row]));
+      covered[row] = exact(${table("screen")}, minus(pattern(0u, word[row]), lookup(${table("tone")}, own[row])));
+      l[row] = vec4<u32>(round(mix(vec4<f32>(l[row]), vec4<f32>(look.screen.x), covered[row])));
     }
-    let small = half(stays[0], stays[1]);
-    c = plus(times(c, lookup(${table("screenTaken")}, small)), both(${table("screenU")}, ${table("screenV")}, small));
+    c = tinted(c, look.screen, covered[0], covered[1]);
   }
   {
-    var stays: array<vec4<u32>, 2>;
+    var covered: array<vec4<f32>, 2>;
     for (var row = 0u; row < 2u; row++) {
-      stays[row] = lookup(${table("ink")}, response(word[row], place.x, place.y + row));
-      l[row] = plus(times(l[row], stays[row]), lookup(${table("inkLuma")}, stays[row]));
+      covered[row] = exact(${table("ink")}, response(word[row], place.x, place.y + row));
+      let bare = select(exact(${table("luma")}, own[row]), vec4<f32>(l[row]), isTouched);
+      l[row] = vec4<u32>(round(mix(bare, vec4<f32>(look.ink.x), covered[row])));
     }
-    let small = half(stays[0], stays[1]);
-    c = plus(times(c, lookup(${table("inkTaken")}, small)), both(${table("inkU")}, ${table("inkV")}, small));
+    c = tinted(c, look.ink, covered[0], covered[1]);
   }
   if ((look.has & ${HAS.frame}u) != 0u) {
     let inside = array<vec4<u32>, 2>(pattern(3u, word.x), pattern(3u, word.y));
     for (var row = 0u; row < 2u; row++) { l[row] = plus(times(l[row], inside[row]), lookup(${table("blankLuma")}, inside[row])); }
     let small = half(inside[0], inside[1]);
-    c = plus(times(c, small), both(${table("blankU")}, ${table("blankV")}, small));
+    c = plus(times(c, small), vec4<u32>(both(${table("blankU")}, ${table("blankV")}, small)));
   }
   for (var row = 0u; row < 2u; row++) {
     if ((look.has & ${HAS.grain}u) != 0u) { l[row] = times(l[row], pattern(4u, word[row])); }
@@ -300,7 +304,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 
 /** Fields of a smaller picture at the drawing's size, so that lines are as crisp as the drawing. */
 export const enlarged = `${COMMON}
-struct Sizes { small: vec2<u32>, large: vec2<u32> }
+struct Sizes { small: vec2<u32>, whole: vec2<u32>, large: vec2<u32> } // the part of the whole that is made is large
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read> fromPaint: array<u32>;
 @group(0) @binding(2) var<storage, read> fromColors: array<u32>;
@@ -325,7 +329,7 @@ fn color(place: vec2<i32>) -> vec2<f32> {
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let words = sizes.large.x / 4u;
   if (id.x >= words || id.y >= sizes.large.y) { return; }
-  let ratio = vec2<f32>(sizes.small) / vec2<f32>(sizes.large);
+  let ratio = vec2<f32>(sizes.small) / vec2<f32>(sizes.whole);
   var y: vec4<u32>;
   var i: vec4<u32>;
   for (var one = 0u; one < 4u; one++) {

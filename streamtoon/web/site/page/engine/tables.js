@@ -1,7 +1,8 @@
 // The tables of a look: what every code value of paint and ink response becomes, 256 entries each.
 //
 // The numbers are those of engines/looks in Python, entry for entry; a test holds the two together. Luma tables
-// give code values above black, 0 to 219; chroma tables give code values as they are, 128 for grey.
+// give code values above black, 0 to 219; chroma tables give code values as they are, 128 for grey. Tables of bytes
+// are rounded; the others are blended first, so that a drawing is rounded once.
 
 /** Luma weights of BT.709 and the spans of limited range, in which a picture passes through the network. */
 const KR = 0.2126, KB = 0.0722;
@@ -62,28 +63,17 @@ function interpolated(at, values) {
   return values[low] + (values[low + 1] - values[low]) * (z - low);
 }
 
-/** One colour laid over the paint: tables over what stays of it, 255 untouched and 0 covered. */
-function cover(yuv, share) {
-  const taken = toTable(toTable(curve((code) => 255 * (1 - code / 255) * share)).map((one) => 255 - one));
-  return {
-    luma: toTable(curve((code) => (yuv[0] > 0.5 ? yuv[0] * (1 - code / 255) : 0))),
-    taken,
-    u: toTable(Array.from(taken, (one) => yuv[1] * (1 - one / 255))),
-    v: toTable(Array.from(taken, (one) => yuv[2] * (1 - one / 255))),
-  };
-}
-
 /** The order in which the tables lie in a GPU's buffer. */
 export const TABLE_NAMES = [
-  "luma", "chroma", "ofLumaU", "ofLumaV", "lift", "ink", "inkLuma", "inkTaken", "inkU", "inkV",
-  "tone", "screen", "screenLuma", "screenTaken", "screenU", "screenV", "edge", "thin", "dense",
+  "luma", "chroma", "ofLumaU", "ofLumaV", "lift", "ink", "tone", "screen", "edge", "thin", "dense",
   "strength", "strengthZero", "strongest", "blankLuma", "blankU", "blankV",
 ];
 
 /**
- * Every table of a look.
+ * Every table of a look, and the colours that cover its paint: luma above black, two chroma codes, and how much of the
+ * paint's chroma is covered, relative to its luma. The tables `ink` and `screen` say how much of the luma is, 0 to 1.
  * @param {Record<string, any>} look all keys of a look
- * @returns {{tables: Record<string, Uint8Array>, hasChroma: boolean, hasOfLuma: boolean}}
+ * @returns {{tables: Record<string, ArrayLike<number>>, covers: {ink: number[], screen: number[]}}}
  */
 export function makeTables(look) {
   const paper = yuvOf(rgbOf(look.paper_color));
@@ -99,21 +89,27 @@ export function makeTables(look) {
   const plain = tone.map((one) => look.black + (look.white - look.black) * one);
   const ofLuma = [1, 2].map((at) => tone.map((_, code) =>
     (1 - amount) * (plain[code] * (paper[at] - 128)) + amount * (palette[code][at] - 128)));
+  const isOfPalette = look.palette.length > 0 && look.palette_amount === 1;
+  const isOfLuma = ofLuma.some((one) => one.some((value) => Math.abs(value) >= 0.5));
   const tables = {
-    luma: toTable(tone.map((_, code) => (1 - amount) * plain[code] * paper[0] + amount * palette[code][0])),
-    chroma: toTable(chromaOf(look, amount)),
-    ofLumaU: toTable(ofLuma[0].map((one) => 128 + one)),
-    ofLumaV: toTable(ofLuma[1].map((one) => 128 + one)),
+    luma: tone.map((_, code) => (1 - amount) * plain[code] * paper[0] + amount * palette[code][0]),
+    chroma: isOfPalette || !look.saturation ? curve(() => 128) : chromaOf(look, amount),
+    ofLumaU: curve((code) => 128 + (isOfLuma && ofLuma[0][code])),
+    ofLumaV: curve((code) => 128 + (isOfLuma && ofLuma[1][code])),
     lift: toTable(curve((code) => look.local * Math.max(0, BLACK + MIDDLE * SPAN - code))),
-    ...lineTables(look),
-    ...screenTables(look, lifted),
+    ink: inkCoverage(look),
+    tone: toTable(screenTone(look, lifted)),
+    screen: curve((code) => look.screen_opacity * (1 - look.screen_tint) * smoothstep(code, 0, 255 * look.screen_softness)),
     ...washTables(look),
     blankLuma: toTable(curve((inside) => paper[0] * (1 - inside / 255))),
     blankU: toTable(curve((inside) => paper[1] * (1 - inside / 255))),
     blankV: toTable(curve((inside) => paper[2] * (1 - inside / 255))),
   };
-  const hasChroma = !(look.palette.length > 0 && look.palette_amount === 1) && look.saturation !== 0;
-  return { tables, hasChroma, hasOfLuma: ofLuma.some((one) => one.some((value) => Math.abs(value) >= 0.5)) };
+  const covers = {
+    ink: [...yuvOf(rgbOf(look.line_color)), (1 - look.line_chroma) / (1 - look.line_tint)],
+    screen: [...yuvOf(rgbOf(look.screen_color)), (1 - look.screen_chroma) / (1 - look.screen_tint)],
+  };
+  return { tables, covers };
 }
 
 function chromaOf(look, amount) {
@@ -127,31 +123,18 @@ function chromaOf(look, amount) {
   });
 }
 
-function lineTables(look) {
-  const coverage = curve((code) => {
+/** How much of the paint a line covers, for every ink code. */
+function inkCoverage(look) {
+  return curve((code) => {
     const response = ((code - INK_ZERO) / INK_SCALE) * look.line_density;
     return look.line_opacity * (1 - look.line_tint) * smoothstep(response, 1 - look.line_softness, 1 + look.line_softness);
   });
-  const share = (1 - look.line_chroma) / (1 - look.line_tint);
-  const laid = cover(yuvOf(rgbOf(look.line_color)), share);
-  return {
-    ink: toTable(coverage.map((one) => 255 - 255 * one)),
-    inkLuma: laid.luma, inkTaken: laid.taken, inkU: laid.u, inkV: laid.v,
-  };
 }
 
-function screenTables(look, lifted) {
-  const width = 255 * look.screen_softness;
+/** What a screen's thresholds are compared with, for every code of paint. */
+function screenTone(look, lifted) {
   const light = Math.max(look.screen_light, look.screen_dark + 0.01);
-  const tone = lifted.map((one) => 255 - clip((light - one) / (light - look.screen_dark), 0, 1) * (255 + width / 2));
-  const coverage = curve((code) => look.screen_opacity * (1 - look.screen_tint) * smoothstep(code, 0, width));
-  const share = (1 - look.screen_chroma) / (1 - look.screen_tint);
-  const laid = cover(yuvOf(rgbOf(look.screen_color)), share);
-  return {
-    tone: toTable(tone),
-    screen: toTable(coverage.map((one) => 255 - 255 * one)),
-    screenLuma: laid.luma, screenTaken: laid.taken, screenU: laid.u, screenV: laid.v,
-  };
+  return lifted.map((one) => 255 - clip((light - one) / (light - look.screen_dark), 0, 1) * 255 * (1 + look.screen_softness / 2));
 }
 
 function washTables(look) {
