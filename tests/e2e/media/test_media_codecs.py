@@ -161,6 +161,14 @@ def test_only_the_default_preset_has_a_constant_quantiser(
     assert set(told) <= set(found)
 
 
+def test_x265_uses_its_default_settings(tmp_path: Path, clip: Path) -> None:
+    """x265, too, writes its settings into the stream."""
+    convert(clip, tmp_path / "out.mkv", codec="hevc")
+    coded = (tmp_path / "out.mkv").read_bytes()
+    found = coded[coded.index(b"options: ") :][:4000].decode("ascii", "ignore").split()
+    assert {"ctu=32", "me=0", "subme=0", "psy-rd=0.00", "psy-rdoq=0.00", "crf=20.0"} <= set(found)
+
+
 @pytest.mark.parametrize("settings", [{}, {"preset": "ultrafast"}])
 def test_crf_0_of_h264_is_lossless(tmp_path: Path, clip: Path, settings: dict[str, object]) -> None:
     convert(clip, tmp_path / "out.mkv", crf=0, **settings)

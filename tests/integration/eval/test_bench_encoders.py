@@ -88,11 +88,15 @@ def _picture(frame: Frame, n: int) -> av.VideoFrame:
     return picture
 
 
+def _buffer(width: int, height: int, base: Fraction) -> str:
+    return f"video_size={width}x{height}:pix_fmt=yuv420p:time_base={base}"
+
+
 def _ffmpeg_ssim(frames: list[Frame], coded: Path) -> float:
     """SSIM of the luma by FFmpeg's filter, on the frames that the benchmark takes."""
     graph = av.filter.Graph()
-    size = {"width": frames[0].width, "height": frames[0].height}
-    ins = [graph.add_buffer(**size, format="yuv420p", time_base=Fraction(1, 25)) for _ in range(2)]
+    width, height, base = frames[0].width, frames[0].height, Fraction(1, 25)
+    ins: list[Any] = [graph.add("buffer", _buffer(width, height, base)) for _ in range(2)]
     ssim, sink = graph.add("ssim"), graph.add("buffersink")
     for at, source in enumerate(ins):
         source.link_to(ssim, 0, at)
