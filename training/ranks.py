@@ -15,7 +15,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import Tensor
-from torch.distributed import PrefixStore, TCPStore, init_process_group
+from torch.distributed import PrefixStore, TCPStore, init_process_group  # type: ignore[attr-defined]
 
 LAUNCHER_VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"}
 """What torchrun and Ray Train set in each process that they start."""
