@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from fractions import Fraction
 
@@ -45,6 +46,10 @@ def noise(height: int, width: int, seed: int = 0) -> list[np.ndarray]:
     return [dice.integers(0, 256, shape, np.uint8) for shape in ((height, width), half, half)]
 
 
+def with_ink(y: np.ndarray, u: np.ndarray, v: np.ndarray) -> FieldPlanes:
+    return FieldPlanes(y, u, v, 255 - y)
+
+
 def remembering(planes: list[np.ndarray]) -> LastFrameCache[Planes]:
     cache = LastFrameCache[Planes]()
     cache.remember(frame(*planes), PendingDrawing(lambda: (planes[0], planes[1], planes[2])))
@@ -76,7 +81,7 @@ def test_frames_of_another_size_or_color_are_not_compared() -> None:
     cache = remembering(old)
     assert cache.changed_rows(frame(*old)) == (0, 0)
     assert cache.changed_rows(frame(*noise(32, 18))) is None
-    other = Frame(*old, 0, Fraction(1, 25), 1, ColorInfo(full_range=True))
+    other = dataclasses.replace(frame(*old), color=ColorInfo(full_range=True))
     assert cache.changed_rows(other) is None
     cache.forget()
     assert cache.changed_rows(frame(*old)) is None
@@ -134,7 +139,7 @@ def test_a_generator_sees_as_far_as_its_entry_says(name: str) -> None:
     with torch.no_grad():
         for weight in network.parameters():  # positive, so that nothing cancels out and no ReLU cuts off
             weight.copy_(torch.rand_like(weight) / weight[0].numel())
-        reach, multiple = REACH_BLOCKS[name], network.size_multiple
+        reach, multiple = REACH_BLOCKS[name], int(network.size_multiple)  # type: ignore[arg-type]
         side = -(-(2 * reach + 12) // multiple) * multiple
         samples = torch.rand(1, 24, side, side, dtype=torch.float64)
         before = network(samples)
@@ -210,7 +215,7 @@ def test_a_strip_gives_every_row_of_the_whole_frame(
 
 def test_a_strip_is_cut_and_inserted_in_every_plane(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engines.strips.OPEN_AFTER", 1)
-    strips = Strips(lambda *_: Runner(1), BlockSize.of(48, 8, 1.0, 1), 1, 1)  # type: ignore[arg-type, return-value]
+    strips = Strips(lambda *_: Runner(1), BlockSize.of(48, 8, 1.0, 1), 1, 1)  # type: ignore[arg-type]
     assert strips.plan((7, 8)) is None
     assert strips.wanted() == 6
     samples = np.zeros((12, 2, 24), np.uint8)
@@ -227,20 +232,20 @@ def test_a_strip_is_cut_and_inserted_in_every_plane(monkeypatch: pytest.MonkeyPa
     assert np.array_equal(cut[1], u[10:22])
     assert np.array_equal(cut[2], v[10:22])
     old, new = noise(48, 8, seed=1), noise(24, 8, seed=2)
-    joined = strip.inserted(FieldPlanes(*new, new[0]), FieldPlanes(*old, old[0]))
+    joined = strip.inserted(with_ink(*new), with_ink(*old))
     expected = [plane.copy() for plane in old]
     expected[0][24:36] = new[0][4:16]
     for at in (1, 2):
         expected[at][12:18] = new[at][2:8]
     for plane, wanted in zip(
-        (joined.y, joined.u, joined.v, joined.ink), (*expected, expected[0]), strict=True
+        (joined.y, joined.u, joined.v, joined.ink), (*expected, 255 - expected[0]), strict=True
     ):
         assert np.array_equal(plane, wanted)
 
 
 def test_a_runner_is_opened_only_after_enough_frames_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engines.strips.OPEN_AFTER", 3)
-    strips = Strips(lambda *_: Runner(1), BlockSize.of(80, 8, 1.0, 1), 1, 1)  # type: ignore[arg-type, return-value]
+    strips = Strips(lambda *_: Runner(1), BlockSize.of(80, 8, 1.0, 1), 1, 1)  # type: ignore[arg-type]
     wanted = []
     for changed in [(5, 6), (5, 6), (0, 20), (5, 6), (5, 16), (5, 6), (5, 6), (5, 6)]:
         assert strips.plan(changed) is None
