@@ -27,6 +27,7 @@ from engines.engine import RGB_COLOR, Drawn, Engine, Setup, mixed
 from engines.export.tasks import Samples
 from engines.frame import ColorInfo, Frame, Planes
 from engines.frame_dedup import PendingDrawing
+from engines.generators import REACH_BLOCKS
 from engines.imaging.field_blocks import FieldPlanes, pack, unpack
 from engines.imaging.working_size import FIELD_SHARES, BlockSize, extend, fit, reduce, working_scale
 from engines.looks.look import Look
@@ -144,7 +145,8 @@ class FieldsEngine(Engine):
     def _pending_fields(self, frame: Frame, size: BlockSize) -> PendingDrawing[FieldPlanes]:
         """Return the fields of a frame at working size, which may take some rows from the previous ones."""
         if self._strips is None or self._strips.size != size:
-            self._strips = Strips(self._open_at, size, self._style.reach, self._style.size_multiple)
+            reach = REACH_BLOCKS[self._style.generator]
+            self._strips = Strips(self._open_at, size, reach, self._style.size_multiple)
         before, changed = self._last_fields, self._last.changed_rows(frame)
         if changed is None or before is None:
             return PendingDrawing(partial(self._whole, frame, size, self._strips, None))

@@ -24,7 +24,7 @@ import numpy as np
 
 from engines.backends.base import Runner
 from engines.common.memory import translate_oom
-from engines.errors import OutOfMemoryError
+from engines.errors import StreamtoonError
 from engines.frame import Plane, Planes
 from engines.frame_dedup import Rows
 from engines.imaging.field_blocks import BLOCK, Blocks, FieldPlanes
@@ -160,8 +160,8 @@ class Strips:
         return fitting
 
     def _open(self, height: int, samples: Blocks, fields: Blocks) -> None:
-        # Without the memory for another runner, frames are drawn whole as before.
-        with suppress(OutOfMemoryError), translate_oom(f"a strip of {height} rows"):
+        # Memory may be short, or a graph from elsewhere has a fixed size: frames are drawn whole as before.
+        with suppress(StreamtoonError), translate_oom(f"a strip of {height} rows"):
             runner = self._open_at(height, self._columns)
             if all(self._equal(runner, height, top, samples, fields) for top in self._places(height)):
                 self._runners[height] = runner

@@ -26,7 +26,7 @@ from engines.common.defaults import STYLE
 from engines.common.dirs import data_folder
 from engines.common.spelling import unknown_name
 from engines.errors import StyleError
-from engines.generators import FIELD_GENERATORS, GENERATORS, REACH_BLOCKS
+from engines.generators import FIELD_GENERATORS, GENERATORS
 from engines.looks.look import Look
 from engines.registry.card import CardTable, read_card, read_look_file
 from engines.registry.look_table import read_look, to_table
@@ -124,11 +124,6 @@ class Style:
     def gives_fields(self) -> bool:
         """Whether its generator gives fields, and not a finished RGB image."""
         return self.generator in FIELD_GENERATORS
-
-    @property
-    def reach(self) -> int:
-        """How many blocks a generator of fields sees in every direction."""
-        return REACH_BLOCKS[self.generator]
 
     def form(self, quality: str) -> Style:
         """Return the style whose network is used in a quality.

@@ -252,3 +252,22 @@ def test_a_runner_is_opened_only_after_enough_frames_in_a_row(monkeypatch: pytes
         wanted.append(strips.wanted())
     # The fifth needs three quarters of the frame. Half of it must wait until they are open.
     assert wanted == [None, None, None, None, None, 15, None, None]
+
+
+def test_frames_are_drawn_whole_if_there_is_no_memory_for_a_strip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engines.strips.OPEN_AFTER", 1)
+
+    def open_at(height: int, columns: int) -> Runner:
+        raise MemoryError
+
+    strips = Strips(open_at, BlockSize.of(80, 8, 1.0, 1), 1, 1)  # type: ignore[arg-type]
+    samples = np.zeros((20, 2, 24), np.uint8)
+    for changed, height in (((5, 6), 10), ((5, 16), 15)):
+        assert strips.plan(changed) is None
+        assert strips.wanted() == height
+        strips.start_opening(height, samples, Runner(1)(samples))
+        assert strips._opener is not None
+        strips._opener.join()
+        assert strips.plan(changed) is None
+        assert strips.wanted() is None
+    strips.close()
