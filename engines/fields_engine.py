@@ -144,28 +144,31 @@ class FieldsEngine(Engine):
 
     def _pending_fields(self, frame: Frame, size: BlockSize) -> PendingDrawing[FieldPlanes]:
         """Return the fields of a frame at working size, which may take some rows from the previous ones."""
+        before, changed = self._last_fields, self._last.changed_rows(frame)
+        if changed is not None and before is not None and not any(changed):
+            return before  # another look or strength of the same frame
+        if self.facts.precision != "int8":  # sums of floats may depend on the size of the strip
+            return PendingDrawing(partial(self._whole, frame, size))
         if self._strips is None or self._strips.size != size:
             reach = REACH_BLOCKS[self._style.generator]
             self._strips = Strips(self._open_at, size, reach, self._style.size_multiple)
-        before, changed = self._last_fields, self._last.changed_rows(frame)
         if changed is None or before is None:
-            return PendingDrawing(partial(self._whole, frame, size, self._strips, None))
-        if not any(changed):
-            return before  # another look or strength of the same frame
+            return PendingDrawing(partial(self._whole, frame, size))
         planned = self._strips.plan(changed_block_rows(changed, frame.height, size))
         if planned is None:
-            wanted = self._strips.wanted()
-            return PendingDrawing(partial(self._whole, frame, size, self._strips, wanted))
+            return PendingDrawing(partial(self._whole, frame, size, self._strips, self._strips.wanted()))
         self.partly_reused += 1
         return PendingDrawing(partial(self._partly, frame, size, *planned, before))
 
-    def _whole(self, frame: Frame, size: BlockSize, strips: Strips, wanted: int | None) -> FieldPlanes:
+    def _whole(
+        self, frame: Frame, size: BlockSize, strips: Strips | None = None, wanted: int | None = None
+    ) -> FieldPlanes:
         """Compute all rows, with which the runner of a strip of the height `wanted` is opened."""
         small = _small(_planes(frame), frame.color, size)
         samples = pack(small)
         with self._translate_oom(size):
             blocks = self._runner(size)(samples)
-        if wanted is not None:
+        if strips is not None and wanted is not None:
             strips.start_opening(wanted, samples, blocks.copy())
         return unpack(blocks, small)
 

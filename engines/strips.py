@@ -7,8 +7,11 @@ fields are thrown away. What remains equals the fields of the whole frame, bit b
 Runners have a fixed size, so a strip has one of a few heights. Its runner is opened in a thread of its own
 after `OPEN_AFTER` frames in a row that would have gained from it. Opening costs about what those frames would
 have saved, and no frame waits for it, which matters live. The runner then draws strips of the frame that
-caused its opening. It is used only if they equal that frame's fields in every bit: a library may sum in
-another order at another size, and the graph of a style from elsewhere may see further than its generator.
+caused its opening. It is used only if they equal that frame's fields in every bit, because the graph of a
+style from elsewhere may see further than its generator.
+
+Only int8 graphs are run in strips. Sums of integers are exact; those of floats are made in another order at
+another size.
 """
 
 from __future__ import annotations

@@ -20,7 +20,6 @@ from engines_open import open_engine
 
 from engines import strips
 from engines.backends.base import Runner
-from engines.backends.selection import load_backend
 from engines.engine import PendingFrame
 from engines.fields_engine import FieldsEngine
 from engines.frame import ColorInfo, Frame
@@ -31,15 +30,7 @@ from engines.registry.style import Style
 
 HEIGHT, WIDTH = 480, 72
 """120 x 18 blocks: the reach of 17 fits four times, and the columns are no multiple of a vector."""
-ENGINES = [
-    ("openvino", "int8"),
-    ("openvino", "fp32"),
-    ("openvino", "bf16"),
-    ("onnxruntime", "int8"),
-    ("onnxruntime", "fp32"),
-    ("torch", "fp32"),
-    ("torch", "bf16"),
-]
+BACKENDS = ("openvino", "onnxruntime")
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +46,8 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opened(style: Style, **settings: Any) -> FieldsEngine:
-    """An engine by torch, unless another is asked for: it opens a runner at once."""
-    asked: dict[str, Any] = {"quality": "full", "width": WIDTH, "height": HEIGHT, "backend": "torch"}
-    asked |= {"precision": "fp32", "device": "cpu"} | settings
+    asked: dict[str, Any] = {"quality": "full", "width": WIDTH, "height": HEIGHT, "backend": "onnxruntime"}
+    asked |= {"precision": "int8", "device": "cpu"} | settings
     engine = open_engine(style, **asked)
     assert isinstance(engine, FieldsEngine)
     return engine
@@ -115,12 +105,18 @@ def same(left: Frame, right: Frame) -> bool:
     return all(np.array_equal(getattr(left, plane), getattr(right, plane)) for plane in "yuv")
 
 
-@pytest.mark.parametrize("backend, precision", ENGINES)
-def test_a_clip_is_drawn_bit_for_bit_as_frame_by_frame(style: Style, backend: str, precision: str) -> None:
-    if precision not in load_backend(backend).devices()["cpu"].precisions:
-        pytest.skip(f"{backend} does not compute in {precision} here")
-    asked = {"backend": backend, "precision": precision}
-    with opened(style, **asked) as engine, opened(style, **asked) as plain:
+@pytest.mark.parametrize("backend", ["openvino", "torch"])
+def test_floats_are_drawn_whole(style: Style, backend: str) -> None:
+    """Their sums may depend on the size, though they seldom do."""
+    with opened(style, backend=backend, precision="fp32") as engine:
+        for frame in list(clip())[:12]:
+            drawn(engine, frame)
+        assert engine.partly_reused == 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_clip_is_drawn_bit_for_bit_as_frame_by_frame(style: Style, backend: str) -> None:
+    with opened(style, backend=backend) as engine, opened(style, backend=backend) as plain:
         frames = list(clip())
         for frame in frames:
             assert same(drawn(engine, frame), whole(plain, frame)), frame.pts
