@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from engines_open import open_engine
 from numpy.typing import NDArray
+from pairs import pairwise_cases
 from skimage import data
 from skimage.metrics import structural_similarity
 
@@ -93,9 +94,15 @@ def ssim(left: Image, right: Image) -> float:
     return float(structural_similarity(left, right, data_range=255, **options))
 
 
-@pytest.mark.parametrize("colour", COLOURS, ids=str)
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (37, 53), (64, 48), (255, 130)])
-@pytest.mark.parametrize("choice", [{"quality": "full"}, {"quality": "fast"}, {"detail": 0.3}], ids=str)
+@pytest.mark.parametrize(
+    ("size", "colour", "choice"),
+    pairwise_cases(
+        [(1, 1), (2, 3), (37, 53), (64, 48), (255, 130)],
+        COLOURS,
+        [{"quality": "full"}, {"quality": "fast"}, {"detail": 0.3}],
+    ),
+    ids=str,
+)
 def test_size_time_and_colour_stay(
     style: Style, echoes: list[Echo], colour: ColorInfo, size: tuple[int, int], choice: dict[str, Any]
 ) -> None:
@@ -109,9 +116,11 @@ def test_size_time_and_colour_stay(
     assert cartoon.u.shape == cartoon.v.shape == ((height + 1) // 2, (width + 1) // 2)
 
 
-@pytest.mark.parametrize("colour", COLOURS, ids=str)
-@pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
-@pytest.mark.parametrize("kind", ["full", "fast"])
+@pytest.mark.parametrize(
+    ("colour", "name", "kind"),
+    pairwise_cases(COLOURS, ["astronaut", "coffee", "chelsea"], ["full", "fast"]),
+    ids=str,
+)
 def test_a_generator_that_changes_nothing_returns_the_source(
     style: Style, echoes: list[Echo], colour: ColorInfo, name: str, kind: Any
 ) -> None:
