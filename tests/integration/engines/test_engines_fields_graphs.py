@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pairs import pairwise_cases
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -194,12 +195,18 @@ def test_a_plan_that_draws_otherwise_is_found_out(style: Style) -> None:
         check_parity(cropped, style, task, 1, "fp16")
 
 
-@pytest.mark.parametrize("quality", ["full", "fast", "lite"])
-@pytest.mark.parametrize("width, height", [(640, 360), (321, 179), (90, 700)])
-@pytest.mark.parametrize("color", [ColorInfo(), ColorInfo("bt601", full_range=True)])
+@pytest.mark.parametrize(
+    ("quality", "size", "color"),
+    pairwise_cases(
+        ["full", "fast", "lite"],
+        [(640, 360), (321, 179), (90, 700)],
+        [ColorInfo(), ColorInfo("bt601", full_range=True)],
+    ),
+)
 def test_what_is_built_ahead_is_what_the_engine_asks_for(
-    style: Style, quality: Any, width: int, height: int, color: ColorInfo, monkeypatch: pytest.MonkeyPatch
+    style: Style, quality: Any, size: tuple[int, int], color: ColorInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    width, height = size
     asked: list[FieldsTask] = []
     monkeypatch.setattr(DeviceRunners, "start", lambda self, source, task: asked.append(task))
     y, u, v = (
