@@ -127,6 +127,10 @@ class Engine(ABC):
     """Number of pending frames that may compute at the same time and gain from it."""
     reused: int
     """Number of frames so far that equalled the previous one and were not rendered again."""
+    partly_reused: int
+    """Number of frames so far of which only a part was computed anew, because the rest equalled the previous
+    one.
+    """
     strength: float
     """0, the source, to 1, the cartoon. May be set at any time; applies to frames submitted afterwards."""
     stabilizer: Stabilizer
@@ -134,7 +138,7 @@ class Engine(ABC):
 
     def __init__(self, setup: Setup) -> None:
         self.facts = setup.facts
-        self.reused = 0
+        self.reused = self.partly_reused = 0
         self.stabilizer = setup.stabilizer
         self.strength = setup.strength
         self._style = setup.style

@@ -4,6 +4,8 @@ A frame's planes, in limited range, are extended to whole blocks, scaled down if
 style was made for, and passed to the network as blocks. The fields are enlarged to the frame's size before
 the look, so that lines and edges of patches, which are thresholds, are sharp at any size. Nothing is
 converted to RGB. The network does not depend on the matrix; the look knows the colour of the output.
+
+On a CPU, fields of rows that are the previous frame's are taken from there (`engines.strips`).
 """
 
 from __future__ import annotations
@@ -11,23 +13,27 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from functools import lru_cache, partial
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.backends.base import Runner
 from engines.backends.frame_runner import fields_task
 from engines.common.memory import translate_oom
 from engines.engine import RGB_COLOR, Drawn, Engine, Setup, mixed
 from engines.export.tasks import Samples
 from engines.frame import ColorInfo, Frame, Planes
 from engines.frame_dedup import PendingDrawing
-from engines.imaging.field_blocks import Blocks, FieldPlanes, pack, unpack
-from engines.imaging.working_size import FIELD_SHARES, BlockSize, extend, fit, working_scale
+from engines.generators import REACH_BLOCKS
+from engines.imaging.field_blocks import FieldPlanes, pack, unpack
+from engines.imaging.working_size import FIELD_SHARES, BlockSize, extend, fit, reduce, working_scale
 from engines.looks.look import Look
 from engines.looks.renderer import LookRenderer
 from engines.registry.style import Style
+from engines.strips import Strip, Strips, changed_block_rows
 
 MAX_RENDERERS = 3
 """Renderers that are kept, by look, size and colour: the current, the previous, and that of a still image."""
@@ -46,6 +52,9 @@ class FieldsEngine(Engine):
         self.look = setup.style.look
         self._renderers: dict[RendererKey, LookRenderer] = {}
         self._making = threading.Lock()
+        self._strips: Strips | None = None
+        self._last_fields: PendingDrawing[FieldPlanes] | None = None
+        """At working size, of the frame in `_last`; not on a device."""
 
     def fields(self, frame: Frame) -> FieldPlanes:
         """Return the paint and ink of a frame before the look, extended to whole blocks."""
@@ -80,6 +89,13 @@ class FieldsEngine(Engine):
             self._device.open(fields_task(self._working_size(height, width)))
         self._renderer((self.look, color, height + height % 2, width + width % 2))
 
+    def close(self) -> None:
+        """Free the models; see `Engine.close`."""
+        if self._strips is not None:
+            self._strips.close()
+        self._last_fields = None
+        super().close()
+
     def switch(self, style: Style) -> bool:
         """Render another look with the same network; see `Engine.switch`."""
         forms = [form for form in (style, style.lite) if form is not None]
@@ -98,12 +114,14 @@ class FieldsEngine(Engine):
     def _job(self, frame: Frame, strength: float) -> Callable[[], Planes | FieldPlanes]:
         """Return the job of a frame. A device starts now; the CPU's part before it is also done now."""
         planes, color = _planes(frame), frame.color
-        fields = partial(self._fields, planes, color)
+        size = self._working_size(frame.height, frame.width)
         if self._device is not None:
-            size = self._working_size(frame.height, frame.width)
             small = _small(planes, color, size)
             drawn = self._device.start((pack(small),), fields_task(size))
             fields = partial(_fetched, drawn, small, size)
+        else:
+            self._last_fields = self._pending_fields(frame, size)
+            fields = partial(_shown, self._last_fields, size)
         if self.stabilizer.amount:
             return fields
         return partial(self._draw, planes, color, fields, self.look, strength)
@@ -124,6 +142,45 @@ class FieldsEngine(Engine):
         finished = self._finished(planes, color, fields(), look)
         return _mixed(planes, finished, strength)
 
+    def _pending_fields(self, frame: Frame, size: BlockSize) -> PendingDrawing[FieldPlanes]:
+        """Return the fields of a frame at working size, which may take some rows from the previous ones."""
+        before, changed = self._last_fields, self._last.changed_rows(frame)
+        if changed is not None and before is not None and not any(changed):
+            return before  # another look or strength of the same frame
+        if self.facts.precision != "int8":  # sums of floats may depend on the size of the strip
+            return PendingDrawing(partial(self._whole, frame, size))
+        if self._strips is None or self._strips.size != size:
+            reach = REACH_BLOCKS[self._style.generator]
+            self._strips = Strips(self._open_at, size, reach, self._style.size_multiple)
+        if changed is None or before is None:
+            return PendingDrawing(partial(self._whole, frame, size))
+        planned = self._strips.plan(changed_block_rows(changed, frame.height, size))
+        if planned is None:
+            return PendingDrawing(partial(self._whole, frame, size, self._strips, self._strips.wanted()))
+        self.partly_reused += 1
+        return PendingDrawing(partial(self._partly, frame, size, *planned, before))
+
+    def _whole(
+        self, frame: Frame, size: BlockSize, strips: Strips | None = None, wanted: int | None = None
+    ) -> FieldPlanes:
+        """Compute all rows, with which the runner of a strip of the height `wanted` is opened."""
+        small = _small(_planes(frame), frame.color, size)
+        samples = pack(small)
+        with self._translate_oom(size):
+            blocks = self._runner(size)(samples)
+        if strips is not None and wanted is not None:
+            strips.start_opening(wanted, samples, blocks.copy())
+        return unpack(blocks, small)
+
+    def _partly(
+        self, frame: Frame, size: BlockSize, strip: Strip, runner: Runner, before: PendingDrawing[FieldPlanes]
+    ) -> FieldPlanes:
+        """Compute the rows of a strip; the others are those of the previous frame."""
+        small = strip.of(_small(_planes(frame), frame.color, size))
+        with self._translate_oom(size):
+            fields = unpack(runner(pack(small)), small)
+        return strip.inserted(fields, before.planes())
+
     def _still(self, planes: Planes) -> Planes:
         y, u, v = planes
         height, width = y.shape
@@ -135,8 +192,11 @@ class FieldsEngine(Engine):
         """Return the fields of 4:2:0 planes of any size, extended to whole blocks."""
         size = self._working_size(*planes[0].shape)
         small = _small(planes, color, size)
-        with translate_oom(f"rendering {size.width}x{size.height} in style {self._style.name}"):
-            return _enlarged(self._runner(size)(pack(small)), small, size)
+        with self._translate_oom(size):
+            return _enlarged(unpack(self._runner(size)(pack(small)), small), size)
+
+    def _translate_oom(self, size: BlockSize) -> AbstractContextManager[None]:
+        return translate_oom(f"rendering {size.width}x{size.height} in style {self._style.name}")
 
     def _finished(self, planes: Planes, color: ColorInfo, fields: FieldPlanes, look: Look) -> Planes:
         """Apply a look to fields at full strength. Return planes of the source's sizes."""
@@ -174,12 +234,11 @@ def _small(planes: Planes, color: ColorInfo, size: BlockSize) -> Planes:
     half = size.height // 2, size.width // 2
     y, u, v = extend(y, size.height, size.width), extend(u, *half), extend(v, *half)
     small_half = size.small_height // 2, size.small_width // 2
-    return size.shrink(y), fit(u, *small_half), fit(v, *small_half)
+    return reduce(y, size.small_height, size.small_width), reduce(u, *small_half), reduce(v, *small_half)
 
 
-def _enlarged(blocks: Blocks, small: Planes, size: BlockSize) -> FieldPlanes:
-    """Return fields, computed from `small`, scaled to the frame's size."""
-    fields = unpack(blocks, small)
+def _enlarged(fields: FieldPlanes, size: BlockSize) -> FieldPlanes:
+    """Return fields of working size, scaled to the frame's size."""
     half = size.height // 2, size.width // 2
     return FieldPlanes(
         fit(fields.y, size.height, size.width),
@@ -192,7 +251,11 @@ def _enlarged(blocks: Blocks, small: Planes, size: BlockSize) -> FieldPlanes:
 def _fetched(drawn: Callable[[], Samples], small: Planes, size: BlockSize) -> FieldPlanes:
     """Wait for a device and return its fields, scaled to the frame's size."""
     (blocks,) = drawn()
-    return _enlarged(blocks, small, size)
+    return _enlarged(unpack(blocks, small), size)
+
+
+def _shown(drawing: PendingDrawing[FieldPlanes], size: BlockSize) -> FieldPlanes:
+    return _enlarged(drawing.planes(), size)
 
 
 def _planes(frame: Frame) -> Planes:

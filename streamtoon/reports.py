@@ -75,6 +75,10 @@ class Report:
     """Frames of `frames_out` that an earlier, interrupted run had rendered."""
     reused: int
     """Frames of this run that were identical to the frame before and not rendered again."""
+    partly_reused: int
+    """Frames of this run of which the network saw only the part that differs from the frame before. With one
+    source and style, the number may differ from run to run, but never the frames.
+    """
     seconds: float
     """From the call to the finished file, including opening the engine."""
     fps: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,9 @@ import numpy as np
 import pytest
 from paths import ROOT
 from run_folder import run_folder
+
+LONG = ("test_container_steps.py", "test_training_torchrun.py", "test_web_site_memory.py")
+"""Files whose few tests take minutes; the length of all others is told by their number of tests."""
 
 
 def pytest_configure() -> None:
@@ -133,7 +137,9 @@ def picture_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in tests/e2e is of that tier."""
+    """Everything in tests/e2e is of that tier. Long files come first, so that processes end together."""
     for item in items:
         if item.path.is_relative_to(ROOT / "tests" / "e2e"):
             item.add_marker(pytest.mark.e2e)
+    counts = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path.name not in LONG, -counts[item.path]))

@@ -15,6 +15,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import Tensor
+from torch.distributed import PrefixStore, TCPStore, init_process_group  # type: ignore[attr-defined]
 
 LAUNCHER_VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"}
 """What torchrun and Ray Train set in each process that they start."""
@@ -30,6 +31,30 @@ class LaunchedEnvironment(TorchElasticEnvironment):
 def is_launched() -> bool:
     """Return whether torchrun or Ray Train started this process."""
     return os.environ.keys() >= LAUNCHER_VARIABLES
+
+
+def join_restarted(backend: str) -> None:
+    """Connect the processes that torchrun has started again on one machine.
+
+    torchrun keeps its store of addresses when it restarts processes
+    (https://github.com/pytorch/pytorch/issues/135712). A process could read the address of one that has
+    ended, so each attempt gets keys of its own. Several machines may count attempts differently: torchrun
+    has to make a new store there.
+
+    Args:
+        backend: gloo or nccl.
+    """
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    keeps_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    if attempt == "0" or not keeps_store or os.environ["GROUP_WORLD_SIZE"] != "1":
+        return
+    store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    init_process_group(
+        backend,
+        store=PrefixStore(f"attempt-{attempt}", store),
+        rank=int(os.environ["RANK"]),
+        world_size=int(os.environ["WORLD_SIZE"]),
+    )
 
 
 def local_ranks(fabric: Fabric) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from engines.pretrained.vgg import VGG
 from engines.registry.style import load_style
 from training.discriminators import create
 from training.optimizers import to_device
-from training.ranks import LaunchedEnvironment, is_launched
+from training.ranks import LaunchedEnvironment, is_launched, join_restarted
 from training.recipe import FEATURE_TERMS, Recipe, RecipeError
 from training.train_step import TrainingSystem
 
@@ -64,6 +64,7 @@ def open_fabric(recipe: Recipe, device: str = "auto", devices: int = 1) -> Fabri
                 "out --devices"
             )
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        join_restarted("nccl" if device == "cuda" else "gloo")
     if device == "cuda" and torch.cuda.device_count() < devices:
         raise StreamtoonError(
             f"{devices} GPUs were requested, but only {torch.cuda.device_count()} are available; "

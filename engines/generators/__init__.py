@@ -34,6 +34,10 @@ FIELD_GENERATORS = ("fields", "fields-lite")
 """Generators of fields: N x 24 x H x W samples in, N x 40 x H x W fields out
 (`engines.imaging.field_blocks`)."""
 
+REACH_BLOCKS = {"fields": 17, "fields-lite": 15}
+"""How far a generator of fields sees, in blocks: fields depend on no block that is further away in any
+direction. For 3 x 3 convolutions in a row, it is the sum of their dilations, times the stride before them."""
+
 MARGIN_PIXELS = 16
 """Mirrored pixels around a generator's input, cut off again. Zero padding colours the border of a flat image,
 mostly within this distance."""

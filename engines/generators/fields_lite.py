@@ -1,4 +1,4 @@
-"""The small generator of fields: fine strokes on blocks of 4 x 4 pixels, tone and direction on blocks of 8 x 8.
+"""The small generator of fields: strokes on blocks of 4 x 4 pixels, tone and direction on blocks of 8 x 8.
 
 Its layers have the numbers of channels that int8 matrix units fill: 32 where there are many positions, 64 at
 half the size, where a residual block costs a quarter. The coarse half is added back by repeating its samples
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -18,7 +17,7 @@ from engines.imaging.field_blocks import FIELDS, SAMPLES
 
 
 class FieldsLite(nn.Module):
-    """Maps the same samples to the same fields as `Fields`, on an even number of rows and columns of blocks."""
+    """Maps samples to fields as `Fields` does, on an even number of rows and columns of blocks."""
 
     channels: ClassVar[tuple[int, int]] = (SAMPLES, FIELDS)
     size_multiple: ClassVar[int] = 2

@@ -8,7 +8,9 @@ network's precision. `engines.looks` turns paint and ink into a drawing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,6 +28,14 @@ INK_SCALE, INK_ZERO = 100, 50
 """An ink response r has the code value 100 r + 50, so that -0.5 to 2 map to 0 to 250."""
 INK_THRESHOLD = INK_ZERO + INK_SCALE
 """Code value at which a line begins."""
+
+LUMA_ROWS = range(BLOCK)
+CHROMA_ROWS = range(BLOCK)
+"""Two rows of Cb and two of Cr."""
+CHROMA_WORDS = range(8, 12)
+"""Their places among the 16-bit words of a block, behind 16 samples of luma."""
+INK_WORDS = range(6, 10)
+"""Places of the four rows of ink among the 32-bit words of a block of fields."""
 
 Blocks = NDArray[np.uint8]
 """Rows x columns x channels, in the order luma (row by row), Cb, Cr, ink."""
@@ -55,15 +65,12 @@ def pack(planes: Planes, out: Blocks | None = None) -> Blocks:
     A row of a block is one 32-bit word of luma or one 16-bit word of chroma, so words are moved instead of
     bytes.
     """
-    y, u, v = (np.ascontiguousarray(plane) for plane in planes)
-    rows, columns = y.shape[0] // BLOCK, y.shape[1] // BLOCK
+    y, u, v = planes
     if out is None:
-        out = np.empty((rows, columns, SAMPLES), np.uint8)
-    words = out.view(np.uint32)
-    words[:, :, :4] = y.view(np.uint32).reshape(rows, BLOCK, columns).transpose(0, 2, 1)
-    halves = out.view(np.uint16)
-    for at, plane in ((8, u), (10, v)):
-        halves[:, :, at : at + 2] = plane.view(np.uint16).reshape(rows, 2, columns).transpose(0, 2, 1)
+        out = np.empty((y.shape[0] // BLOCK, y.shape[1] // BLOCK, SAMPLES), np.uint8)
+    cv2.mixChannels(_rows(y, np.int32), [out.view(np.int32)], _pairs(LUMA_ROWS, LUMA_ROWS))
+    chroma = [*_rows(u, np.int16), *_rows(v, np.int16)]
+    cv2.mixChannels(chroma, [out.view(np.int16)], _pairs(CHROMA_ROWS, CHROMA_WORDS))
     return out
 
 
@@ -73,25 +80,24 @@ def unpack(blocks: Blocks, source: Planes) -> FieldPlanes:
     `source` are the planes they were computed from, limited range.
     """
     rows, columns = blocks.shape[:2]
-    blocks = np.ascontiguousarray(blocks)
-    words, halves = blocks.view(np.uint32), blocks.view(np.uint16)
-
-    def full(first: int) -> Plane:
-        plane = np.empty((rows * BLOCK, columns * BLOCK), np.uint8)
-        by_block = plane.view(np.uint32).reshape(rows, BLOCK, columns)
-        by_block[...] = words[:, :, first : first + 4].transpose(0, 2, 1)
-        return plane
-
-    def half(first: int) -> Plane:
-        plane = np.empty((rows * 2, columns * 2), np.uint8)
-        by_block = plane.view(np.uint16).reshape(rows, 2, columns)
-        by_block[...] = halves[:, :, first : first + 2].transpose(0, 2, 1)
-        return plane
-
-    y, u, v = (_changed(plane, by) for plane, by in zip(source, (full(0), half(8), half(10)), strict=True))
-    return FieldPlanes(y, u, v, full(6))
+    y, ink = (np.empty((rows * BLOCK, columns * BLOCK), np.uint8) for _ in range(2))
+    u, v = (np.empty((rows * 2, columns * 2), np.uint8) for _ in range(2))
+    luma = [*_rows(y, np.int32), *_rows(ink, np.int32)]
+    cv2.mixChannels([blocks.view(np.int32)], luma, _pairs((*LUMA_ROWS, *INK_WORDS), range(2 * BLOCK)))
+    chroma = [*_rows(u, np.int16), *_rows(v, np.int16)]
+    cv2.mixChannels([blocks.view(np.int16)], chroma, _pairs(CHROMA_WORDS, CHROMA_ROWS))
+    for plane, changes in zip(source, (y, u, v), strict=True):
+        cv2.addWeighted(plane, 1, changes, 1, -CHANGE_ZERO, changes)
+    return FieldPlanes(y, u, v, ink)
 
 
-def _changed(plane: Plane, by: Plane) -> Plane:
-    """Return the plane plus the signed changes, clipped to 0..255."""
-    return np.asarray(cv2.addWeighted(plane, 1, by, 1, -CHANGE_ZERO), np.uint8)
+def _rows(plane: Plane, word: type[np.signedinteger[Any]]) -> list[NDArray[Any]]:
+    """Return the first rows of all blocks, the second rows, and so on, as views of words: a row per block."""
+    step = np.dtype(word).itemsize
+    words = plane.view(word)
+    return [words[row::step] for row in range(step)]
+
+
+def _pairs(given: Iterable[int], taken: Iterable[int]) -> list[int]:
+    """Return channels in the form that OpenCV expects."""
+    return [channel for pair in zip(given, taken, strict=True) for channel in pair]

@@ -16,8 +16,8 @@ from engines.looks.tables import Curve, to_table
 def pair_buffer(rows: int, columns: int) -> Plane:
     """Return room for the pairs of a plane, rows x columns x 2, at an odd address.
 
-    At an even one, `cv2.merge` writes past the cache, and the look-up after it waits for the memory: 1.6 times
-    the time of both.
+    At an even one, `cv2.merge` writes past the cache and the look-up waits for the memory, which takes 1.6
+    times as long.
     """
     raw = np.empty(rows * columns * 2 + 1, np.uint8)
     first = 1 - raw.ctypes.data % 2

@@ -18,6 +18,7 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def quantize_style(style: Style, photographs: Iterable[NDArray[np.uint8]]) -> St
         raise StyleError(
             f"style {style.name} uses the shared network {style.network_folder}; quantize the network instead"
         )
-    prepare = _blocks if style.gives_fields else _middle
+    prepare = partial(_blocks, step=BLOCK * style.size_multiple) if style.gives_fields else _middle
     pictures = [prepare(photo) for photo, _ in zip(photographs, range(MAX_PHOTOGRAPHS), strict=False)]
     if not pictures:
         raise StyleError("quantization needs at least one photograph")
@@ -116,10 +117,10 @@ def _middle(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
     return (np.asarray(square, np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
 
 
-def _blocks(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _blocks(photo: NDArray[np.uint8], step: int) -> NDArray[np.float32]:
     """Return the centre of a photograph as blocks for a generator of fields, 1 x 24 x rows x columns.
 
-    The values have limited range.
+    The values have limited range. The sides are extended to multiples of `step` pixels.
 
     Large photographs are scaled to the working height of styles, so that edges are as sharp as in video.
     """
@@ -128,7 +129,7 @@ def _blocks(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
     small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA) if shrink < 1 else photo
     top, left = (max(0, (small.shape[at] - FIELD_CROP_PIXELS[at]) // 2) for at in (0, 1))
     part = np.asarray(small[top : top + FIELD_CROP_PIXELS[0], left : left + FIELD_CROP_PIXELS[1]], np.uint8)
-    height, width = (-(-side // BLOCK) * BLOCK for side in part.shape[:2])
+    height, width = (-(-side // step) * step for side in part.shape[:2])
     y, u, v = rgb_to_yuv(extend(part, height, width), ColorInfo("bt709"))
     blocks = pack((y, fit(u, height // 2, width // 2), fit(v, height // 2, width // 2)))
     return (blocks.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]

@@ -24,6 +24,7 @@ from streamtoon.cli.common import (
     StyleOption,
     say,
 )
+from streamtoon.cli.event_loop import until_signal
 
 if TYPE_CHECKING:
     from streamtoon.web.serve.access import Access
@@ -32,6 +33,8 @@ PAGE_PANEL = "Server"
 LIMIT_PANEL = "Limits"
 REPLICA_PANEL = "Behind a load balancer"
 
+END_TIMEOUT_S = 5.0
+"""For tasks to end after a signal."""
 EXAMPLES = """\b
 [bold]Examples[/bold]
 streamtoon serve
@@ -209,25 +212,27 @@ def serve(
     tls = None if tls_cert is None else tls_context(tls_cert, tls_key)
     token = None if token_file is None else read_token(token_file)
     access = Access(host, name or (), encrypted=tls is not None, token=token)
-    try:
-        asyncio.run(
-            run(
-                settings,
-                access,
-                host,
-                port,
-                tls=tls,
-                ready=lambda real: _greet(
-                    host, real, access, names=name or [], encrypted=tls is not None, opens=not no_open
-                ),
-            )
-        )
-    except KeyboardInterrupt:
-        say("stopped")
-        _leave(0)
-    except SystemExit as end:
-        _leave(end.code)
-        raise
+    server = run(
+        settings,
+        access,
+        host,
+        port,
+        tls=tls,
+        ready=lambda real: _greet(
+            host, real, access, names=name or [], encrypted=tls is not None, opens=not no_open
+        ),
+    )
+    with asyncio.Runner() as runner:
+        try:
+            runner.run(until_signal(server, drains=drain > 0))
+        except KeyboardInterrupt:
+            ended = runner.run(_end_tasks())
+            say("stopped")
+            _leave(0, ended=ended)
+        except SystemExit as end:
+            _leave(end.code, ended=runner.run(_end_tasks()))
+            raise
+        _leave(0, ended=True)
 
 
 def _is_host_and_port(text: str) -> bool:
@@ -235,12 +240,21 @@ def _is_host_and_port(text: str) -> bool:
     return found is not None and 0 < int(found[1]) < 65536
 
 
-def _leave(code: int | str | None) -> None:
-    """End the process at once if an engine is still opening in a thread.
+async def _end_tasks() -> bool:
+    """End what a second signal has interrupted; return whether everything has ended in time."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    return not tasks or not (await asyncio.wait(tasks, timeout=END_TIMEOUT_S))[1]
 
-    Such a thread cannot be interrupted, and crashes if the interpreter shuts down under it.
+
+def _leave(code: int | str | None, *, ended: bool) -> None:
+    """End the process at once if a task or a thread is left, such as one that draws or opens an engine.
+
+    Python would wait for such a thread, or crash while it still runs.
     """
-    if any(thread.name.startswith("streamtoon-") for thread in threading.enumerate()):
+    threads = set(threading.enumerate()) - {threading.main_thread()}
+    if not ended or any(not each.daemon or each.name.startswith("streamtoon-") for each in threads):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code if isinstance(code, int) else 1)

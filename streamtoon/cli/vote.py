@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamtoon.cli.common import console, printable, say, say_warnings
+from streamtoon.cli.event_loop import until_signal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -86,7 +87,7 @@ def vote(
     ballot = _prepared(candidates, photos, pictures, out, seed)
     with VoteLog(out, ballot) as box:
         try:
-            asyncio.run(_serve(box, host, port))
+            asyncio.run(until_signal(_serve(box, host, port)))
         except KeyboardInterrupt:
             say("stopped; the same command continues the vote")
         finally:

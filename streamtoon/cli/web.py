@@ -10,6 +10,7 @@ import typer
 
 from streamtoon.cli.commands import Commands
 from streamtoon.cli.common import complete_style, say
+from streamtoon.cli.event_loop import until_signal
 
 web = Commands(
     no_args_is_help=True, help="A page that draws in the visitor's own browser: static files, nothing sent."
@@ -88,6 +89,6 @@ def serve(
 
     found = site_files(site_styles(style or []))
     try:
-        asyncio.run(listen(site_app(found, host), host, port, greet))
+        asyncio.run(until_signal(listen(site_app(found, host), host, port, greet)))
     except KeyboardInterrupt:
         say("stopped")

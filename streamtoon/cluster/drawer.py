@@ -106,7 +106,7 @@ class Drawer:
         folder = SegmentFolder(job.work)
         done = folder.known(range(stretch.number, stretch.number + stretch.count))
         if len(done) == stretch.count:
-            return StretchResult(tuple(done), 0, 0, {})
+            return StretchResult(tuple(done), 0, 0, 0, {})
         conversion = job.conversion(self._holder, self._copies.path(job.source), job.target, self._device)
         if self._device is not None:
             like = replace(like, device=self._device)
@@ -115,7 +115,7 @@ class Drawer:
         if done:
             last = done[-1].ends.part
             if last.next_pts is None:
-                return StretchResult(tuple(done), 0, 0, {})
+                return StretchResult(tuple(done), 0, 0, 0, {})
             pts, check = last.next_pts, last.next_check
         with ExitStack() as stack:
             source = stack.enter_context(conversion.open_source())
@@ -144,7 +144,7 @@ class Drawer:
             kind = kind_of(Path(job.target))
             writing = job.writing
             choice = choose_encoder(kind, writing.codec, writing.crf, writing.preset)
-            reused = opened.reused
+            reused, partly = opened.reused, opened.partly_reused
             size = conversion.renderer.size(source.info)
             with SegmentWriter(buffer, kind, choice, source.info, size) as writer:
                 outcome = run(
@@ -157,7 +157,8 @@ class Drawer:
                 if not writer.is_between_parts:
                     writer.finish(source.warnings)
         stages = {str(name): (spent.mean_ms, spent.p95_ms) for name, spent in outcome.stages.items()}
-        return StretchResult(tuple(done), outcome.frames_out, opened.reused - reused, stages)
+        reused, partly = opened.reused - reused, opened.partly_reused - partly
+        return StretchResult(tuple(done), outcome.frames_out, reused, partly, stages)
 
     def _convert(self, job: VideoJob) -> Report:
         began = time.perf_counter()

@@ -50,6 +50,7 @@ def join_video(file: FileRun, arrivals: Arrivals) -> Report:
         Outcome(drawn, drawn, stage_times(file.results)),
         file.engine,
         sum(result.reused for result in file.results),
+        sum(result.partly_reused for result in file.results),
         arrivals.frames - drawn,
         warnings,
     )

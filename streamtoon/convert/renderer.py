@@ -39,6 +39,11 @@ class OpenRenderer:
         """Number of frames so far that were equal to the frame before."""
         return self.engine.reused
 
+    @property
+    def partly_reused(self) -> int:
+        """Number of frames so far of which only a part was computed anew."""
+        return self.engine.partly_reused
+
     def start_segment(self) -> None:
         """Forget earlier frames. A segment's frames must depend on no other segment: see `in_segments`."""
         self.engine.stabilizer.reset()

@@ -37,6 +37,7 @@ def report_of(
         frames_out=done.kept + done.outcome.frames_out,
         kept=done.kept,
         reused=done.reused,
+        partly_reused=done.partly_reused,
         seconds=round(seconds, 3),
         fps=round(done.outcome.frames_out / seconds, 2),
         stages=done.outcome.stages,

@@ -82,6 +82,7 @@ class Converted:
     outcome: Outcome
     engine: EngineReport
     reused: int
+    partly_reused: int
     kept: int
     """Pictures that an earlier run had drawn."""
     warnings: tuple[str, ...]
@@ -139,7 +140,7 @@ class Conversion:
             self.open_target(source) as writer,
         ):
             engine = self.renderer.open(source.info, None)
-            before = engine.reused
+            before = engine.reused, engine.partly_reused
             outcome = run(
                 source,
                 engine,
@@ -150,8 +151,8 @@ class Conversion:
             )
         assert writer.info is not None, "the writer closed without an error"
         said = (*engine.warnings, *source.warnings, *writer.warnings)
-        reused = engine.reused - before
-        return Converted(source.original, writer.info, outcome, engine.report, reused, 0, said)
+        reused, partly = engine.reused - before[0], engine.partly_reused - before[1]
+        return Converted(source.original, writer.info, outcome, engine.report, reused, partly, 0, said)
 
     def _in_parts(
         self,
@@ -183,11 +184,11 @@ class Conversion:
             with PacketStore(Path(self.target)) as work, report_saved_work(work, source):
                 engine = load_previous_run(work, facts) if resume else None
                 warn(self._room(source, work))
-                kept, reused, outcome = work.frames, 0, Outcome(0, 0, {})
+                kept, reused, partly, outcome = work.frames, 0, 0, Outcome(0, 0, {})
                 if not work.complete:
                     opened = self.renderer.open(info, engine)
                     check_same_engine(engine, opened.report)
-                    engine, before = opened.report, opened.reused
+                    engine, before = opened.report, (opened.reused, opened.partly_reused)
                     warn(opened.warnings)
                     if not work.parts:
                         work.begin({**facts, "engine": json.dumps(asdict(engine))})
@@ -215,12 +216,13 @@ class Conversion:
                         if writer.is_between_parts:
                             raise stopped_error(work, source)
                         writer.finish(missing.warnings)
-                    reused = opened.reused - before
+                    reused, partly = opened.reused - before[0], opened.partly_reused - before[1]
                 assert engine is not None, "work that is complete has had an engine"
                 warnings += json.loads(work.facts()[WARNINGS])
                 written, said = self.join(work, trial, on_progress)
                 said += work.discard()
-        return Converted(source.original, written, outcome, engine, reused, kept, (*warnings, *said))
+        warnings += said
+        return Converted(source.original, written, outcome, engine, reused, partly, kept, tuple(warnings))
 
     def settings(self) -> dict[str, object]:
         """Return all that the coded frames depend on."""

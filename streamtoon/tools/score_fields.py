@@ -21,7 +21,7 @@ from engines.factory import open_engine
 from engines.fields_engine import FieldsEngine
 from engines.frame import ColorInfo, Frame
 from engines.imaging.color import rgb_to_yuv
-from engines.imaging.field_blocks import INK_THRESHOLD, FieldPlanes, ink_code
+from engines.imaging.field_blocks import BLOCK, INK_THRESHOLD, FieldPlanes, ink_code
 from engines.imaging.working_size import fit
 from engines.looks.renderer import LookRenderer
 from engines.registry.style import Style
@@ -86,7 +86,7 @@ def score_fields(
     if style.look is None:
         raise StyleError(f"style {style.name} has no look; there is no program to compare its network with")
     for path in list_images(photos):
-        photo = _prepared(read_image(path), height)
+        photo = _prepared(read_image(path), height, BLOCK * style.size_multiple)
         yield path, _score(style, photo, backend, precision, quality)
 
 
@@ -98,10 +98,10 @@ def mean_score(scores: Iterable[FieldScore]) -> FieldScore:
     return FieldScore(*np.mean(rows, axis=0).tolist())
 
 
-def _prepared(photo: Image, height: int) -> Image:
-    """Reduce to a short side of at most `height` pixels, and crop the sides to multiples of 4."""
+def _prepared(photo: Image, height: int, multiple: int) -> Image:
+    """Reduce to a short side of at most `height` pixels, and crop the sides to multiples of `multiple`."""
     scale = min(1.0, height / min(photo.shape[:2]))
-    rows, columns = (max(4, round(side * scale) // 4 * 4) for side in photo.shape[:2])
+    rows, columns = (max(multiple, round(side * scale) // multiple * multiple) for side in photo.shape[:2])
     return fit(photo, rows, columns) if scale < 1 else np.ascontiguousarray(photo[:rows, :columns])
 
 

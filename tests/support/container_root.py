@@ -128,8 +128,7 @@ def bare_root(folder: Path) -> Path:
 
 
 def build(file: Path, folder: Path) -> Stage:
-    """Run the steps of a container file, and return its last stage."""
-    context = _context(folder / "context")
+    """Run the steps of a container file with the repository as its context, and return its last stage."""
     bare = bare_root(folder)
     with file.open("rb") as opened:
         steps = DockerfileParser(fileobj=opened).structure
@@ -142,15 +141,15 @@ def build(file: Path, folder: Path) -> Stage:
             label = rest[1] if rest else f"stage-{len(stages)}"
             stages[label] = Stage(_copy(bare, folder / label))
         elif name == "COPY":
-            _copy_files(value, list(stages.values())[-1], stages, context)
+            _copy_files(value, list(stages.values())[-1], stages)
         elif name not in ("COMMENT", "EXPOSE"):
             list(stages.values())[-1].take(name, value)
     return list(stages.values())[-1]
 
 
-def _copy_files(value: str, stage: Stage, stages: dict[str, Stage], context: Path) -> None:
+def _copy_files(value: str, stage: Stage, stages: dict[str, Stage]) -> None:
     words = shlex.split(value)
-    source = context
+    source = ROOT
     if words[0].startswith("--from="):
         source = stages[words.pop(0).removeprefix("--from=")].root
     *files, target = words
@@ -161,19 +160,6 @@ def _copy_files(value: str, stage: Stage, stages: dict[str, Stage], context: Pat
         else:
             goal.mkdir(parents=True, exist_ok=True)
             shutil.copy(place, goal)
-
-
-def _context(folder: Path) -> Path:
-    """Copy the working tree, without what git ignores."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    return folder
 
 
 def _copy(bare: Path, root: Path) -> Path:

@@ -21,12 +21,13 @@ CALL_TIMEOUT_S = 280
 PREFERENCES = {
     "media.navigator.streams.fake": True,
     "media.navigator.permission.disabled": True,
+    "webgl.force-enabled": True,
     "browser.shell.checkDefaultBrowser": False,
     "datareporting.policy.dataSubmissionEnabled": False,
     "app.update.enabled": False,
     "network.captive-portal-service.enabled": False,
 }
-"""A camera that shows a test image, and no requests of the browser's own."""
+"""A camera that shows a test image, WebGL on any driver, and no requests of the browser's own."""
 
 
 class Firefox:

@@ -7,12 +7,21 @@ import re
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from paths import ROOT
 
+COMMAND = ("-m", "streamtoon")
 
-def serve(tmp: Path, *options: str, files: int | None = None) -> tuple[subprocess.Popen[str], str]:
+
+def serve(
+    tmp: Path,
+    *options: str,
+    files: int | None = None,
+    program: Sequence[str] = COMMAND,
+    stdout: int | None = None,
+) -> tuple[subprocess.Popen[str], str]:
     """`streamtoon serve` in a process of its own, and its address."""
 
     def limit() -> None:
@@ -20,8 +29,8 @@ def serve(tmp: Path, *options: str, files: int | None = None) -> tuple[subproces
             resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "streamtoon", "serve", "--port", "0", "--precision", "fp32", *options],
-        cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=limit,
+        [sys.executable, *program, "serve", "--port", "0", "--precision", "fp32", *options],
+        cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True, preexec_fn=limit,
         env=os.environ | {"PYTHONUNBUFFERED": "1", "TMPDIR": str(tmp)},
     )  # fmt: skip
     assert process.stderr is not None

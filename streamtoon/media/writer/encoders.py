@@ -50,21 +50,27 @@ _CQ = {"h264_nvenc": 19, "hevc_nvenc": 21, "av1_nvenc": 26}
 """Default quality of NVIDIA's encoders in place of CRF, close to the software's. Not judged by eye yet."""
 _SPEED: dict[str, dict[str, str]] = {
     # On flat areas with hard edges, the costly motion search, references and CABAC of slower presets bring
-    # little. B-frames, deblocking and macroblock trees bring much; see docs/performance.md.
+    # little. Deblocking, small intra blocks and narrow dead zones bring much; see docs/performance.md.
     "libx264": {
         "preset": "ultrafast",
-        "bf": "3",
+        "bf": "1",
         "b_strategy": "0",
-        "deblock": "1,1",
-        "mbtree": "1",
-        "rc-lookahead": "10",
+        "deblock": "2,2",
+        "partitions": "i4x4",
+        "x264-params": "ipratio=2:pbratio=1.5:deadzone-inter=11:deadzone-intra=6",
     },
-    "libx265": {"preset": "veryfast"},
-    "libsvtav1": {"preset": "10"},
+    "libx265": {
+        "preset": "veryfast",
+        "x265-params": "log-level=error:ctu=32:me=dia:subme=0:psy-rd=0:psy-rdoq=0",
+    },
+    # By default, SVT-AV1 predicts across more frames, which suits cartoons badly.
+    "libsvtav1": {"preset": "10", "svtav1-params": "hierarchical-levels=2"},
     "libvpx-vp9": {"cpu-used": "5"},
     "libvpx": {"cpu-used": "5"},
 }
 """Options if no preset is given: fast on an ordinary computer."""
+_QP_ABOVE_CRF = 3
+"""x264's constant quantiser minus the CRF of equal SSIM, on cartoons."""
 LIVE_PRESET = "superfast"
 """Preset of libx264 for live frames."""
 _CRF_MAX = {
@@ -136,10 +142,13 @@ def choose_encoder(
         options |= _SPEED.get(name, {})
     else:
         options["cpu-used" if name.startswith("libvpx") else "preset"] = _checked_preset(name, preset)
-    if name == "libx264" and cv2.checkHardwareSupport(_AVX512):
-        # With AVX-512, macroblock trees read past the end of rows that are not a multiple of 8 macroblocks,
-        # and the output differs between runs. With AVX2 it does not, and is faster.
-        options["x264-params"] = ":".join([*filter(None, [options.get("x264-params")]), "asm=avx2"])
+    if name == "libx264":
+        if preset is None and crf:  # 0 is lossless
+            # A constant quantiser needs no lookahead. Still scenes stay small, because all frames copy from a
+            # fine key frame.
+            del options["crf"]
+            options["qp"] = str(min(crf + _QP_ABOVE_CRF, _CRF_MAX[name]))
+        options = _with_x264_parameters(options)
     formats = [f.name for f in encoder.video_formats or ()]
     wanted = ("pal8",) if name == "gif" else ("yuv420p", "nv12", "yuv422p10le")
     pixel_format = next((f for f in wanted if f in formats), formats[0] if formats else "yuv420p")
@@ -162,16 +171,15 @@ def low_latency(choice: EncoderChoice, bits: int, interval: int) -> EncoderChoic
 
     `bits` per second, averaged over one second. At least one key frame every `interval` frames.
     """
-    options = {key: value for key, value in choice.options.items() if key not in ("crf", "cq")}
+    options = {key: value for key, value in choice.options.items() if key not in ("crf", "cq", "qp")}
     options |= {"b": str(bits), "maxrate": str(bits), "bufsize": str(bits), "g": str(interval), "bf": "0"}
     # Key frames only where requested: segments of a playlist begin with one.
     if choice.name == "libx264":
-        for ahead in ("b_strategy", "mbtree", "rc-lookahead", "deblock"):
-            options.pop(ahead, None)
-        parameters = ":".join(filter(None, [options.pop("x264-params", None), "scenecut=0"]))
+        for key in ("b_strategy", "deblock", "partitions"):
+            options.pop(key, None)
         # At a fixed bit rate, the preset decides the quality. A file takes the bits that it needs.
-        options |= {"preset": LIVE_PRESET, "tune": "zerolatency"}
-        options |= {"forced-idr": "1", "x264-params": parameters}
+        options |= {"preset": LIVE_PRESET, "tune": "zerolatency", "forced-idr": "1"}
+        options = _with_x264_parameters(options | {"x264-params": "scenecut=0"})
     elif choice.name.endswith(NVENC):
         at_once = {"tune": "ull", "zerolatency": "1", "delay": "0", "rc": "cbr"}
         options |= {**at_once, "forced-idr": "1", "no-scenecut": "1"}
@@ -218,6 +226,16 @@ def without_realtime_priority() -> Iterator[None]:
             with suppress(ProcessLookupError):  # it has ended
                 if os.sched_getscheduler(thread) == os.SCHED_FIFO:
                     os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+
+
+def _with_x264_parameters(options: dict[str, str]) -> dict[str, str]:
+    """Return `options` of x264 with the instruction set that it may use."""
+    if not cv2.checkHardwareSupport(_AVX512):
+        return options
+    # With AVX-512, macroblock trees read past the end of rows that are not a multiple of 8 macroblocks, and
+    # the output differs between runs. With AVX2 it does not, and is faster, also without the trees.
+    parameters = filter(None, [options.get("x264-params"), "asm=avx2"])
+    return options | {"x264-params": ":".join(parameters)}
 
 
 def _resolve(kind: ContainerKind, codec: str | None) -> str:

@@ -24,7 +24,7 @@ MAX_CLIENTS = 200
 MAX_FINISHED_FILES = 20
 """Finished files per client; their total size is limited to that of one file."""
 SWEEP_INTERVAL_S = 5.0
-"""Between two checks for silent clients."""
+"""Between two checks for silent clients and free memory."""
 GALLERY_INTERVAL_S = 2.0
 """Minimum time between two galleries of one client's own image."""
 CLOSE_TIMEOUT_S = 2.0
@@ -83,6 +83,7 @@ class Clients:
         self.metrics = Metrics()
         self._visitors: dict[str, Client] = {}
         self._taken = 0
+        self._holds_memory = False
         self._temporary = TemporaryFolder()
         self._folder = self._temporary.path
         self._disk = DiskQuota(self._folder)
@@ -141,13 +142,16 @@ class Clients:
             self.discard(visitor, number)
 
     async def sweep(self) -> None:
-        """Remove silent clients, for ever."""
+        """Remove silent clients, and the memory of ended sessions while no slot is in use, for ever."""
         while True:
             await asyncio.sleep(SWEEP_INTERVAL_S)
             now = time.monotonic()
             for visitor in [v for v in self._visitors.values() if now - v.heard > CLIENT_TIMEOUT_S]:
                 if visitor.session is None:
                     self.leave(visitor)
+            if self._holds_memory and not self._taken:
+                self._holds_memory = False
+                release_memory()  # takes 50 ms or more, so not after every session
 
     async def drain(self, timeout_s: float) -> None:
         """Take nothing new, end live sessions, and wait until all files are drawn and downloaded.
@@ -163,11 +167,6 @@ class Clients:
             for visitor in [v for v in self._visitors.values() if v.is_served]:
                 self.leave(visitor)
             await asyncio.sleep(DRAIN_INTERVAL_S)
-
-    def _tidy(self) -> None:
-        """Release memory while no slot is in use, as it takes time."""
-        if not self._taken:
-            release_memory()
 
     async def close(self) -> None:
         """End everything, in about two seconds at most."""
@@ -196,7 +195,7 @@ class Clients:
             visitor.said = said
             if visitor.session is session:
                 visitor.session = None
-            asyncio.get_running_loop().call_later(SWEEP_INTERVAL_S, self._tidy)
+            self._holds_memory = True
 
         session = ServeSession(self.settings, self.cards, choice, self.metrics, ended)
         visitor.session, visitor.said = session, None

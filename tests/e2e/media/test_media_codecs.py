@@ -6,10 +6,14 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
+import av
+import numpy as np
 import pytest
 from av.codec.context import CodecContext, OptionType
-from media_clips import convert, facts, make_clip
+from media_clips import convert, facts, make_clip, yuv_frames
+from numpy.typing import NDArray
 
 from streamtoon.errors import OutputError
 from streamtoon.media import VideoReader, VideoWriter
@@ -135,6 +139,68 @@ def test_settings_reach_the_encoder(tmp_path: Path, clip: Path) -> None:
         sizes.append((tmp_path / f"{crf}.mp4").stat().st_size)
     assert sizes[0] > 1.2 * sizes[1]
     assert choose_encoder(BY_EXTENSION[".mkv"], "vp9", 31, "8").options["cpu-used"] == "8"
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, ["rc=cqp", "qp=22"]),
+        ({"crf": 27}, ["rc=cqp", "qp=30"]),
+        ({"crf": 51}, ["rc=cqp", "qp=51"]),
+        ({"preset": "ultrafast"}, ["rc=crf", "crf=19.0"]),
+        ({"preset": "veryfast", "crf": 30}, ["rc=crf", "crf=30.0", "mbtree=1"]),
+    ],
+)
+def test_only_the_default_preset_has_a_constant_quantiser(
+    tmp_path: Path, clip: Path, settings: dict[str, object], told: list[str]
+) -> None:
+    """x264 writes its settings into the stream."""
+    convert(clip, tmp_path / "out.mp4", **settings)
+    coded = (tmp_path / "out.mp4").read_bytes()
+    found = coded[coded.index(b"options: ") :].split(b"\0")[0].decode("ascii", "ignore").split()
+    assert set(told) <= set(found)
+
+
+def test_x265_uses_its_default_settings(tmp_path: Path, clip: Path) -> None:
+    """x265, too, writes its settings into the stream."""
+    convert(clip, tmp_path / "out.mkv", codec="hevc")
+    coded = (tmp_path / "out.mkv").read_bytes()
+    found = coded[coded.index(b"options: ") :][:4000].decode("ascii", "ignore").split()
+    assert {"ctu=32", "me=0", "subme=0", "psy-rd=0.00", "psy-rdoq=0.00", "crf=20.0"} <= set(found)
+
+
+@pytest.mark.parametrize("settings", [{}, {"preset": "ultrafast"}])
+def test_crf_0_of_h264_is_lossless(tmp_path: Path, clip: Path, settings: dict[str, object]) -> None:
+    convert(clip, tmp_path / "out.mkv", crf=0, **settings)
+    for ours, theirs in zip(yuv_frames(tmp_path / "out.mkv"), yuv_frames(clip), strict=True):
+        assert all(np.array_equal(*planes) for planes in zip(ours, theirs, strict=True))
+
+
+def test_frames_of_a_still_scene_take_almost_nothing(tmp_path: Path) -> None:
+    """x264's `ultrafast` with a CRF, by itself, refines the noise of a still scene for ever."""
+    numbers = np.random.default_rng(3)
+    drawn = np.kron(numbers.integers(30, 220, (12, 16)), np.ones((30, 40)))
+    noisy = [(drawn + numbers.normal(0, 1.5, drawn.shape)).round().astype(np.uint8) for _ in range(48)]
+    frames = [np.stack([luma] * 3, -1) for luma in noisy]
+    _encode(tmp_path / "source.mkv", frames, {"crf": "0", "preset": "ultrafast"})
+    _encode(tmp_path / "plain.mkv", frames, {"crf": "19", "preset": "ultrafast", "bf": "3"})
+    convert(tmp_path / "source.mkv", tmp_path / "ours.mkv")
+    plain, ours = (np.mean(_packet_sizes(tmp_path / f"{name}.mkv")[1:]) for name in ("plain", "ours"))
+    assert ours < plain / 10, (ours, plain)
+
+
+def _packet_sizes(path: Path) -> list[int]:
+    with av.open(str(path)) as file:
+        return [packet.size for packet in file.demux(video=0) if packet.size]
+
+
+def _encode(path: Path, frames: list[NDArray[np.uint8]], options: dict[str, str]) -> None:
+    with av.open(str(path), "w") as out:
+        video: Any = out.add_stream("libx264", rate=25, options=options)
+        video.height, video.width = frames[0].shape[:2]
+        for frame in frames:
+            out.mux(video.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+        out.mux(video.encode(None))
 
 
 def test_hevc_in_mp4_is_tagged_for_apple(tmp_path: Path, clip: Path) -> None:

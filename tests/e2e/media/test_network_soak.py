@@ -21,10 +21,7 @@ from streamtoon.media.network.source import NetworkSource
 from streamtoon.media.network.targets import StreamTarget
 from streamtoon.media.network.urls import BackOff
 
-pytestmark = [
-    pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc"),
-    pytest.mark.realtime,
-]
+pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
 ROUNDS = 200
 
 

@@ -32,10 +32,7 @@ from streamtoon.media.devices.capture import open_capture
 from streamtoon.media.network.source import NetworkSource
 from streamtoon.media.network.urls import BackOff
 
-pytestmark = [
-    pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc"),
-    pytest.mark.realtime,
-]
+pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
 ROUNDS = int(os.environ.get("STREAMTOON_SOAK_ROUNDS", "10"))
 SILENCE = 0.4
 """Seconds after which what is silent counts as lost."""

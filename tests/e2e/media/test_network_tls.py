@@ -24,8 +24,6 @@ from streamtoon.media.network.source import NetworkSource
 from streamtoon.media.network.targets import StreamTarget
 from streamtoon.media.packets import Passthrough
 
-pytestmark = pytest.mark.realtime
-
 HEAD = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:1,\n"
 DISTRUST = "its certificate is not trusted ("
 

@@ -192,22 +192,48 @@ def test_ctrl_c_under_torchrun_saves_once_and_one_process_finishes(recipe: Path,
     assert (tmp_path / "style" / "card.toml").exists()
 
 
+def _ranks(process: subprocess.Popen[str]) -> list[int]:
+    """The processes that torchrun has started, in the order of their ranks."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(each) for each in children if b"streamtoon" in Path(f"/proc/{each}/cmdline").read_bytes()]
+
+
+def _rests(pid: int) -> bool:
+    """Whether a process computes nothing for two seconds, or has ended."""
+
+    def ticks() -> int:
+        return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+
+    try:
+        before = ticks()
+        time.sleep(2)
+        return ticks() == before
+    except FileNotFoundError:
+        return True
+
+
 def test_torchrun_goes_on_after_a_process_was_killed(recipe: Path, tmp_path: Path) -> None:
+    """The new processes wait for each other, and take no address of those that have ended."""
     state = tmp_path / "run" / "state.safetensors"
     command = ("train", recipe, "--run", tmp_path / "run", "--out", tmp_path / "style", *LIGHT)
     line = [*TORCHRUN, "--max-restarts", "1", "-m", "--", "streamtoon", *command, "--save-every", "0.01"]
     with _started([*line, "--set", "steps=100000"]) as process:
         _wait_for(state, process)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        ranks = [
-            int(each) for each in children if b"streamtoon" in Path(f"/proc/{each}/cmdline").read_bytes()
-        ]
-        os.kill(ranks[-1], signal.SIGKILL)
-        killed = time.time()
-        _wait_for(state, process, since=killed + 5)  # torchrun needs a moment to notice
+        ranks = before = _ranks(process)
+        os.kill(before[-1], signal.SIGKILL)
+        while len(ranks) < 2 or set(ranks) & set(before):
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.02)
+            ranks = _ranks(process)
+        os.kill(ranks[-1], signal.SIGSTOP)
+        while not _rests(ranks[0]):  # until it waits for the other one
+            pass
+        os.kill(ranks[-1], signal.SIGCONT)
+        _wait_for(state, process, since=time.time())
         os.killpg(process.pid, signal.SIGINT)
         said, _ = process.communicate(timeout=TIMEOUT_S)
     begun = [
         int(line.split("from step ")[1].split(",")[0]) for line in said.splitlines() if "from step" in line
     ]
     assert len(begun) == 2 and begun[0] == 0 < begun[1], said
+    assert "failed to connect" not in said

@@ -33,8 +33,6 @@ from streamtoon.web.serve.render_session import RenderChoice
 from streamtoon.web.serve.server import serve
 from streamtoon.web.serve.settings import Limits, ServeSettings
 
-pytestmark = pytest.mark.realtime
-
 FFMPEG, FFPROBE = shutil.which("ffmpeg"), shutil.which("ffprobe")
 ENGINE = {"backend": "auto", "device": "cpu", "precision": "fp32", "quality": "fast"}
 

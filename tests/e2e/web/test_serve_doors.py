@@ -33,8 +33,6 @@ from streamtoon.web.serve.server import opened
 from streamtoon.web.serve.settings import Limits, ServeSettings
 from streamtoon.web.serve.upload import Upload, UploadRequest
 
-pytestmark = pytest.mark.realtime
-
 ENGINE = {"backend": "auto", "device": "cpu", "precision": "fp32", "quality": "fast"}
 SETTINGS = ServeSettings("comic", engine=ENGINE, limits=Limits(upload=1))
 HALF = b"GET /facts HTTP/1.1\r\nHost: localhost\r\nX: "

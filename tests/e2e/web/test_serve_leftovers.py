@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
+import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -60,6 +63,32 @@ def test_what_a_killed_server_has_left_is_swept_at_the_next_start(tmp_path: Path
             process.communicate(timeout=60)
     assert {folder.name for folder in place.iterdir()} == {"streamtoon-serve-link", older.name}
     assert temporary.PREFIX == "streamtoon-serve-"
+
+
+STUCK = """
+import threading
+from streamtoon.cli import main
+from streamtoon.web.serve.gallery import Gallery
+
+Gallery._draw = lambda *_: [print("drawing", flush=True), threading.Event().wait()]
+main()
+"""
+
+
+def test_a_server_ends_though_a_thread_of_its_own_does_not(tmp_path: Path) -> None:
+    process, address = serve(tmp_path, program=("-c", STUCK), stdout=subprocess.PIPE)
+    try:
+        url = urlsplit(address)
+        with socket.create_connection((url.hostname, url.port)) as asking:
+            asking.send(b"GET /style/comic.webp HTTP/1.1\r\nHost: %s\r\n\r\n" % url.netloc.encode())
+            assert process.stdout is not None and process.stdout.readline() == "drawing\n"
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=240)[1].strip() == "stopped"
+            assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_styles_that_the_servers_quality_can_draw_are_offered(monkeypatch: pytest.MonkeyPatch) -> None:

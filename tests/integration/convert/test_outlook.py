@@ -146,7 +146,7 @@ def _done(frames: int, others_ms: float, *, reused: int = 0) -> Converted:
     other = StageTime(others_ms, others_ms)
     outcome = Outcome(frames, frames, {"decode": other, "run": StageTime(50.0, 50.0), "encode": other})
     nothing: Any = None
-    return Converted(nothing, nothing, outcome, nothing, reused=reused, kept=0, warnings=())
+    return Converted(nothing, nothing, outcome, nothing, reused=reused, partly_reused=0, kept=0, warnings=())
 
 
 def _opened(holder: EngineHolder, size: tuple[int, int], **settings: Any) -> Engine:

@@ -147,7 +147,7 @@ def test_what_is_no_whole_block_is_extended_by_its_edge(style: Style) -> None:
     planes = [
         np.pad(plane, ((0, rows - plane.shape[0]), (0, columns - plane.shape[1])), mode="edge")
         for plane, (rows, columns) in (
-            (source.y, (64, 84)), (source.u, (32, 42)), (source.v, (32, 42)),
+            (source.y, (64, 88)), (source.u, (32, 44)), (source.v, (32, 44)),
         )
     ]  # fmt: skip
     expected = fields_by_hand(style, *planes)
@@ -286,18 +286,22 @@ def test_a_network_alone_is_not_opened(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "size, scale, expected",
+    "size, scale, multiple, expected",
     [
-        ((720, 1280), 1.0, (720, 1280, 720, 1280, (180, 320, 24))),
-        ((719, 1278), 1.0, (720, 1280, 720, 1280, (180, 320, 24))),
-        ((1080, 1920), 2 / 3, (1080, 1920, 720, 1280, (180, 320, 24))),
-        ((720, 1280), 3 / 4, (720, 1280, 540, 960, (135, 240, 24))),
-        ((1, 1), 1.0, (4, 4, 4, 4, (1, 1, 24))),
-        ((10, 4000), 0.1, (12, 4000, 4, 400, (1, 100, 24))),
+        ((720, 1280), 1.0, 1, (720, 1280, 720, 1280, (180, 320, 24))),
+        ((719, 1278), 1.0, 1, (720, 1280, 720, 1280, (180, 320, 24))),
+        ((1080, 1920), 2 / 3, 1, (1080, 1920, 720, 1280, (180, 320, 24))),
+        ((720, 1280), 3 / 4, 1, (720, 1280, 540, 960, (135, 240, 24))),
+        ((720, 1280), 3 / 4, 2, (720, 1280, 544, 960, (136, 240, 24))),
+        ((500, 1278), 1.0, 2, (504, 1280, 504, 1280, (126, 320, 24))),
+        ((1, 1), 1.0, 1, (4, 4, 4, 4, (1, 1, 24))),
+        ((10, 4000), 0.1, 1, (12, 4000, 4, 400, (1, 100, 24))),
     ],
 )
-def test_sizes_are_whole_blocks(size: tuple[int, int], scale: float, expected: tuple[Any, ...]) -> None:
-    given = BlockSize.of(*size, scale, 1)
+def test_sizes_are_whole_blocks(
+    size: tuple[int, int], scale: float, multiple: int, expected: tuple[Any, ...]
+) -> None:
+    given = BlockSize.of(*size, scale, multiple)
     assert (given.height, given.width, given.small_height, given.small_width, given.given) == expected
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from engines_open import open_engine
 from numpy.typing import NDArray
+from pairs import pairwise_cases
 from skimage import data
 from skimage.metrics import structural_similarity
 
@@ -93,9 +94,15 @@ def ssim(left: Image, right: Image) -> float:
     return float(structural_similarity(left, right, data_range=255, **options))
 
 
-@pytest.mark.parametrize("color", COLORS, ids=str)
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (37, 53), (64, 48), (255, 130)])
-@pytest.mark.parametrize("choice", [{"quality": "full"}, {"quality": "fast"}, {"detail": 0.3}], ids=str)
+@pytest.mark.parametrize(
+    ("size", "color", "choice"),
+    pairwise_cases(
+        [(1, 1), (2, 3), (37, 53), (64, 48), (255, 130)],
+        COLORS,
+        [{"quality": "full"}, {"quality": "fast"}, {"detail": 0.3}],
+    ),
+    ids=str,
+)
 def test_size_time_and_color_stay(
     style: Style, echoes: list[Echo], color: ColorInfo, size: tuple[int, int], choice: dict[str, Any]
 ) -> None:
@@ -109,9 +116,11 @@ def test_size_time_and_color_stay(
     assert cartoon.u.shape == cartoon.v.shape == ((height + 1) // 2, (width + 1) // 2)
 
 
-@pytest.mark.parametrize("color", COLORS, ids=str)
-@pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
-@pytest.mark.parametrize("kind", ["full", "fast"])
+@pytest.mark.parametrize(
+    ("color", "name", "kind"),
+    pairwise_cases(COLORS, ["astronaut", "coffee", "chelsea"], ["full", "fast"]),
+    ids=str,
+)
 def test_a_generator_that_changes_nothing_returns_the_source(
     style: Style, echoes: list[Echo], color: ColorInfo, name: str, kind: Any
 ) -> None:
@@ -227,15 +236,14 @@ def test_strength_between_mixes(style: Style) -> None:
         assert np.abs(getattr(drawn[0.25], plane) - mix).max() <= 0.51
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 2), (150, 101)])
-def test_photographs_of_any_size(style: Style, size: tuple[int, int]) -> None:
-    height, width = size
-    photo = np.asarray(cv2.resize(data.coffee(), (width, height)), np.uint8).reshape(height, width, 3)
+def test_photographs_of_any_size(style: Style) -> None:
     with open_engine(style, width=64, height=64, quality="full") as engine:
-        cartoon = engine.rgb(photo)
-    assert cartoon.shape == photo.shape
-    assert cartoon.dtype == np.uint8
-    assert cartoon.flags.writeable
+        for height, width in ((1, 1), (1, 40), (33, 2), (150, 101)):
+            photo = np.asarray(cv2.resize(data.coffee(), (width, height)), np.uint8).reshape(height, width, 3)
+            cartoon = engine.rgb(photo)
+            assert cartoon.shape == photo.shape
+            assert cartoon.dtype == np.uint8
+            assert cartoon.flags.writeable
 
 
 def test_photographs_and_video_are_drawn_alike(style: Style) -> None:

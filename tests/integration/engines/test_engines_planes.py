@@ -31,7 +31,7 @@ HEIGHT, WIDTH = 96, 128
 
 @pytest.mark.parametrize("generator", ["unet", "lwcomicgan"])
 @pytest.mark.parametrize(
-    "size, colour, choice",
+    "size, color, choice",
     [
         ((96, 128), LIMITED, {"quality": "full"}),
         ((97, 131), LIMITED, {"quality": "fast"}),

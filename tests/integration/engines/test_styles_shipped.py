@@ -73,12 +73,14 @@ def fields(size: str, precision: str = "fp32", backend: str = "openvino") -> lis
         return [engine.fields(picture(path)) for path in PHOTOS]
 
 
-def drawn(style: Style, several: list[FieldPlanes]) -> list[Image]:
-    """The style's look of fields, RGB."""
-    assert style.look is not None
-    renderer = LookRenderer(style.look, COLOR, HEIGHT, WIDTH)
+@cache
+def drawn(name: str, size: str, precision: str = "fp32") -> list[Image]:
+    """The sample photographs in a style, RGB."""
+    look = load_style(name).look
+    assert look is not None
+    renderer = LookRenderer(look, COLOR, HEIGHT, WIDTH)
     found = []
-    for each in several:
+    for each in fields(size, precision):
         y, u, v = renderer(each)
         found.append(yuv_to_rgb(y, fit(u, HEIGHT, WIDTH), fit(v, HEIGHT, WIDTH), COLOR))
     return found
@@ -118,7 +120,7 @@ def test_int8_is_there_where_it_pays(size: str) -> None:
 @sized
 @named
 def test_int8_is_the_twin_of_fp32(style: Style, size: str) -> None:
-    exact, int8 = (drawn(style, fields(size, precision)) for precision in ("fp32", "int8"))
+    exact, int8 = (drawn(style.name, size, precision) for precision in ("fp32", "int8"))
     found = [similarity(a, b) for a, b in zip(exact, int8, strict=True)]
     assert min(found) >= 0.97, found
 
@@ -138,7 +140,7 @@ def both_inks(ones: list[FieldPlanes], others: list[FieldPlanes]) -> list[float]
 
 @named
 def test_the_small_network_draws_what_the_large_one_draws(style: Style) -> None:
-    found = [similarity(a, b) for a, b in zip(*(drawn(style, fields(size)) for size in SIZES), strict=True)]
+    found = [similarity(a, b) for a, b in zip(*(drawn(style.name, size) for size in SIZES), strict=True)]
     assert np.mean(found) >= 0.85, found
 
 
@@ -185,7 +187,7 @@ def test_cartoons_are_flatter_than_photographs(style: Style, size: str) -> None:
     if style.look.screen != "none" or style.look.paper or style.look.pigment:
         pytest.skip(f"{style.name} has a pattern or paper, which is not flat")
     before = np.mean([flatness(photo(path)) for path in PHOTOS])
-    after = np.mean([flatness(image) for image in drawn(style, fields(size))])
+    after = np.mean([flatness(image) for image in drawn(style.name, size)])
     assert after > before + 0.06, (before, after)
 
 
@@ -232,7 +234,7 @@ def test_cartoons_keep_the_photographs_colors(style: Style) -> None:
     assert look is not None
     if look.color_levels or (look.palette and look.palette_amount > 0.2):
         pytest.skip(f"{style.name} has colours of its own")
-    for path, image in zip(PHOTOS, drawn(style, fields("full")), strict=True):
+    for path, image in zip(PHOTOS, drawn(style.name, "full"), strict=True):
         before, after = (
             cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3)
             for rgb in (photo(path), image)
@@ -249,7 +251,7 @@ def test_looks_of_one_palette_have_its_colors_alone(name: str) -> None:
     assert look is not None
     texts = {*look.palette, look.paper_color, look.line_color, look.screen_color}
     colors = [np.array([int(text[at : at + 2], 16) for at in (1, 3, 5)], float) for text in sorted(texts)]
-    for image in drawn(style, fields("full"))[:2]:
+    for image in drawn(name, "full")[:2]:
         inner = image[64:-64:5, 64:-64:5].reshape(-1, 3).astype(float)
         nearest = np.full(len(inner), np.inf)
         for at, one in enumerate(colors):

@@ -116,8 +116,10 @@ def test_one_convolution_costs_what_it_has_to(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_generator_of_fields_is_counted_by_blocks() -> None:
     pytest.importorskip("torch")
-    # 30 x 50 pixels are 8 x 13 blocks of 24 channels; ten convolutions of 32 between the two ends.
-    assert generator_macs("fields-lite", 30, 50) == 8 * 13 * 9 * (24 * 32 + 10 * 32 * 32 + 32 * 40)
+    # 30 x 50 pixels are extended to 8 x 14 blocks of 24 channels, and 4 x 7 at half the size.
+    fine, coarse = 9 * (24 * 32 + 32 * 32 + 32 * 40), 9 * (32 * 64 + 4 * 64 * 64) + 64 * 32
+    assert generator_macs("fields-lite", 30, 50) == 8 * 14 * fine + 4 * 7 * coarse
+    assert generator_macs("fields", 30, 50) == 8 * 13 * 9 * (24 * 64 + 10 * 64 * 64 + 64 * 40)
 
 
 def test_multiply_accumulates_go_with_the_area() -> None:

@@ -95,11 +95,17 @@ CODECS: dict[str, tuple[str, int | None, dict[str, str]]] = {
 }
 
 
+@pytest.fixture(scope="module", params=CODECS)
+def coded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The name of a codec, and a clip with the stairs in it."""
+    codec, block, options = CODECS[request.param]
+    name = "in.avi" if request.param == "adpcm" else "in.mkv"
+    return request.param, clip(tmp_path_factory.mktemp("coded") / name, codec, block, options)
+
+
 @pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv", ".avi", ".ts", ".flv"])
-@pytest.mark.parametrize("name", CODECS)
-def test_sound_is_heard_from_the_cut_on(tmp_path: Path, name: str, ending: str) -> None:
-    codec, block, options = CODECS[name]
-    source = clip(tmp_path / ("in.avi" if name == "adpcm" else "in.mkv"), codec, block, options)
+def test_sound_is_heard_from_the_cut_on(tmp_path: Path, coded: tuple[str, Path], ending: str) -> None:
+    name, source = coded
     start = 1.52
     warnings, written = convert(source, tmp_path / f"out{ending}", start=start)
     assert written.frames == 25 * LENGTH - 38

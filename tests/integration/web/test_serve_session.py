@@ -16,6 +16,7 @@ pytest.importorskip("aiohttp")
 from engines_open import open_engine
 from serve_client import Moving, Page, Still, serving, until
 
+from engines.common.memory import release_memory
 from engines.registry.look_changes import with_look
 from engines.registry.style import Style, load_style
 from streamtoon.web.serve import clients as rooms_module
@@ -197,5 +198,31 @@ def test_the_server_closes_in_mid_session(monkeypatch: pytest.MonkeyPatch) -> No
             await visitors.close()
             assert visitors.taken == 0
             await asyncio.gather(*(page.close() for page in pages))
+
+    asyncio.run(talk())
+
+
+def test_memory_is_released_once_for_many_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Collecting garbage holds up the loop, so it happens between sweeps and not once a session."""
+    released: list[float] = []
+
+    def release() -> None:
+        released.append(asyncio.get_running_loop().time())
+        release_memory()
+
+    monkeypatch.setattr(rooms_module, "SWEEP_INTERVAL_S", 1.0)
+    monkeypatch.setattr(rooms_module, "release_memory", release)
+
+    async def talk() -> None:
+        async with serving(ServeSettings("comic", engine=LITE)) as (address, http, visitors):
+            page = Page(http, address)
+            await page.open()
+            for _ in range(20):
+                offer = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=fingerprint:sha-256 00\r\n"
+                answer = await page.post(f"visit/{page.id}/offer", {"sdp": offer})
+                assert answer.status == 400
+            await until(lambda: released and visitors.taken == 0, "the memory")
+            await asyncio.sleep(3)  # three more sweeps
+            assert len(released) <= 2  # the sessions may have ended on both sides of a sweep
 
     asyncio.run(talk())

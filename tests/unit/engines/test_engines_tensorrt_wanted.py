@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pairs import pairwise_cases
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
@@ -42,12 +43,18 @@ def _grey(width: int, height: int, color: ColorInfo) -> Frame:
     return Frame(np.full((height, width), 128, np.uint8), chroma, chroma, 0, Fraction(1, 25), color=color)
 
 
-@pytest.mark.parametrize("quality", ["full", "fast"])
-@pytest.mark.parametrize("width, height", [(640, 360), (321, 179), (90, 700)])
-@pytest.mark.parametrize("color", [ColorInfo(), ColorInfo("bt601", full_range=True)])
+@pytest.mark.parametrize(
+    ("size", "quality", "color"),
+    pairwise_cases(
+        [(640, 360), (321, 179), (90, 700)],
+        ["full", "fast"],
+        [ColorInfo(), ColorInfo("bt601", full_range=True)],
+    ),
+)
 def test_what_is_built_ahead_is_what_the_engine_asks_for(
-    style: Style, quality: str, width: int, height: int, color: ColorInfo, monkeypatch: pytest.MonkeyPatch
+    style: Style, quality: str, size: tuple[int, int], color: ColorInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    width, height = size
     asked = []
     monkeypatch.setattr(DeviceRunners, "start", lambda self, picture, task, strength: asked.append(task))
     with open_engine(

@@ -33,12 +33,21 @@ COPIED = {
 }
 
 
-@pytest.mark.parametrize("codec", CODECS)
-@pytest.mark.parametrize("ending", COPIED)
-def test_sound_is_in_sync_whatever_it_is_coded_as(tmp_path: Path, codec: str, ending: str) -> None:
+@pytest.fixture(scope="module", params=CODECS)
+def coded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The name of an encoder, and a clip with its sound."""
+    codec: str = request.param
     rate = 48000 if codec == "libopus" else 44100  # Flash Video knows no other high one
     holder = "in.mkv" if codec in ("alac", "aac", "libopus") else "in.avi" if "adpcm" in codec else "in.nut"
-    source = sync_clip(tmp_path / holder, 3, sound=codec, sound_rate=rate, options={"bf": "0"})
+    path = tmp_path_factory.mktemp("coded") / holder
+    return codec, sync_clip(path, 3, sound=codec, sound_rate=rate, options={"bf": "0"})
+
+
+@pytest.mark.parametrize("ending", COPIED)
+def test_sound_is_in_sync_whatever_it_is_coded_as(
+    tmp_path: Path, coded: tuple[str, Path], ending: str
+) -> None:
+    codec, source = coded
     target = tmp_path / f"out{ending}"
     warnings, _ = convert(source, target)
     (sound,) = streams(target, "audio")
