@@ -61,7 +61,7 @@ def generator(form: str) -> Callable[[Bytes], Bytes]:
         samples = (blocks.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
         fields = session.run(None, {name: samples})[0][0]
         values = np.clip(np.rint(fields * 127.5 + 127.5), 0, 255)
-        return np.asarray(values.transpose(1, 2, 0), np.uint8)
+        return np.ascontiguousarray(values.transpose(1, 2, 0), np.uint8)
 
     return codes
 
