@@ -16,7 +16,6 @@ from streamtoon.cluster.segment_folder import SegmentFolder
 from streamtoon.cluster.storage import LocalCopies, StorageError, is_transient, local_target, size_of
 from streamtoon.convert.reporting import report_of
 from streamtoon.convert.resume.resume import check_same_engine
-from streamtoon.convert.video import writing_segments
 from streamtoon.engine_holder import EngineHolder
 from streamtoon.errors import EngineError, InputError, OutOfMemoryError, StreamtoonError, UnfinishedError
 from streamtoon.media.segments.segment_file import DrawnSegment, SegmentBuffer
@@ -150,7 +149,8 @@ class Drawer:
                 outcome = run(
                     buffer.watch(in_segments(source, is_last)),
                     opened,
-                    writing_segments(writer, opened),
+                    writer.write,
+                    pass_by=lambda _: opened.start_segment(),
                     on_progress=self._watch,
                     unblock=source.stop,
                 )

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from engines.common.memory import translate_oom
-from engines.frame import Frame
 from streamtoon.convert.estimate import Countdown, copied_audio_bytes, joining_progress, with_estimates
-from streamtoon.convert.renderer import FileRenderer, OpenRenderer
+from streamtoon.convert.renderer import FileRenderer
 from streamtoon.convert.resume.fingerprint import identity
 from streamtoon.convert.resume.resume import (
     JOINED,
@@ -38,7 +37,6 @@ from streamtoon.media.segments.packet_store import NotResumableError, PacketStor
 from streamtoon.media.segments.segments import (
     WARNINGS,
     FinishedSegments,
-    SegmentBoundary,
     SegmentWriter,
     in_segments,
     join,
@@ -201,7 +199,8 @@ class Conversion:
                         outcome = run(
                             countdown.watch(in_segments(missing, stop.is_set)),
                             opened,
-                            writing_segments(writer, opened),
+                            writer.write,
+                            pass_by=lambda _: opened.start_segment(),
                             before=kept,
                             total=source.expected_frames,
                             on_progress=with_estimates(
@@ -312,19 +311,6 @@ def can_be_kept(source: str | Path, target: str | Path) -> bool:
         return False
     kind = BY_EXTENSION.get(Path(target).suffix.lower())
     return kind is not None and kind.format != "gif"
-
-
-def writing_segments(
-    writer: SegmentWriter, opened: OpenRenderer
-) -> Callable[[Frame | SegmentBoundary], object]:
-    """Return `writer.write`, after which the engine forgets earlier frames wherever a segment ends."""
-
-    def write(item: Frame | SegmentBoundary) -> None:
-        writer.write(item)
-        if isinstance(item, SegmentBoundary):
-            opened.start_segment()
-
-    return write
 
 
 def _same_file(one: Path, other: Path) -> bool:

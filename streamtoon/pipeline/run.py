@@ -1,8 +1,9 @@
-"""Decode -> engine -> encode: three stages joined by two bounded queues.
+"""Decode -> engine -> encode: three stages joined by bounded queues.
 
-Decoder and encoder run in one thread each, the engine in as many threads as it renders frames concurrently.
-Every frame of the source is written once and in order. An error in any thread, or in the caller's own
-(Ctrl-C), stops all threads and reaches the caller unchanged.
+Decoder and encoder run in one thread each. The engine computes in as many threads as it renders frames
+concurrently, and finishes them (temporal filter, look) in order in one more: the encoder waits for its own
+threads, and would hold up what comes before it. Every frame of the source is written once and in order. An
+error in any thread, or in the caller's own (Ctrl-C), stops all threads and reaches the caller unchanged.
 
 A live run has the same stages, but its queues hold one frame each, and a newer frame replaces a waiting one.
 """
@@ -32,6 +33,8 @@ STAGES: tuple[Stage, ...] = ("decode", "run", "encode")
 
 QUEUE_ITEMS = 4
 """Items that may wait between two stages. Enough to even out slow frames; a 4K frame takes 12 MB."""
+FINISHED_ITEMS = 2
+"""Items that may wait for the encoder, of those: frames before it wait unfinished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ def run(
     renderer: FrameRenderer,
     write: Callable[[Frame | NonFrame], object],
     *,
+    pass_by: Callable[[NonFrame], object] | None = None,
     before: int = 0,
     total: int | None = None,
     on_progress: Callable[[Progress], object] | None = None,
@@ -114,6 +118,8 @@ def run(
         renderer: Renders the frames. They are submitted in a second thread, and computed in as many
             threads as the renderer's `concurrency`.
         write: Called in a third thread with each rendered frame and each other item, in order.
+        pass_by: Called with each other item after the frames before it are finished and before the next one
+            is, such as to forget what frames depend on. Not in a live run.
         before: Frames that an earlier run wrote. Progress counts on from there; `total` includes them.
         total: Expected number of frames, for progress; None if unknown.
         on_progress: Called in the caller's thread every `interval` seconds, and once at the end.
@@ -128,10 +134,10 @@ def run(
         OutOfMemoryError: There is not enough memory to start the threads.
         BaseException: The first error of any stage, after all threads have ended.
     """
-    pipeline = (_LivePipeline if newest else _Pipeline)(source, renderer, write, unblock)
+    pipeline = (_LivePipeline if newest else _Pipeline)(source, renderer, write, unblock, pass_by)
     threads = [
-        threading.Thread(target=pipeline.guard, args=(stage,), name=f"streamtoon-{stage}", daemon=True)
-        for stage in STAGES
+        threading.Thread(target=pipeline.guard, args=(work,), name=f"streamtoon-{name}", daemon=True)
+        for name, work in pipeline.threads.items()
     ]
     meter = _Meter(pipeline, before, total)
     if not can_allocate():  # without memory for a new thread, Thread.start() waits for ever
@@ -171,11 +177,14 @@ class _Clock:
         self._workers = workers
         self._open = 0.0
 
-    def lap(self, start: float, *, is_picture: bool) -> None:
-        """Add the time since `start`. The cost of other items is counted with the frame after them."""
-        self._open += time.perf_counter() - start
+    def lap(self, start: float, *, is_picture: bool, is_shared: bool = True) -> None:
+        """Add the time since `start`. The cost of other items is counted with the frame after them.
+
+        `is_shared` says whether all workers do this kind of work, and not one thread alone.
+        """
+        self._open += (time.perf_counter() - start) / (self._workers if is_shared else 1)
         if is_picture:
-            self.durations.add(1000 * self._open / self._workers)
+            self.durations.add(1000 * self._open)
             self._open = 0.0
 
     def summary(self) -> StageTime:
@@ -191,11 +200,15 @@ class _Pipeline(Generic[NonFrame]):
         renderer: FrameRenderer,
         write: Callable[[Frame | NonFrame], object],
         unblock: Callable[[], object] | None,
+        pass_by: Callable[[NonFrame], object] | None,
     ) -> None:
         self._source, self._renderer, self._write, self._unblock = source, renderer, write, unblock
+        self._pass_by = pass_by
         self._workers = workers = renderer.concurrency
         self._decoded: Queue[Frame | NonFrame] = Queue(QUEUE_ITEMS)
-        self._drawn: Queue[Future[PendingFrame] | Frame | NonFrame] = Queue(QUEUE_ITEMS + workers - 1)
+        unfinished = QUEUE_ITEMS - FINISHED_ITEMS + workers - 1
+        self._drawn: Queue[Future[PendingFrame] | NonFrame] = Queue(unfinished)
+        self._finished: Queue[Frame | NonFrame] = Queue(FINISHED_ITEMS)
         self._lock = threading.Lock()
         self.clocks: dict[Stage, _Clock] = {
             stage: _Clock(workers if stage == "run" else 1) for stage in STAGES
@@ -208,10 +221,15 @@ class _Pipeline(Generic[NonFrame]):
         """Number of frames that were replaced by newer ones."""
         return 0
 
-    def guard(self, stage: Stage) -> None:
-        """Run one stage in this thread. The first error of any stage ends the run and is kept."""
+    @property
+    def threads(self) -> dict[str, Callable[[], None]]:
+        """What runs in a thread of its own, by name."""
+        return {"decode": self._decode, "run": self._run, "finish": self._finish, "encode": self._encode}
+
+    def guard(self, work: Callable[[], None]) -> None:
+        """Do one thread's work. The first error of any of them ends the run and is kept."""
         try:
-            {"decode": self._decode, "run": self._run, "encode": self._encode}[stage]()
+            work()
         except StoppedError:
             pass
         except BaseException as error:
@@ -223,8 +241,8 @@ class _Pipeline(Generic[NonFrame]):
         self.done.set()  # first, so that waiting jobs are cancelled
         if self._unblock:
             self._unblock()
-        self._decoded.stop()
-        self._drawn.stop()
+        for queue in (self._decoded, self._drawn, self._finished):
+            queue.stop()
 
     def _decode(self) -> None:
         clock = self.clocks["decode"]
@@ -258,18 +276,29 @@ class _Pipeline(Generic[NonFrame]):
             self.clocks["run"].lap(start, is_picture=True)
         return pending
 
-    def _encode(self) -> None:
-        clock = self.clocks["encode"]
+    def _finish(self) -> None:
         for item in self._drawn:
             if isinstance(item, Future):
                 pending = item.result()  # waits for the computation
                 start = time.perf_counter()
-                self._write(pending.result())
-                del pending  # a written frame must not live until the next one arrives
+                frame = pending.result()
+                with self._lock:
+                    self.clocks["run"].lap(start, is_picture=False, is_shared=False)
+                del item, pending  # a frame must not live until the next one arrives
+                self._finished.put(frame)
+                del frame
             else:
-                start = time.perf_counter()
-                self._write(item)
-            clock.lap(start, is_picture=isinstance(item, Future | Frame))
+                if self._pass_by is not None:
+                    self._pass_by(item)
+                self._finished.put(item)
+        self._finished.end()
+
+    def _encode(self) -> None:
+        clock = self.clocks["encode"]
+        for item in self._finished:
+            start = time.perf_counter()
+            self._write(item)
+            clock.lap(start, is_picture=isinstance(item, Frame))
             del item
         self.done.set()
 
@@ -283,10 +312,15 @@ class _LivePipeline(_Pipeline[NonFrame]):
         renderer: FrameRenderer,
         write: Callable[[Frame | NonFrame], object],
         unblock: Callable[[], object] | None,
+        pass_by: Callable[[NonFrame], object] | None,
     ) -> None:
-        super().__init__(source, renderer, write, unblock)
+        super().__init__(source, renderer, write, unblock, pass_by)
         self._decoded = self._newest = NewestQueue[Frame | NonFrame]()
-        self._drawn = self._latest = LiveQueue[Future[PendingFrame] | Frame | NonFrame]()
+        self._finished = self._latest = LiveQueue[Frame | NonFrame]()
+
+    @property
+    def threads(self) -> dict[str, Callable[[], None]]:
+        return {"decode": self._decode, "run": self._run, "encode": self._encode}
 
     @property
     def dropped(self) -> int:
@@ -295,12 +329,12 @@ class _LivePipeline(_Pipeline[NonFrame]):
     def _run(self) -> None:
         for item in self._decoded:
             if isinstance(item, Frame):
-                self._drawn.put(self._compute(self._renderer.submit(item)).result())
+                self._finished.put(self._compute(self._renderer.submit(item)).result())
                 del item
                 self._latest.wait_for_room()  # take the next frame only then, so that it is the newest
             else:
-                self._drawn.put(item)
-        self._drawn.end()
+                self._finished.put(item)
+        self._finished.end()
 
 
 class _Meter:

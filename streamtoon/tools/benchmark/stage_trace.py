@@ -168,7 +168,7 @@ def draw_stages(spans: Sequence[Span], path: Path) -> None:
 
 
 def _place(thread: str) -> tuple[int, str]:
-    order = ("decode", "run", "encode")
+    order = ("decode", "run", "finish", "encode")
     return next(at for at, stage in enumerate(order) if stage in thread), thread
 
 
