@@ -8,13 +8,15 @@ import av
 import numpy as np
 import pytest
 from fields_styles import LOOK, save_network
+from skimage import data
+
+pytest.importorskip("nncf", reason="the extra `train` is not installed")
 
 from engines import strips
 from engines.imaging.field_blocks import Blocks
+from engines.quantization.nncf_ptq import quantize_style
 from engines.strips import Strips
 from streamtoon import Cartoonizer
-
-pytest.importorskip("torch", reason="the extra `torch` is not installed")
 
 FRAMES = 24
 
@@ -45,7 +47,7 @@ def frames(path: Path) -> list[bytes]:
 def test_the_report_counts_frames_of_which_a_part_was_drawn(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    style = save_network(tmp_path / "style", look=LOOK)
+    style = quantize_style(save_network(tmp_path / "style", look=LOOK), [np.asarray(data.coffee())])
     start_opening = Strips.start_opening
 
     def open_now(self: Strips, height: int, samples: Blocks, fields: Blocks) -> None:
