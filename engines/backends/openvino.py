@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from pathlib import Path
 
@@ -63,10 +64,13 @@ def devices() -> dict[str, Device]:
 
 @functools.cache
 def has_amx() -> bool:
-    """Return whether the CPU has AMX tiles for bf16; False if the system does not say.
+    """Return whether the CPU has AMX tiles for bf16 and oneDNN may use them; False if the system does not say.
 
     OpenVINO's list of capabilities does not include it.
     """
+    held = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    if held not in ("", "ALL", "DEFAULT") and "AMX" not in held:
+        return False
     try:
         return "amx_bf16" in CPUINFO_FILE.read_text(encoding="utf-8", errors="replace").split()
     except OSError:

@@ -160,6 +160,23 @@ def test_float_layers_between_integers_take_bf16_only_with_amx(
         openvino_backend.has_amx.cache_clear()
 
 
+@pytest.mark.parametrize(
+    "held, there", [("", True), ("all", True), ("AVX512_CORE_AMX_FP16", True), ("AVX512_CORE_VNNI", False)]
+)
+def test_amx_that_onednn_may_not_use_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str, there: bool
+) -> None:
+    facts = tmp_path / "cpuinfo"
+    facts.write_text("flags : fpu amx_bf16 ss\n")
+    monkeypatch.setattr(openvino_backend, "CPUINFO_FILE", facts)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", held)
+    openvino_backend.has_amx.cache_clear()
+    try:
+        assert openvino_backend.has_amx() == there
+    finally:
+        openvino_backend.has_amx.cache_clear()
+
+
 def test_auto_takes_the_first_that_can(style: Style) -> None:
     name, runner = open_runner(style, backend="auto", device="cpu", precision="fp32", height=32, width=32)
     assert (name, runner.precision) == ("openvino", "fp32")
