@@ -193,12 +193,12 @@ def test_a_few_steps_learn_the_fields_of_three_photographs(photos: Path, pairs: 
         return float(np.mean([loss_of(step).item() for step in range(1000, 1010)]))
 
     before = others()
-    for step in range(40):
+    for step in range(100):
         optimizer.zero_grad()
         loss_of(step).backward()
         torch.nn.utils.clip_grad_norm_(generator.parameters(), 1.0)  # as the recipe does
         optimizer.step()
-    assert others() < 0.8 * before
+    assert others() < 0.9 * before
 
 
 def test_ink_codes_round_and_clip() -> None:
