@@ -161,6 +161,7 @@ def draw_stages(spans: Sequence[Span], path: Path) -> None:
         axes.tick_params(axis="both", length=0, colors=TEXT)
         axes.xaxis.label.set_color(TEXT)
         axes.grid(visible=False, axis="y")
+        axes.grid(axis="x", color=TEXT, alpha=0.3)
         for side in axes.spines.values():
             side.set_visible(False)
         axes.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False, labelcolor=TEXT)
