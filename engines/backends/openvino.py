@@ -64,7 +64,7 @@ def devices() -> dict[str, Device]:
 
 @functools.cache
 def has_amx() -> bool:
-    """Return whether the CPU has AMX tiles for bf16 and oneDNN may use them; False if the system does not say.
+    """Return whether the CPU has AMX tiles for bf16 that oneDNN may use; False if the system does not say.
 
     OpenVINO's list of capabilities does not include it.
     """
