@@ -28,7 +28,9 @@ def save_network(folder: Path, seed: int = 0, look: dict[str, object] | None = N
     from engines.generators import create
 
     dice = torch.Generator().manual_seed(seed)
-    generator = create("fields-lite")
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)  # the same weights whatever other tests have drawn
+        generator = create("fields-lite")
     with torch.no_grad():
         for weight in generator.parameters():
             weight.add_(torch.randn(weight.shape, generator=dice), alpha=0.02)
