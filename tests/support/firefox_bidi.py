@@ -17,7 +17,7 @@ import aiohttp
 
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 START_TIMEOUT_S = 180
-CALL_TIMEOUT_S = 280
+CALL_TIMEOUT_S = 900
 PREFERENCES = {
     "media.navigator.streams.fake": True,
     "media.navigator.permission.disabled": True,

@@ -29,6 +29,8 @@ OFFERED = {
 }
 """Whether Firefox offers it: WebGL needs Mesa's EGL, and WebGPU a driver for Vulkan."""
 SIZE = (1280, 900)
+DRAW_TIMEOUT_S = 900
+"""Firefox draws WebGL without a GPU in one thread, which takes minutes on a busy processor."""
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +53,11 @@ def test_the_page_draws_a_camera_in_firefox_as_in_python(engine: str, display: i
         if not browser.execute_script(OFFERED[engine]):
             pytest.skip(f"this Firefox offers no {engine} here")
         browser.get(address)
-        until_drawn(browser, "sample comic")
+        until_drawn(browser, "sample comic", DRAW_TIMEOUT_S)
         assert {"webgl2": "WebGL 2", "webgpu": "WebGPU"}[engine] in text(browser, "engine")
         assert "because" in text(browser, "slower") or engine == "webgpu"
         browser.execute_script("document.getElementById('camera').click()")
-        until_drawn(browser, "camera comic")
+        until_drawn(browser, "camera comic", DRAW_TIMEOUT_S)
 
         browser.get(f"{address}blank.html")
         picture = photo(ROOT / "samples" / "photos" / "otter.jpg", 160, 96)
