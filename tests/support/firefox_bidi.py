@@ -126,7 +126,11 @@ def firefox(profile: Path, display: int, **preferences: bool) -> Iterator[Firefo
             browser.close()
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        try:
+            process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:  # it waits for what it was asked to draw
+            process.kill()
+            process.communicate()
 
 
 def _address(process: subprocess.Popen[str]) -> str:

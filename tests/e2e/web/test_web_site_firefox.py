@@ -58,7 +58,12 @@ def test_the_page_draws_a_camera_in_firefox_as_in_python(engine: str, display: i
         assert "because" in text(browser, "slower") or engine == "webgpu"
         browser.execute_script("document.getElementById('camera').click()")
         until_drawn(browser, "camera comic", DRAW_TIMEOUT_S)
-
+    # Another browser: leaving a page waits for all that it has asked WebGL to draw.
+    (tmp_path / "fresh").mkdir()
+    with (
+        served(tmp_path / "site") as address,
+        firefox(tmp_path / "fresh", display, **PREFERENCES[engine]) as browser,
+    ):
         browser.get(f"{address}blank.html")
         picture = photo(ROOT / "samples" / "photos" / "otter.jpg", 160, 96)
         for look in ("comic", "ink"):
