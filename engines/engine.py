@@ -128,7 +128,7 @@ class Engine(ABC):
     reused: int
     """Number of frames so far that equalled the previous one and were not rendered again."""
     partly_reused: int
-    """Number of frames so far of which only a part was computed anew, because the rest equalled the previous
+    """Number of frames so far of which only a part was computed, because the rest equalled the previous
     one.
     """
     strength: float

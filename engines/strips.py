@@ -1,4 +1,4 @@
-"""Strips: the rows that a network computes anew if a frame's other rows are those of the previous frame.
+"""Strips: the rows that a network computes if a frame's other rows equal the previous frame's.
 
 A generator of fields sees `reach` blocks in every direction. So fields differ from the previous frame's at
 most `reach` rows above and below the rows that changed. The network needs as many rows again, whose own

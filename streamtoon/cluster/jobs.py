@@ -110,6 +110,6 @@ class StretchResult:
     reused: int
     """Frames of these that were equal to the one before."""
     partly_reused: int
-    """Frames of these of which only a part was computed anew."""
+    """Frames of these of which only a part was computed."""
     stage_ms: dict[str, tuple[float, float]]
     """Mean and 95th percentile of the milliseconds of a frame, by stage."""

@@ -41,7 +41,7 @@ class OpenRenderer:
 
     @property
     def partly_reused(self) -> int:
-        """Number of frames so far of which only a part was computed anew."""
+        """Number of frames so far of which only a part was computed."""
         return self.engine.partly_reused
 
     def start_segment(self) -> None:
