@@ -18,6 +18,7 @@ const KEPT_SETTING = "streamtoon-style";
 const video = $("video"), stage = $("stage"), canvas = $("canvas");
 
 let drawer = null;
+let lost = null; // the error that says that the GPU is gone
 let loop = null;
 let photo = null; // the picture that is shown where no video is
 let mode = "loading"; // then sample, photo, video, camera or screen
@@ -50,7 +51,7 @@ async function start() {
     stage.dataset.state = "failed";
     waiting();
     stage.style.setProperty("--split", "100%");
-    trouble(error.message);
+    trouble((lost ?? error).message);
   }
 }
 
@@ -64,7 +65,10 @@ function watchEngine() {
     $("slower").textContent = "This browser computes WebGPU on the processor, not on a GPU. That is slow: a current GPU driver, or another browser, may help.";
   }
   $("slower").hidden = !$("slower").textContent;
-  engine.lost.then((why) => failed(new Error(`The GPU is gone (${why?.message || why?.reason || "no reason given"}). Load the page again.`)));
+  engine.lost.then((why) => {
+    lost = new Error(`The GPU is gone (${why?.message || why?.reason || "no reason given"}). Load the page again.`);
+    failed(lost);
+  });
   engine.refused?.then((why) => failed(new Error(why)));
 }
 
@@ -79,7 +83,7 @@ function ready() {
 function failed(error) {
   loop?.stop();
   waiting();
-  trouble(error.message);
+  trouble((lost ?? error).message); // the loss of the GPU explains what fails after it
 }
 
 async function choose(name) {
