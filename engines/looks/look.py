@@ -54,6 +54,10 @@ class Look:
     white: Annotated[float, Meaning("luma of the lightest tone", 0.4, 1)] = 1.0
     levels: Annotated[int, Meaning("number of tones; 0 for all, 1 for blank paper with lines", 0, 16)] = 7
     hardness: Annotated[float, _share("hardness of the edges between two tones")] = 0.85
+    gradients: Annotated[
+        float,
+        _share("how softly tones change where light changes slowly, as in a sky; 0 keeps all edges hard"),
+    ] = 0.0
 
     saturation: Annotated[float, Meaning("strength of colour: 0 is grey, 1 the paint's own", 0, 4)] = 1.75
     color_levels: Annotated[

@@ -1,8 +1,8 @@
 """Renders a look: fields to finished planes, in a few milliseconds per frame on one core.
 
 Every step is a look-up, sum or product of bytes, which OpenCV computes with vector instructions. A step uses
-only a sample, its position and, for some looks, the mean of its surroundings. Patterns and patches are
-therefore stable from frame to frame if the fields are.
+only a sample, its position and, for some looks, the mean or the slope of its surroundings. Patterns and
+patches are therefore stable from frame to frame if the fields are.
 """
 
 from __future__ import annotations
@@ -22,6 +22,16 @@ from engines.looks.pair_table import PairTable, pair_buffer
 
 SURROUNDINGS = 1 / 12
 """Standard deviation of the surroundings of `local`, as a share of the short side."""
+SLOPE_STEP = 8
+"""Pixels over which the slope of the paint is measured, in a frame with a short side of 720."""
+SOFT_SLOPE, HARD_SLOPE = 0.1, 0.5
+"""Slopes up to which edges between tones are soft, and from which they are hard: codes of luma per pixel of a
+frame with a short side of 720.
+"""
+EDGE_SLOPE = 1.0
+"""Slope above which a place is the edge of a thing, not shading; the same unit."""
+SLOPE_WINDOW = 5
+"""Side of the square of steps that slopes are averaged over."""
 MIDDLE = 0.5
 """Luma that dark surroundings are lifted to."""
 PAPER_DEPTH = 0.045
@@ -86,8 +96,14 @@ class LookRenderer:
         self._scale = patterns.scale_of(height, width)
         tones = tables.Tones(look, color)
         self._tones = tones
-        self._luma = tables.to_table(tones.luma())
-        self._make_colors()
+        self._by_steepness: PairTable | None = None
+        tone = tones.tone()
+        if look.gradients and look.levels:
+            self._by_steepness = PairTable(255 * tones.tone_by_steepness())
+            tone = tables.CODES / 255
+        self._paint_luma = tones.luma(tone)
+        self._luma = tables.to_table(self._paint_luma)
+        self._make_colors(tones.chroma_of_tone(tone))
         self._lift = tables.to_table(
             look.local * np.clip(tables.PAINT_BLACK + MIDDLE * tables.PAINT_SPAN - tables.CODES, 0, None)
         )
@@ -105,10 +121,13 @@ class LookRenderer:
             raise ValueError(f"expected fields of shape {(self.height, self.width)}, got {fields.y.shape}")
         one, two, pairs, half_pairs = self._own_buffers()
         y = self._lifted(self._calmed(fields.y, one, two), one)
-        chroma = self._colors(fields, y, half_pairs)
         luma = np.empty_like(fields.y)
+        tone = (
+            y if self._by_steepness is None else self._by_steepness(y, self._steepness(y, two), pairs, luma)
+        )
+        chroma = self._colors(fields, tone, half_pairs)
         if not self._ink_includes_tones:
-            cv2.LUT(y, self._luma, luma)
+            cv2.LUT(tone, self._luma, luma)
         if self.look.edge_darkening:
             self._darken_edges(luma, two)
         if self._pigment is not None:
@@ -120,7 +139,7 @@ class LookRenderer:
             cover.chroma(chroma, marks, half_pairs, one)
         if self.look.line_opacity:
             ink = self._response(fields.ink, two)
-            self._ink_cover.luma(y if self._ink_includes_tones else luma, ink, pairs, luma)
+            self._ink_cover.luma(tone if self._ink_includes_tones else luma, ink, pairs, luma)
             self._ink_cover.chroma(chroma, ink, half_pairs, one)
         self._on_paper(luma, chroma)
         return luma, chroma[0], chroma[1]
@@ -157,12 +176,36 @@ class LookRenderer:
         lifted = cv2.resize(lift, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.add(y, lifted, out), np.uint8)
 
-    def _make_colors(self) -> None:
-        """Make the tables of chroma: of the paint's own, of its luma, or of both."""
+    def _steepness(self, y: Plane, out: Plane) -> Plane:
+        """Return how steep the paint is around every pixel: 0 up to SOFT_SLOPE, 255 from HARD_SLOPE."""
+        step = round(SLOPE_STEP * self._scale)
+        size = max(2, self.width // step), max(2, self.height // step)
+        small = cv2.resize(_half(_half(y)), size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        per_pixel = self._scale / (2 * step)
+        across, down = (
+            cv2.Sobel(small, cv2.CV_32F, *axis, ksize=1, scale=per_pixel, borderType=cv2.BORDER_REPLICATE)
+            for axis in ((1, 0), (0, 1))
+        )
+        slope = cv2.magnitude(across, down)
+        shaded = (slope <= EDGE_SLOPE).astype(
+            np.float32
+        )  # the outline of a thing says nothing about its shading
+        total, count = (
+            cv2.boxFilter(values, -1, (SLOPE_WINDOW,) * 2, normalize=False, borderType=cv2.BORDER_REPLICATE)
+            for values in (slope * shaded, shaded)
+        )
+        slope = np.where(count > 0.5, total / np.maximum(count, 1), HARD_SLOPE)
+        ramp = (slope - SOFT_SLOPE) * (255 / (HARD_SLOPE - SOFT_SLOPE))
+        steepness = np.clip(np.rint(ramp), 0, 255).astype(np.uint8)
+        return np.asarray(
+            cv2.resize(steepness, (self.width, self.height), out, interpolation=cv2.INTER_LINEAR), np.uint8
+        )
+
+    def _make_colors(self, of_luma: tuple[tables.Curve, tables.Curve] | None) -> None:
+        """Make the tables of chroma: of the paint's own, of its luma (or its tone), or of both."""
         look, tones = self.look, self._tones
         full_palette = bool(look.palette) and look.palette_amount == 1
         own = None if full_palette or not look.saturation else tones.chroma()
-        of_luma = tones.chroma_of_luma()
         self._chroma = self._chroma_of_luma = self._chroma_of_both = None
         if of_luma is None:
             self._chroma = tables.to_table(np.full(256, 128.0) if own is None else own)
@@ -171,11 +214,11 @@ class LookRenderer:
         else:
             self._chroma_of_both = [PairTable(own + curve[:, None] - 128) for curve in of_luma]
 
-    def _colors(self, fields: FieldPlanes, y: Plane, pairs: Plane) -> list[Plane]:
+    def _colors(self, fields: FieldPlanes, tone: Plane, pairs: Plane) -> list[Plane]:
         planes = (fields.u, fields.v)
         if self._chroma is not None:
             return [np.asarray(cv2.LUT(plane, self._chroma), np.uint8) for plane in planes]
-        half = _half(y)
+        half = _half(tone)
         if self._chroma_of_luma is not None:
             return [np.asarray(cv2.LUT(half, table), np.uint8) for table in self._chroma_of_luma]
         assert self._chroma_of_both is not None
@@ -189,7 +232,7 @@ class LookRenderer:
             self._tones.yuv(tables.rgb_of(look.line_color)),
             tables.ink_coverage(look),
             (1 - look.line_chroma) / (1 - look.line_tint),
-            self._tones.luma() if self._ink_includes_tones else tables.CODES,
+            self._paint_luma if self._ink_includes_tones else tables.CODES,
         )
         width = look.line_width * self._scale
         self._widen = [

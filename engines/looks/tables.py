@@ -69,9 +69,18 @@ class Tones:
         """Return the curve quantized to `levels` tones, 0 to 1."""
         return quantized(self.curve(), self._look.levels, self._look.hardness)
 
-    def luma(self) -> Curve:
-        """Return the luma above black of every code value of paint."""
-        look, tone = self._look, self.tone()
+    def tone_by_steepness(self) -> Curve:
+        """Return the tone, 0 to 1, of every code value of paint (columns) at every steepness (rows).
+
+        Edges between tones are hard where the paint is steep, 255. Winnemoeller, Olsen and Gooch (2006) let
+        the sharpness of their quantization follow the gradient in the same way, against flicker.
+        """
+        soft = self._look.gradients * (1 - CODES[:, None] / 255)
+        return (1 - soft) * self.tone() + soft * self.curve()
+
+    def luma(self, tone: Curve) -> Curve:
+        """Return the luma above black of tones from 0 to 1."""
+        look = self._look
         luma: Curve = (1 - self._amount) * (look.black + (look.white - look.black) * tone) * self.paper[0]
         return luma + self._amount * self._palette(tone)[:, 0] if self._amount else luma
 
@@ -85,12 +94,12 @@ class Tones:
             rich = np.sign(c) * steps * RICHEST
         return 128 + (1 - self._amount) * rich * self.chroma_span
 
-    def chroma_of_luma(self) -> tuple[Curve, Curve] | None:
-        """Return the chroma code values that palette and paper give to every luma code value of paint.
+    def chroma_of_tone(self, tone: Curve) -> tuple[Curve, Curve] | None:
+        """Return the chroma code values that palette and paper give to tones from 0 to 1.
 
         Return None if they add nothing.
         """
-        look, tone = self._look, self.tone()
+        look = self._look
         paint = (look.black + (look.white - look.black) * tone)[:, None] * (self.paper[1:] - 128)
         added = (1 - self._amount) * paint
         if self._amount:
@@ -98,7 +107,7 @@ class Tones:
         return (128 + added[:, 0], 128 + added[:, 1]) if np.abs(added).max() >= 0.5 else None
 
     def _palette(self, tone: Curve) -> Curve:
-        """Return luma above black, Cb and Cr of the palette on the paper for every tone, 256 x 3."""
+        """Return luma above black, Cb and Cr of the palette on the paper for every tone, n x 3."""
         colors = (
             np.array([rgb_of(color) for color in self._look.palette]) * rgb_of(self._look.paper_color) / 255
         )

@@ -2,8 +2,8 @@
 
 Viewers see the drawing: an error of the paint matters most at the edge of a patch, and one of the ink at the
 beginning of a line. The tables of a look are those of `engines.looks.tables`, interpolated linearly, which
-gives a gradient wherever they have a slope. Lines are not widened, and patterns, which do not depend on the
-photograph, are left out.
+gives a gradient wherever they have a slope. Lines are not widened, tones have hard edges everywhere, and
+patterns, which do not depend on the photograph, are left out.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Drawing:
 
     def __init__(self, look: Look) -> None:
         tones = Tones(look, COLOR)
-        self._luma, self._chroma = tones.luma(), tones.chroma()
-        self._of_luma = tones.chroma_of_luma()
+        self._luma, self._chroma = tones.luma(tones.tone()), tones.chroma()
+        self._of_luma = tones.chroma_of_tone(tones.tone())
         self._ink, self._line = ink_coverage(look), tones.yuv(rgb_of(look.line_color))
         self._chroma_share = (1 - look.line_chroma) / (1 - look.line_tint)
         self._matrix = yuv_to_rgb_matrix(COLOR.matrix, COLOR.full_range)

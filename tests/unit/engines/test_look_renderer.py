@@ -132,7 +132,7 @@ def test_lines_are_blended_as_in_floating_point(color: ColorInfo, tint: float) -
     cover = tables.ink_coverage(look)[fields.ink]
     ink = yuv_of((0x30, 0x60, 0xA0), color.matrix, color.full_range)
     black = 0 if color.full_range else 16
-    paint = black + tones.luma()[fields.y]
+    paint = black + tones.luma(tones.tone())[fields.y]
     assert np.abs(planes[0] - (paint * (1 - cover) + ink[0] * cover)).max() <= 0.51  # rounded once
     rows, columns = cover.shape
     half = cover.reshape(rows // 2, 2, columns // 2, 2).mean(axis=(1, 3)) * 0.5 / (1 - tint)
@@ -191,6 +191,37 @@ def test_pigment_gathers_on_the_dark_side_of_an_edge_only() -> None:
     assert (y[:, :20] == 90).all()
     assert (y[:, 31] < 70).all()
     assert (np.diff(y[10, 20:32].astype(int)) <= 0).all()
+
+
+@pytest.mark.parametrize(("slope", "soft"), [(0.05, 1.0), (0.2, 0.75), (0.3, 0.5), (0.45, 0.125), (0.8, 0.0)])
+@pytest.mark.parametrize("short_side", [360, 720, 1440])
+@pytest.mark.parametrize("across", [True, False])
+def test_gradients_soften_the_steps_of_slow_ramps_only(
+    slope: float, soft: float, short_side: int, across: bool
+) -> None:
+    look = replace(PLAIN, levels=5, hardness=1.0, gradients=1.0)
+    ramp = 60 + np.arange(short_side) * slope * 720 / short_side
+    fields = flat(0, height=short_side, width=short_side)
+    fields.y[:] = np.rint(np.minimum(ramp, 235))[
+        None if across else slice(None), slice(None) if across else None
+    ]
+    y = LookRenderer(look, ColorInfo(), short_side, short_side)(fields)[0]
+    tone = (fields.y - 16.0) / 219
+    steps = np.rint(tone * 4) / 4
+    drawn, hard = (y - 16.0) / 219, np.abs(tone * 4 % 1 - 0.5) > 0.1  # off the edges between tones
+    inside = np.zeros(y.shape, bool)
+    inside[short_side // 8 : -short_side // 8, short_side // 8 : -short_side // 8] = True
+    inside &= hard & (fields.y < 225)
+    wanted = soft * tone + (1 - soft) * steps
+    # Steepness is measured on whole codes, so a share of the longest step between tone and plateau is off.
+    assert np.abs(drawn - wanted)[inside].mean() < 0.004
+    assert np.abs(drawn - wanted)[inside].max() < 0.025
+
+
+def test_gradients_change_nothing_without_levels() -> None:
+    fields = some_fields()
+    plain = LookRenderer(PLAIN, ColorInfo(), 64, 96)(fields)
+    assert same(LookRenderer(replace(PLAIN, gradients=1.0), ColorInfo(), 64, 96)(fields), plain)
 
 
 def test_local_lifts_dark_surroundings_and_leaves_light_ones() -> None:
