@@ -23,7 +23,7 @@ from engines.looks.pair_table import PairTable, pair_buffer
 SURROUNDINGS = 1 / 12
 """Standard deviation of the surroundings of `local`, as a share of the short side."""
 SLOPE_STEP = 8
-"""Pixels over which the slope of the paint is measured, in a frame with a short side of 720."""
+"""Pixels over which the slope of luma is measured, in a frame with a short side of 720."""
 SOFT_SLOPE, HARD_SLOPE = 0.1, 0.5
 """Slopes up to which edges between tones are soft, and from which they are hard: codes of luma per pixel of a
 frame with a short side of 720.
@@ -100,6 +100,7 @@ class LookRenderer:
         tone = tones.tone()
         if look.gradients and look.levels:
             self._by_steepness = PairTable(255 * tones.tone_by_steepness())
+            self._seen = (tables.PAINT_SPAN * tones.curve()).astype(np.float32)
             tone = tables.CODES / 255
         self._paint_luma = tones.luma(tone)
         self._luma = tables.to_table(self._paint_luma)
@@ -177,10 +178,13 @@ class LookRenderer:
         return np.asarray(cv2.add(y, lifted, out), np.uint8)
 
     def _steepness(self, y: Plane, out: Plane) -> Plane:
-        """Return how steep the paint is around every pixel: 0 up to SOFT_SLOPE, 255 from HARD_SLOPE."""
+        """Return how steep the shading around every pixel is: 0 up to SOFT_SLOPE, 255 from HARD_SLOPE.
+
+        Slopes are measured behind the curve, which amplifies the noise of dark areas: hard edges hide it.
+        """
         step = round(SLOPE_STEP * self._scale)
         size = max(2, self.width // step), max(2, self.height // step)
-        small = cv2.resize(_half(_half(y)), size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        small = cv2.LUT(cv2.resize(_half(_half(y)), size, interpolation=cv2.INTER_AREA), self._seen)
         per_pixel = self._scale / (2 * step)
         across, down = (
             cv2.Sobel(small, cv2.CV_32F, *axis, ksize=1, scale=per_pixel, borderType=cv2.BORDER_REPLICATE)
