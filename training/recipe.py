@@ -356,8 +356,9 @@ class Recipe:
     """Number of passes over the source images after the initialization, instead of `steps`."""
     batch: Positive = 16
     """Number of source crops in a step."""
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
-    """Precision of the networks' arithmetic. Weights, losses and averages stay fp32."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Precision of the networks' arithmetic. auto is bf16 if the device computes it in hardware, else fp32.
+    Weights, losses and averages stay fp32."""
     ema: Decay = 0.999
     """Decay per step of the averaged weights (EMA). The finished style has the averaged weights."""
     color_blocks: Annotated[int, Between(1, 64)] = 1

@@ -25,11 +25,31 @@ from training.ranks import LaunchedEnvironment, is_launched, join_restarted
 from training.recipe import FEATURE_TERMS, Recipe, RecipeError
 from training.train_step import TrainingSystem
 
-PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+TrainingPrecision = Literal["fp32", "bf16", "fp16"]
+FABRIC_PRECISIONS: dict[TrainingPrecision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
 }
+
+
+def precision_on(device: str, recipe: Recipe) -> TrainingPrecision:
+    """Return the precision that a recipe is trained in on "cpu" or "cuda"."""
+    if recipe.precision != "auto":
+        return recipe.precision
+    return "bf16" if _computes_bf16(device) else "fp32"
+
+
+def _computes_bf16(device: str) -> bool:
+    """Return whether a device has instructions for bf16.
+
+    A CPU without them takes ten times as long in bf16 as in fp32. False for a CPU if torch is too old to list
+    its instructions.
+    """
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    listed = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(listed.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
 
 def open_fabric(recipe: Recipe, device: str = "auto", devices: int = 1) -> Fabric:
@@ -73,7 +93,7 @@ def open_fabric(recipe: Recipe, device: str = "auto", devices: int = 1) -> Fabri
     fabric = Fabric(
         accelerator=device,
         devices=devices,
-        precision=PRECISIONS[recipe.precision],
+        precision=FABRIC_PRECISIONS[precision_on(device, recipe)],
         strategy="ddp" if launched or devices > 1 else "auto",
         plugins=[LaunchedEnvironment()] if launched else None,
     )
@@ -102,7 +122,7 @@ def _vgg(
     vgg = to_device(VGG(name, find_weights(FILES[name], files.get(name)), deepest), fabric.device)
     # Under autocast, frozen weights would be cast again in every pass.
     arithmetic = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    vgg.convolutions.to(arithmetic[recipe.precision])
+    vgg.convolutions.to(arithmetic[precision_on(fabric.device.type, recipe)])
     return vgg
 
 

@@ -23,7 +23,7 @@ from training.data.loader import Batch, BatchLoader
 from training.ranks import StepRandom, local_ranks
 from training.recipe import Recipe
 from training.run_logger import RunLogger
-from training.setup import load_teacher, load_vggs, require_sizes, start_from
+from training.setup import load_teacher, load_vggs, precision_on, require_sizes, start_from
 from training.train_step import StepInfo, TrainingSystem
 
 MAX_LOSS_RATIO = 1e4
@@ -60,10 +60,10 @@ class TrainingProgress:
 class Trainer:
     """Trains a recipe in a run folder.
 
-    All random numbers depend only on the recipe's random seed and the step. A resumed run on a CPU therefore
-    continues bit for bit like an uninterrupted one; with fp16, only the loss scale starts again. Several
-    processes share each batch, and all of them have the same state. A run can therefore resume with another
-    number of processes, and differs from that of one process by the rounding of sums.
+    All random numbers depend only on the recipe's random seed and the step. A run that resumes on the same
+    kind of CPU therefore continues bit for bit like an uninterrupted one; with fp16, only the loss scale
+    starts again. Several processes share each batch, and all of them have the same state. A run can therefore
+    resume with another number of processes, and differs from that of one process by the rounding of sums.
 
     Args:
         recipe: The recipe.
@@ -86,6 +86,7 @@ class Trainer:
     ) -> None:
         require_sizes(recipe, fabric.world_size)
         self.recipe, self.run, self.fabric = recipe, run, fabric
+        self.precision = precision_on(fabric.device.type, recipe)
         self.batches = _batches(recipe, fabric, cache)
         feature_vgg, discriminator_vgg = load_vggs(recipe, fabric, vgg or {})
         self.system = TrainingSystem(
@@ -201,9 +202,7 @@ class Trainer:
         return {round(self.steps * at / count) for at in range(1, count + 1)}
 
     def _require_finite_losses(self, losses: dict[str, float]) -> None:
-        scaled = (
-            self.recipe.precision == "fp16"
-        )  # fp16 gradients may overflow; the loss scaler skips such a step
+        scaled = self.precision == "fp16"  # gradients may overflow; the loss scaler skips such a step
         strange = [
             name
             for name, value in losses.items()

@@ -65,7 +65,7 @@ def shown(trainer: Trainer, *, quiet: bool) -> Iterator[Callable[[TrainingProgre
     recipe = trainer.recipe
     say(
         f"{printable(recipe.name)}: {recipe.generator}, {trainer.steps} steps of {recipe.batch}, "
-        f"from step {trainer.step}, {recipe.precision} on {trainer.fabric.device}; "
+        f"from step {trainer.step}, {trainer.precision} on {trainer.fabric.device}; "
         f"curves and samples in {trainer.run}"
     )
     losses = _Smooth()

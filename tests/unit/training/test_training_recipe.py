@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def write(folder: Path, text: str) -> Path:
 def test_recipe_is_read_with_its_defaults(tmp_path: Path) -> None:
     recipe = read_recipe(write(tmp_path, GOOD))
     assert (recipe.name, recipe.batch, recipe.optimizer.betas) == ("x", 2, (0.5, 0.9))
-    assert (recipe.generator, recipe.precision, recipe.adversary.objective) == ("unet", "bf16", "hinge")
+    assert (recipe.generator, recipe.precision, recipe.adversary.objective) == ("unet", "auto", "hinge")
     assert (recipe.weights.texture, recipe.weights.surface) == (Ramp(1, 1), Ramp(0, 0))
     assert [recipe.weights.cycle.at(share) for share in (0, 0.5, 1)] == [10, 6.25, 2.5]
     assert recipe.weights.used() == {"texture", "cycle"}
@@ -75,7 +76,11 @@ def test_variants_differ_in_what_they_say_and_settings_come_last(tmp_path: Path)
         ('source = "p"', 'source = "p"\ncrop = 100', r"data\.crop = 100; allowed is a multiple of 8 from 64"),
         ("betas = [0.5, 0.9]", "betas = [0.5]", r"betas = \[0\.5\]; allowed is a list of 2"),
         ("betas = [0.5, 0.9]", "betas = [0.5, 1.0]", r"betas = 1\.0; allowed is from 0 to below 1"),
-        ("batch = 2", 'precision = "fp8"', r"precision = 'fp8'; allowed is 'fp32' or 'bf16' or 'fp16'"),
+        (
+            "batch = 2",
+            'precision = "fp8"',
+            r"precision = 'fp8'; allowed is 'auto' or 'fp32' or 'bf16' or 'fp16'",
+        ),
         ("batch = 2", 'generator = "vit"', r"generator = 'vit'; allowed are .*unet"),
         ("batch = 2", "batch =", r"is not valid TOML"),
         (
@@ -184,3 +189,34 @@ def test_the_variants_of_cartoon_to_human_add_up_as_in_its_table_of_models() -> 
     for share in (0.0, 0.3, 1.0):  # lambda and 1 - lambda, gamma and 1 - gamma
         assert v3.weights.paired.at(share) + v3.weights.match.at(share) == pytest.approx(1)
         assert v4.weights.cycle.at(share) + v4.weights.cycle_features.at(share) == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "wanted"),
+    [
+        ({"avx512_bf16": True}, "bf16"),
+        ({"avx512_f": True, "avx512_bf16": False}, "fp32"),
+        ({"bf16": True}, "bf16"),
+    ],
+)
+def test_a_cpu_without_bf16_instructions_trains_in_fp32(
+    instructions: dict[str, bool], wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from training.setup import precision_on
+
+    recipe = read_recipe(find_recipe("fpt-unet"))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions, raising=False)
+    assert precision_on("cpu", recipe) == wanted
+    assert precision_on("cpu", dataclasses.replace(recipe, precision="bf16")) == "bf16"
+
+
+@pytest.mark.skipif(
+    not Path("/proc/cpuinfo").exists(), reason="the system does not list a CPU's instructions"
+)
+def test_the_instructions_for_bf16_are_those_that_the_system_lists() -> None:
+    from training.setup import precision_on
+
+    listed = {"amx_bf16", "avx512_bf16", "bf16"} & set(Path("/proc/cpuinfo").read_text().split())
+    assert precision_on("cpu", read_recipe(find_recipe("fpt-unet"))) == ("bf16" if listed else "fp32")
