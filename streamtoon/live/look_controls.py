@@ -25,6 +25,7 @@ _NEEDS: dict[str, str] = {
     "palette_amount": "palette",
     "edge_width": "edge_darkening",
     "hardness": "levels",
+    "gradients": "levels",
 }
 """Keys that have no effect while another one is 0 or empty."""
 

@@ -18,6 +18,7 @@ from engines.engine import Engine
 from engines.frame import ColorInfo, Frame
 from engines.imaging.color import rgb_to_yuv, yuv_to_rgb
 from engines.imaging.working_size import fit
+from engines.looks.look import Value
 from engines.registry.style import load_style
 
 MEAN = 2.0
@@ -37,8 +38,9 @@ DRAW = (
     "engine.addNetwork('one', await loadWeights(new URL('/', location.href), "
     "facts.networks[style.network][form]));"
     "engine.resize('one', picture.width, picture.height);"
-    "await engine.setLook(style.look);"
+    "await engine.setLook({ ...style.look, ...changes });"
     "engine.draw(picture);"
+    "if (again) engine.redraw();"
     "const copy = Object.assign(document.createElement('canvas'), { width: canvas.width, "
     "height: canvas.height });"
     "copy.getContext('2d').drawImage(canvas, 0, 0); await engine.finished(); const address = "
@@ -86,9 +88,22 @@ def photo(path: Path, width: int, height: int) -> Bytes:
     return np.ascontiguousarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
 
 
-def drawn_by(browser: Any, engine: str, form: str, look: str, picture: Bytes) -> Bytes:
-    """Return the drawing of the page's engine `webgpu` or `webgl2`, from a page of the site's server."""
-    kind, address = run(browser, DRAW % OPEN[engine], png=png(picture), form=form, look=look)
+def drawn_by(
+    browser: Any,
+    engine: str,
+    form: str,
+    look: str,
+    picture: Bytes,
+    *,
+    again: bool = False,
+    **changes: Value,
+) -> Bytes:
+    """Return the drawing of the page's engine `webgpu` or `webgl2`, from a page of the site's server.
+
+    `look` names a style; `changes` are keys of its look. With `again`, the look alone is drawn a second time.
+    """
+    given = {"png": png(picture), "form": form, "look": look, "again": again, "changes": changes}
+    kind, address = run(browser, DRAW % OPEN[engine], **given)
     assert kind == engine
     return picture_of(address)
 

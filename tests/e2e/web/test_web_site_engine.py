@@ -15,6 +15,7 @@ from paths import ROOT
 from web_site_browser import CHROMIUM, DRIVER, blank_page, run
 from web_site_drawing import MEAN, apart, drawn_by, generator, photo
 
+from engines.imaging.field_blocks import FieldPlanes
 from engines.looks import patterns, tables
 from engines.looks.look import Look, look_keys
 from engines.looks.renderer import LookRenderer, _Cover
@@ -45,6 +46,56 @@ def test_every_look_draws_as_in_python(browser: Any, engine: str, name: str) -> 
     wanted = draw_still(generator("lite"), picture, look)
     assert apart(wanted, picture) > 5 * MEAN
     assert apart(drawn_by(browser, engine, "lite", name, picture), wanted) < MEAN
+
+
+def slow_light(height: int, width: int) -> NDArray[np.uint8]:
+    """A sky's luma, lighter towards the right, and a dark disc that is steep only at its edge."""
+    down, across = np.mgrid[:height, :width]
+    luma = 60 + 120 * (across / width) + 20 * (down / height)
+    disc = (down - height * 0.6) ** 2 + (across - width * 0.3) ** 2 < (height / 4) ** 2
+    return np.rint(np.where(disc, 30 + 60 * down / height, luma)).astype(np.uint8)
+
+
+GRADIENTS: dict[str, Any] = {"levels": 7, "gradients": 1.0}
+
+
+@pytest.mark.parametrize("engine", ["webgpu", "webgl2"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"smooth": 0}, {"local": 0.2}, {"screen": "dots"}, {"edge_darkening": 0.5}]
+)
+def test_tones_are_soft_where_light_changes_slowly_as_in_python(
+    browser: Any, engine: str, changes: dict[str, Any]
+) -> None:
+    picture = np.repeat(slow_light(96, 160)[..., None], 3, axis=2)
+    look = dataclasses.replace(load_style("comic").look or Look(), **GRADIENTS | changes)
+    wanted = draw_still(generator("lite"), picture, look)
+    assert apart(draw_still(generator("lite"), picture, dataclasses.replace(look, gradients=0.0)), wanted) > 2
+    assert apart(drawn_by(browser, engine, "lite", "comic", picture, **GRADIENTS | changes), wanted) < MEAN
+
+
+@pytest.mark.parametrize("size", [(180, 320), (272, 204), (720, 404), (404, 720)])
+def test_soft_tones_of_equal_fields_are_those_of_python(browser: Any, size: tuple[int, int]) -> None:
+    look = Look(**GRADIENTS, smooth=1, line_opacity=0.0)
+    luma = slow_light(*size)
+    grey = np.full((size[0] // 2, size[1] // 2), 128, np.uint8)
+    made = run(
+        browser,
+        "const { CpuLook } = await import('/engine/look_cpu.js'); const none = Uint8Array.from(grey);"
+        "const fields = { y: Uint8Array.from(y), u: none, v: none, ink: new Uint8Array(y.length) };"
+        "return Array.from(new CpuLook(look, {}, ...size).draw(fields).y);",
+        look=dataclasses.asdict(look), size=list(size), y=luma.ravel().tolist(), grey=grey.ravel().tolist(),
+    )  # fmt: skip
+    wanted = LookRenderer(look, COLOR, *size)(FieldPlanes(luma, grey, grey, np.zeros_like(luma)))[0]
+    off = np.abs(np.array(made).reshape(size) - wanted.astype(np.float64))
+    assert off.mean() < 0.2 and off.max() < 5
+
+
+@pytest.mark.parametrize("engine", ["webgpu", "webgl2"])
+@pytest.mark.parametrize("name", ["anime", "ink", "pencil"])
+def test_a_look_is_drawn_again_from_the_same_fields(browser: Any, engine: str, name: str) -> None:
+    picture = photo(ROOT / "samples" / "photos" / "otter.jpg", 160, 96)
+    first = drawn_by(browser, engine, "lite", name, picture)
+    assert apart(drawn_by(browser, engine, "lite", name, picture, again=True), first) == 0
 
 
 @pytest.mark.skipif(DATA is None, reason="STREAMTOON_DATA names no folder of photographs")
@@ -94,6 +145,10 @@ def test_tables_are_equal_value_for_value(browser: Any) -> None:
             wanted |= {"thin": one._thin, "dense": one._dense, "strongest": one._strongest}
         for name, table in wanted.items():
             assert given["tables"][name] == table.tolist(), (name, look)
+        if one._by_steepness is not None:
+            soft, hard = values["softTone"], values["hardTone"]
+            steep = tables.CODES[:, None] / 255
+            rounded(soft + (hard - soft) * steep, one._by_steepness._table.reshape(256, 256))
         rounded(values["luma"], one._luma)
         paint = values["luma"] if one._ink_includes_tones else tables.CODES
         covered(values["ink"], given["covers"]["ink"], paint, one._ink_cover)

@@ -1,15 +1,16 @@
 // The engine on WebGPU: a picture goes up, the network and the look run, and the drawing appears on a canvas.
 
+import { gridOf, SURROUNDINGS } from "./grids.js";
 import { BLOCK, planned, SAMPLES, stepOf } from "./layers.js";
 import { makePatterns } from "./pattern_maker.js";
 import { patternsOf } from "./pattern_planes.js";
 import { scaleOf } from "./patterns.js";
+import * as aroundShaders from "./shaders_around.js";
 import * as lookShaders from "./shaders_look.js";
 import * as networkShaders from "./shaders_network.js";
-import { makeTables } from "./tables.js";
+import { isSoftened, makeTables } from "./tables.js";
 import { toFloats } from "./weights.js";
 
-const SURROUNDINGS = 1 / 12; // standard deviation of what `local` calls surroundings, as a share of the short side
 const up = (number, multiple) => Math.ceil(number / multiple) * multiple;
 
 /** @returns {Promise<GpuEngine|null>} null where the browser gives no WebGPU adapter */
@@ -49,7 +50,7 @@ class GpuEngine {
     this.#context = canvas.getContext("webgpu");
     this.#context.configure({ device, format: this.#format, alphaMode: "opaque" });
     this.#fixed = {
-      look: this.#buffer(80, GPUBufferUsage.UNIFORM), tables: this.#buffer(lookShaders.TABLE_BYTES),
+      look: this.#buffer(96, GPUBufferUsage.UNIFORM), tables: this.#buffer(lookShaders.TABLE_BYTES),
       source: this.#buffer(32, GPUBufferUsage.UNIFORM), blocks: this.#buffer(16, GPUBufferUsage.UNIFORM),
       enlarge: this.#buffer(24, GPUBufferUsage.UNIFORM), sampler: device.createSampler({ magFilter: "linear", minFilter: "linear" }),
     };
@@ -125,7 +126,7 @@ class GpuEngine {
       samples: this.#buffer(24 * places * value),
       sourceLuma: this.#buffer(small), sourceChroma: this.#buffer(small),
       paint: this.#buffer(all), spare: this.#buffer(all), colors: this.#buffer(all), ink: this.#buffer(all),
-      luma: this.#buffer(all), chroma: this.#buffer(all), sums: this.#buffer(all * 4), patterns: this.#buffer(all * lookShaders.PATTERN_PLANES.length),
+      tones: this.#buffer(2 * all), luma: this.#buffer(all), chroma: this.#buffer(all), sums: this.#buffer(all * 4), patterns: this.#buffer(all * lookShaders.PATTERN_PLANES.length),
     };
     const needs = []; // values of every store
     for (const layer of this.#network) needs[layer.to] = Math.max(needs[layer.to] ?? 0, (layer.out * places) / layer.size ** 2);
@@ -181,18 +182,19 @@ class GpuEngine {
     const scale = scaleOf(rows, columns), { HAS, MOST_RADIUS } = lookShaders;
     const { tables, covers } = makeTables(look);
     const lineWidth = look.line_width * scale, low = Math.min(MOST_RADIUS, Math.floor(lineWidth)), high = Math.min(MOST_RADIUS, Math.ceil(lineWidth));
-    const step = Math.max(1, Math.round(16 * scale));
-    const small = [columns, rows].map((side) => Math.max(2, Math.floor(side / step)));
+    const around = gridOf("local", rows, columns), slopes = gridOf("gradients", rows, columns);
     const bits = (look.edge_darkening && HAS.edges) | (has.pigment && HAS.pigment) | (has.screen && HAS.screen) | (has.texture && HAS.texture)
-      | (has.frame && HAS.frame) | (has.grain && HAS.grain);
-    const numbers = new ArrayBuffer(80), whole = new Uint32Array(numbers), real = new Float32Array(numbers);
+      | (has.frame && HAS.frame) | (has.grain && HAS.grain) | (isSoftened(look) && HAS.tones);
+    const numbers = new ArrayBuffer(96), whole = new Uint32Array(numbers), real = new Float32Array(numbers);
     whole.set([columns, rows, bits, Math.max(1, Math.round((look.edge_width * scale) / 2)), low, high]);
-    real.set([lineWidth - Math.floor(lineWidth), (SURROUNDINGS * Math.min(rows, columns)) / step], 6);
-    whole.set([...small, width, height], 8);
+    real.set([lineWidth - Math.floor(lineWidth), (SURROUNDINGS * Math.min(rows, columns)) / around.step], 6);
+    whole.set([around.columns, around.rows, width, height], 8);
     real.set([...covers.ink, ...covers.screen], 12);
+    whole.set([slopes.columns, slopes.rows], 20);
+    real[22] = scale / (2 * slopes.step);
     this.#device.queue.writeBuffer(this.#fixed.look, 0, numbers);
     this.#device.queue.writeBuffer(this.#fixed.tables, 0, lookShaders.packTables(tables));
-    const key = [look.smooth, look.local > 0, look.edge_darkening > 0].join(" ");
+    const key = [look.smooth, look.local > 0, isSoftened(look), look.edge_darkening > 0].join(" ");
     if (key !== this.#lookKey) this.#makeLookSteps(look);
     this.#lookKey = key;
   }
@@ -200,20 +202,31 @@ class GpuEngine {
   #makeLookSteps(look) {
     const { columns, rows } = this.#sizes, f = this.#fixed, b = this.#buffers;
     const words = [Math.ceil(columns / 32), Math.ceil(rows / 8)], pixels = [Math.ceil(columns / 8), Math.ceil(rows / 8)];
-    const steps = [];
-    let [from, to] = [b.paint, b.spare];
+    const groupsOf = (key) => {
+      const grid = gridOf(key, rows, columns);
+      return [Math.ceil(grid.columns / 8), Math.ceil(grid.rows / 8)];
+    };
+    const [one, two] = [b.sums, b.luma]; // both are written after the last read of cells
+    const steps = [], passes = look.smooth + (look.local > 0);
+    let [from, to, next] = passes % 2 ? [b.paint, b.spare, b.tones] : [b.paint, b.tones, b.spare]; // never to paint: `redraw`
     for (let pass = 0; pass < look.smooth; pass++) {
       steps.push(this.#step("median", lookShaders.median, [f.look, from, to], words));
-      [from, to] = [to, from];
+      [from, to, next] = [to, next, to];
     }
     if (look.local) {
-      const [one, two] = [b.sums, b.luma]; // both are written after the last read
-      const groups = [Math.ceil(columns / 64), Math.ceil(rows / 64)];
-      steps.push(this.#step("surroundings", lookShaders.shrunk, [f.look, from, one], groups));
-      steps.push(this.#step("surroundings", lookShaders.smoothed(false), [f.look, one, two], groups));
-      steps.push(this.#step("surroundings", lookShaders.smoothed(true), [f.look, two, one], groups));
-      steps.push(this.#step("lift", lookShaders.lifted, [f.look, f.tables, one, from, to], words));
-      [from, to] = [to, from];
+      const groups = groupsOf("local");
+      steps.push(this.#step("surroundings", aroundShaders.shrunk("around"), [f.look, from, one], groups));
+      steps.push(this.#step("surroundings", aroundShaders.smoothed(false), [f.look, one, two], groups));
+      steps.push(this.#step("surroundings", aroundShaders.smoothed(true), [f.look, two, one], groups));
+      steps.push(this.#step("lift", aroundShaders.lifted, [f.look, f.tables, one, from, to], words));
+      from = to;
+    }
+    if (isSoftened(look)) { // the last pass wrote to spare
+      const groups = groupsOf("gradients");
+      steps.push(this.#step("slopes", aroundShaders.shrunk("slopes"), [f.look, from, one], groups));
+      steps.push(this.#step("slopes", aroundShaders.steepness, [f.look, one, two], groups));
+      steps.push(this.#step("tones", aroundShaders.toned, [f.look, f.tables, two, from, b.tones], words));
+      from = b.tones;
     }
     if (look.edge_darkening) steps.push(this.#step("edges", lookShaders.rowSums, [f.look, f.tables, from, b.sums], pixels));
     steps.push(this.#step("drawing", lookShaders.drawing, [f.look, f.tables, from, b.colors, b.ink, b.patterns, b.sums, b.luma, b.chroma], [Math.ceil(columns / 32), Math.ceil(rows / 16)]));

@@ -1,9 +1,8 @@
 // The look in JavaScript, for browsers without WebGPU: the same steps on the same bytes as shaders_look.js.
 
+import { gridOf, SLOPE, SURROUNDINGS } from "./grids.js";
 import { scaleOf } from "./patterns.js";
-import { BLACK, makeTables, rint, toTable } from "./tables.js";
-
-const SURROUNDINGS = 1 / 12; // standard deviation of what `local` calls surroundings, as a share of the short side
+import { BLACK, isSoftened, makeTables, rint, toTable } from "./tables.js";
 
 const times = (a, b) => ((a * b * 2 + 255) / 510) | 0;
 const clamp = (value, low, high) => (value < low ? low : value > high ? high : value);
@@ -41,14 +40,14 @@ export class CpuLook {
    */
   draw(fields) {
     const { tables, covers } = this.#made, look = this.#look, p = this.#patterns;
-    const own = this.#lifted(this.#calmed(fields.y));
+    const paint = this.#lifted(this.#calmed(fields.y)), own = this.#toned(paint);
     const isTouched = look.edge_darkening || p.pigment || p.screen; // before the lines are drawn
     let luma = isTouched ? looked(own, toTable(tables.luma)) : looked(own, tables.luma, Float32Array);
     const [u, v] = this.#colors(fields, own);
     if (look.edge_darkening) this.#darkenEdges(luma);
     if (p.pigment) this.#settle(luma, [u, v], p.pigment);
     if (p.screen) {
-      const marks = own.map((code, at) => Math.max(0, p.screen[at] - tables.tone[code]));
+      const marks = paint.map((code, at) => Math.max(0, p.screen[at] - tables.tone[code]));
       luma = this.#cover(luma, u, v, marks, tables.screen, covers.screen);
     }
     luma = this.#cover(luma, u, v, this.#response(fields.ink), tables.ink, covers.ink);
@@ -89,12 +88,24 @@ export class CpuLook {
   #lifted(plane) {
     if (!this.#look.local) return plane;
     const [width, height] = [this.#width, this.#height];
-    const step = Math.max(1, Math.round(16 * this.#scale));
-    const [columns, rows] = [Math.max(2, Math.floor(width / step)), Math.max(2, Math.floor(height / step))];
-    const lift = looked(blurred(shrunk(plane, width, height, columns, rows), columns, rows, (SURROUNDINGS * Math.min(width, height)) / step), this.#made.tables.lift);
+    const grid = gridOf("local", height, width);
+    const around = blurred(shrunk(plane, width, height, grid), grid, (SURROUNDINGS * Math.min(width, height)) / grid.step);
+    return this.#changed(plane, looked(around, this.#made.tables.lift), grid, (code, lift) => Math.min(255, code + lift));
+  }
+
+  #toned(plane) {
+    if (!isSoftened(this.#look)) return plane;
+    const { softTone, hardTone } = this.#made.tables, grid = gridOf("gradients", this.#height, this.#width);
+    const cells = shrunk(plane, this.#width, this.#height, grid);
+    return this.#changed(plane, steepness(cells, grid, this.#scale), grid, (code, hard) => rint(softTone[code] + ((hardTone[code] - softTone[code]) * hard) / 255));
+  }
+
+  /** A plane changed by what the cells of a grid hold, a value between them at every place. */
+  #changed(plane, cells, { columns, rows }, change) {
+    const [width, height] = [this.#width, this.#height];
     const to = new Uint8Array(plane.length);
-    for (let y = 0; y < height; y++) {
-      for (let x = 0; x < width; x++) to[y * width + x] = Math.min(255, plane[y * width + x] + rint(between(lift, columns, rows, ((x + 0.5) * columns) / width - 0.5, ((y + 0.5) * rows) / height - 0.5)));
+    for (let y = 0, at = 0; y < height; y++) {
+      for (let x = 0; x < width; x++, at++) to[at] = change(plane[at], rint(between(cells, columns, rows, ((x + 0.5) * columns) / width - 0.5, ((y + 0.5) * rows) / height - 0.5)));
     }
     return to;
   }
@@ -191,7 +202,7 @@ function middle(values) { // of nine, by a partial sort
   return values[4];
 }
 
-function shrunk(plane, width, height, columns, rows) {
+function shrunk(plane, width, height, { columns, rows }) {
   const to = new Float32Array(columns * rows);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
@@ -208,7 +219,7 @@ function shrunk(plane, width, height, columns, rows) {
   return to;
 }
 
-function blurred(plane, columns, rows, sigma) {
+function blurred(plane, { columns, rows }, sigma) {
   const reach = (Math.round(sigma * 6 + 1) | 1) >> 1;
   const weights = Float64Array.from({ length: 2 * reach + 1 }, (_, at) => Math.exp(-((at - reach) ** 2) / (2 * sigma * sigma)));
   const all = weights.reduce((sum, one) => sum + one, 0);
@@ -226,6 +237,31 @@ function blurred(plane, columns, rows, sigma) {
     return to;
   };
   return Uint8Array.from(pass(pass(plane, false), true), rint);
+}
+
+/** How steep luma is around every cell: 0 up to SLOPE.soft, 255 from SLOPE.hard. Edges of things do not count. */
+function steepness(cells, { step, columns, rows }, scale) {
+  const place = (x, y) => clamp(y, 0, rows - 1) * columns + clamp(x, 0, columns - 1);
+  const slopes = new Float32Array(cells.length), to = new Uint8Array(cells.length);
+  for (let y = 0, at = 0; y < rows; y++) {
+    for (let x = 0; x < columns; x++, at++) {
+      slopes[at] = Math.hypot(cells[place(x + 1, y)] - cells[place(x - 1, y)], cells[place(x, y + 1)] - cells[place(x, y - 1)]) * (scale / (2 * step));
+    }
+  }
+  const reach = SLOPE.window >> 1;
+  for (let y = 0, at = 0; y < rows; y++) {
+    for (let x = 0; x < columns; x++, at++) {
+      let sum = 0, count = 0;
+      for (let down = -reach; down <= reach; down++) {
+        for (let across = -reach; across <= reach; across++) {
+          const slope = slopes[place(x + across, y + down)];
+          if (slope <= SLOPE.edge) [sum, count] = [sum + slope, count + 1];
+        }
+      }
+      to[at] = clamp(rint((255 * ((count ? sum / count : SLOPE.hard) - SLOPE.soft)) / (SLOPE.hard - SLOPE.soft)), 0, 255);
+    }
+  }
+  return to;
 }
 
 /** A value between the samples of a plane. */

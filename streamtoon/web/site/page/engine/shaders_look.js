@@ -5,7 +5,7 @@
 
 import { TABLE_NAMES } from "./tables.js";
 
-const table = (name) => `${TABLE_NAMES.indexOf(name) * 256}u`;
+export const table = (name) => `${TABLE_NAMES.indexOf(name) * 256}u`;
 /** Where the half widths of round brushes lie behind the tables: 16 for every radius. */
 const BRUSHES = TABLE_NAMES.length * 256;
 export const MOST_RADIUS = 15;
@@ -24,11 +24,11 @@ export function packTables(tables) {
 }
 
 /** Bits of what a look has. */
-export const HAS = { edges: 1, pigment: 2, screen: 4, texture: 8, frame: 16, grain: 32 };
+export const HAS = { edges: 1, pigment: 2, screen: 4, texture: 8, frame: 16, grain: 32, tones: 64 };
 /** Planes of patterns in their buffer. */
 export const PATTERN_PLANES = ["screen", "pigment", "texture", "frame", "grain"];
 
-const COMMON = `
+export const COMMON = `
 struct Look {
   size: vec2<u32>,      // of the drawing, multiples of 4
   has: u32,
@@ -36,10 +36,12 @@ struct Look {
   radii: vec2<u32>,     // of the brushes that lines are widened with
   share: f32,           // of the larger one
   sigma: f32,           // of the blur of surroundings
-  small: vec2<u32>,     // size of the surroundings
+  around: vec2<u32>,    // cells of the surroundings
   picture: vec2<u32>,   // pixels of the drawing that are shown
   ink: vec4<f32>,       // luma and chroma of lines, and how much chroma they cover, relative to luma
   screen: vec4<f32>,    // the same of a screen's marks
+  slopes: vec2<u32>,    // cells of the slopes
+  slope: f32,           // of two cells whose luma differs by a code and that have one cell between them
 }
 fn bytes(word: u32) -> vec4<u32> { return (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u); }
 fn packed(codes: vec4<u32>) -> u32 {
@@ -76,81 +78,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   to[id.y * words + id.x] = packed(v[4]);
 }`;
 
-/** Luma of the surroundings: area means in a small plane. */
-export const shrunk = `${COMMON}
-@group(0) @binding(0) var<uniform> look: Look;
-@group(0) @binding(1) var<storage, read> given: array<u32>;
-@group(0) @binding(2) var<storage, read_write> to: array<f32>;
-
-@compute @workgroup_size(8, 8)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  if (any(id.xy >= look.small)) { return; }
-  let scale = vec2<f32>(look.size) / vec2<f32>(look.small);
-  let low = vec2<f32>(id.xy) * scale;
-  let high = min(low + scale, vec2<f32>(look.size));
-  var sum = 0.0;
-  for (var y = u32(low.y); f32(y) < high.y; y++) {
-    let tall = min(high.y, f32(y + 1u)) - max(low.y, f32(y));
-    for (var x = u32(low.x); f32(x) < high.x; x++) {
-      let wide = min(high.x, f32(x + 1u)) - max(low.x, f32(x));
-      let place = y * look.size.x + x;
-      sum += tall * wide * f32((given[place / 4u] >> (8u * (place % 4u))) & 255u);
-    }
-  }
-  to[id.y * look.small.x + id.x] = round(sum / ((high.x - low.x) * (high.y - low.y)));
-}`;
-
-/** A Gaussian blur of the small plane along one direction; borders are repeated. */
-export const smoothed = (down) => `${COMMON}
-@group(0) @binding(0) var<uniform> look: Look;
-@group(0) @binding(1) var<storage, read> given: array<f32>;
-@group(0) @binding(2) var<storage, read_write> to: array<f32>;
-
-@compute @workgroup_size(8, 8)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  if (any(id.xy >= look.small)) { return; }
-  let reach = i32((u32(round(look.sigma * 6.0 + 1.0)) | 1u) >> 1u);
-  var sum = 0.0;
-  var weights = 0.0;
-  for (var at = -reach; at <= reach; at++) {
-    let weight = exp(-f32(at * at) / (2.0 * look.sigma * look.sigma));
-    let place = clamp(vec2<i32>(id.xy) + ${down ? "vec2<i32>(0, at)" : "vec2<i32>(at, 0)"}, vec2<i32>(), vec2<i32>(look.small) - 1);
-    sum += weight * given[u32(place.y) * look.small.x + u32(place.x)];
-    weights += weight;
-  }
-  to[id.y * look.small.x + id.x] = ${down ? "round(sum / weights)" : "sum / weights"};
-}`;
-
-/** Luma with dark surroundings brought nearer to a middle tone. */
-export const lifted = `${COMMON}
-@group(0) @binding(0) var<uniform> look: Look;
-@group(0) @binding(1) var<storage, read> tables: array<f32>;
-@group(0) @binding(2) var<storage, read> around: array<f32>;
-@group(0) @binding(3) var<storage, read> given: array<u32>;
-@group(0) @binding(4) var<storage, read_write> to: array<u32>;
-
-fn lift(place: vec2<i32>) -> f32 {
-  let at = vec2<u32>(clamp(place, vec2<i32>(), vec2<i32>(look.small) - 1));
-  return tables[${table("lift")} + u32(around[at.y * look.small.x + at.x])];
-}
-
-@compute @workgroup_size(8, 8)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let words = look.size.x / 4u;
-  if (id.x >= words || id.y >= look.size.y) { return; }
-  let own = bytes(given[id.y * words + id.x]);
-  var codes: vec4<u32>;
-  for (var one = 0u; one < 4u; one++) {
-    let place = (vec2<f32>(f32(id.x * 4u + one), f32(id.y)) + 0.5) * vec2<f32>(look.small) / vec2<f32>(look.size) - 0.5;
-    let low = vec2<i32>(floor(place));
-    let part = place - floor(place);
-    let upper = mix(lift(low), lift(low + vec2<i32>(1, 0)), part.x);
-    let lower = mix(lift(low + vec2<i32>(0, 1)), lift(low + vec2<i32>(1, 1)), part.x);
-    codes[one] = min(255u, own[one] + u32(round(mix(upper, lower, part.y))));
-  }
-  to[id.y * words + id.x] = packed(codes);
-}`;
-
 /** Sums of the drawing's luma along a row, for the means around edges. */
 export const rowSums = `${COMMON}
 @group(0) @binding(0) var<uniform> look: Look;
@@ -169,7 +96,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   to[id.y * look.size.x + id.x] = sum;
 }`;
 
-/** The drawing itself: eight samples of luma and two of each chroma plane at a time. */
+/** The drawing itself: eight samples of luma and two of each chroma plane at a time. Behind tones lies their paint. */
 export const drawing = `${COMMON}
 @group(0) @binding(0) var<uniform> look: Look;
 @group(0) @binding(1) var<storage, read> tables: array<f32>;
@@ -273,8 +200,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   }
   if ((look.has & ${HAS.screen}u) != 0u) {
     var covered: array<vec4<f32>, 2>;
+    let under = select(0u, words * look.size.y, (look.has & ${HAS.tones}u) != 0u);
     for (var row = 0u; row < 2u; row++) {
-      covered[row] = exact(${table("screen")}, minus(pattern(0u, word[row]), lookup(${table("tone")}, own[row])));
+      let tone = lookup(${table("tone")}, bytes(paint[under + word[row]]));
+      covered[row] = exact(${table("screen")}, minus(pattern(0u, word[row]), tone));
       l[row] = vec4<u32>(round(mix(vec4<f32>(l[row]), vec4<f32>(look.screen.x), covered[row])));
     }
     c = tinted(c, look.screen, covered[0], covered[1]);

@@ -63,15 +63,19 @@ function interpolated(at, values) {
   return values[low] + (values[low + 1] - values[low]) * (z - low);
 }
 
+/** Whether edges between tones are softened somewhere. @param {Record<string, any>} look all keys of a look */
+export const isSoftened = (look) => look.gradients > 0 && look.levels > 0;
+
 /** The order in which the tables lie in a GPU's buffer. */
 export const TABLE_NAMES = [
-  "luma", "chroma", "ofLumaU", "ofLumaV", "lift", "ink", "tone", "screen", "edge", "thin", "dense",
+  "luma", "chroma", "ofLumaU", "ofLumaV", "lift", "softTone", "hardTone", "ink", "tone", "screen", "edge", "thin", "dense",
   "strength", "strengthZero", "strongest", "blankLuma", "blankU", "blankV",
 ];
 
 /**
  * Every table of a look, and the colours that cover its paint: luma above black, two chroma codes, and how much of the
  * paint's chroma is covered, relative to its luma. The tables `ink` and `screen` say how much of the luma is, 0 to 1.
+ * With `isSoftened`, `softTone` and `hardTone` give codes of tones, 0 to 255, and `luma` and `ofLuma` are of such codes.
  * @param {Record<string, any>} look all keys of a look
  * @returns {{tables: Record<string, ArrayLike<number>>, covers: {ink: number[], screen: number[]}}}
  */
@@ -82,7 +86,8 @@ export function makeTables(look) {
     const luma = clip((code - BLACK) / SPAN, 0, 1) ** look.lift;
     return luma + look.contrast * (luma * luma * (3 - 2 * luma) - luma);
   });
-  const tone = lifted.map((one) => quantized(one, look.levels, look.hardness));
+  const hard = lifted.map((one) => quantized(one, look.levels, look.hardness));
+  const tone = isSoftened(look) ? curve((code) => code / 255) : hard;
   const colors = look.palette.map((color) => rgbOf(color).map((one, band) => (one * rgbOf(look.paper_color)[band]) / 255));
   const palette = Array.from(tone, (one) =>
     amount ? yuvOf([0, 1, 2].map((band) => interpolated(one, colors.map((color) => color[band])))) : [0, 128, 128]);
@@ -97,6 +102,8 @@ export function makeTables(look) {
     ofLumaU: curve((code) => 128 + (isOfLuma && ofLuma[0][code])),
     ofLumaV: curve((code) => 128 + (isOfLuma && ofLuma[1][code])),
     lift: toTable(curve((code) => look.local * Math.max(0, BLACK + MIDDLE * SPAN - code))),
+    softTone: hard.map((one, code) => 255 * (one + look.gradients * (lifted[code] - one))),
+    hardTone: hard.map((one) => 255 * one),
     ink: inkCoverage(look),
     tone: toTable(screenTone(look, lifted)),
     screen: curve((code) => look.screen_opacity * (1 - look.screen_tint) * smoothstep(code, 0, 255 * look.screen_softness)),
