@@ -149,6 +149,7 @@ def test_tables_are_equal_value_for_value(browser: Any) -> None:
             soft, hard = values["softTone"], values["hardTone"]
             steep = tables.CODES[:, None] / 255
             rounded(soft + (hard - soft) * steep, one._by_steepness._table.reshape(256, 256))
+            assert np.abs(values["seen"] - one._seen).max() < 1e-4
         rounded(values["luma"], one._luma)
         paint = values["luma"] if one._ink_includes_tones else tables.CODES
         covered(values["ink"], given["covers"]["ink"], paint, one._ink_cover)

@@ -224,7 +224,7 @@ class GpuEngine {
     if (isSoftened(look)) { // the last pass wrote to spare
       const groups = groupsOf("gradients");
       steps.push(this.#step("slopes", aroundShaders.shrunk("slopes"), [f.look, from, one], groups));
-      steps.push(this.#step("slopes", aroundShaders.steepness, [f.look, one, two], groups));
+      steps.push(this.#step("slopes", aroundShaders.steepness, [f.look, f.tables, one, two], groups));
       steps.push(this.#step("tones", aroundShaders.toned, [f.look, f.tables, two, from, b.tones], words));
       from = b.tones;
     }

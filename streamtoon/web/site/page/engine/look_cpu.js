@@ -95,8 +95,8 @@ export class CpuLook {
 
   #toned(plane) {
     if (!isSoftened(this.#look)) return plane;
-    const { softTone, hardTone } = this.#made.tables, grid = gridOf("gradients", this.#height, this.#width);
-    const cells = shrunk(plane, this.#width, this.#height, grid);
+    const { seen, softTone, hardTone } = this.#made.tables, grid = gridOf("gradients", this.#height, this.#width);
+    const cells = looked(shrunk(plane, this.#width, this.#height, grid), seen, Float32Array);
     return this.#changed(plane, steepness(cells, grid, this.#scale), grid, (code, hard) => rint(softTone[code] + ((hardTone[code] - softTone[code]) * hard) / 255));
   }
 

@@ -51,13 +51,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 /** How steep luma is around every cell: 0 up to SLOPE.soft, 255 from SLOPE.hard. Edges of things do not count. */
 export const steepness = `${COMMON}
 @group(0) @binding(0) var<uniform> look: Look;
-@group(0) @binding(1) var<storage, read> given: array<f32>;
-@group(0) @binding(2) var<storage, read_write> to: array<f32>;
+@group(0) @binding(1) var<storage, read> tables: array<f32>;
+@group(0) @binding(2) var<storage, read> given: array<f32>;
+@group(0) @binding(3) var<storage, read_write> to: array<f32>;
 
 fn inside(place: vec2<i32>) -> vec2<i32> { return clamp(place, vec2<i32>(), vec2<i32>(look.slopes) - 1); }
 fn cell(place: vec2<i32>) -> f32 {
   let at = vec2<u32>(inside(place));
-  return given[at.y * look.slopes.x + at.x];
+  return tables[${table("seen")} + u32(given[at.y * look.slopes.x + at.x])];
 }
 
 @compute @workgroup_size(8, 8)

@@ -68,14 +68,15 @@ export const isSoftened = (look) => look.gradients > 0 && look.levels > 0;
 
 /** The order in which the tables lie in a GPU's buffer. */
 export const TABLE_NAMES = [
-  "luma", "chroma", "ofLumaU", "ofLumaV", "lift", "softTone", "hardTone", "ink", "tone", "screen", "edge", "thin", "dense",
+  "luma", "chroma", "ofLumaU", "ofLumaV", "lift", "seen", "softTone", "hardTone", "ink", "tone", "screen", "edge", "thin", "dense",
   "strength", "strengthZero", "strongest", "blankLuma", "blankU", "blankV",
 ];
 
 /**
  * Every table of a look, and the colours that cover its paint: luma above black, two chroma codes, and how much of the
  * paint's chroma is covered, relative to its luma. The tables `ink` and `screen` say how much of the luma is, 0 to 1.
- * With `isSoftened`, `softTone` and `hardTone` give codes of tones, 0 to 255, and `luma` and `ofLuma` are of such codes.
+ * With `isSoftened`, slopes are those of the codes that `seen` gives, `softTone` and `hardTone` give codes of tones, 0 to
+ * 255, and `luma` and `ofLuma` are of such codes.
  * @param {Record<string, any>} look all keys of a look
  * @returns {{tables: Record<string, ArrayLike<number>>, covers: {ink: number[], screen: number[]}}}
  */
@@ -102,6 +103,7 @@ export function makeTables(look) {
     ofLumaU: curve((code) => 128 + (isOfLuma && ofLuma[0][code])),
     ofLumaV: curve((code) => 128 + (isOfLuma && ofLuma[1][code])),
     lift: toTable(curve((code) => look.local * Math.max(0, BLACK + MIDDLE * SPAN - code))),
+    seen: lifted.map((one) => SPAN * one),
     softTone: hard.map((one, code) => 255 * (one + look.gradients * (lifted[code] - one))),
     hardTone: hard.map((one) => 255 * one),
     ink: inkCoverage(look),
