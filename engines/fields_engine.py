@@ -37,7 +37,7 @@ from engines.strips import Strip, Strips, changed_block_rows
 
 MAX_RENDERERS = 3
 """Renderers that are kept, by look, size and colour: the current, the previous, and that of a still image."""
-RendererKey = tuple[Look, ColorInfo, int, int]
+RendererKey = tuple[Look, ColorInfo, int, int, float]
 
 
 class FieldsEngine(Engine):
@@ -87,7 +87,7 @@ class FieldsEngine(Engine):
         """Prepare the device and the look's tables and patterns; see `Engine.prepare`."""
         if self._device is not None:
             self._device.open(fields_task(self._working_size(height, width)))
-        self._renderer((self.look, color, height + height % 2, width + width % 2))
+        self._renderer(self.look, color, height + height % 2, width + width % 2)
 
     def close(self) -> None:
         """Free the models; see `Engine.close`."""
@@ -206,11 +206,13 @@ class FieldsEngine(Engine):
         cropped = FieldPlanes(
             fields.y[ends], fields.u[:rows, :columns], fields.v[:rows, :columns], fields.ink[ends]
         )
-        y, u, v = self._renderer((look, color, 2 * rows, 2 * columns))(cropped)
+        y, u, v = self._renderer(look, color, 2 * rows, 2 * columns)(cropped)
         return y[:height, :width], u, v
 
-    def _renderer(self, key: RendererKey) -> LookRenderer:
-        """Return the renderer for a key; the most recently used ones are kept."""
+    def _renderer(self, look: Look, color: ColorInfo, height: int, width: int) -> LookRenderer:
+        """Return the renderer for frames of a size; the most recently used ones are kept."""
+        full = working_scale("full", None, self._style.working_height, height, width, FIELD_SHARES)
+        key = (look, color, height, width, max(1.0, full / self._working_scale(height, width)))
         with self._making:
             renderer = self._renderers.pop(key, None)
             if renderer is None:
@@ -221,11 +223,13 @@ class FieldsEngine(Engine):
         return renderer
 
     def _working_size(self, height: int, width: int) -> BlockSize:
-        style = self._style
-        scale = working_scale(
-            self.facts.quality, self._detail, style.working_height, height, width, FIELD_SHARES
+        scale = self._working_scale(height, width)
+        return BlockSize.of(height, width, scale, self._style.size_multiple)
+
+    def _working_scale(self, height: int, width: int) -> float:
+        return working_scale(
+            self.facts.quality, self._detail, self._style.working_height, height, width, FIELD_SHARES
         )
-        return BlockSize.of(height, width, scale, style.size_multiple)
 
 
 def _small(planes: Planes, color: ColorInfo, size: BlockSize) -> Planes:

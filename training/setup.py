@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -47,8 +48,8 @@ def _computes_bf16(device: str) -> bool:
     its instructions.
     """
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    listed = getattr(torch.cpu, "get_capabilities", dict)()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    listed: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(listed.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
 

@@ -32,6 +32,8 @@ EDGE_SLOPE = 1.0
 """Slope above which a place is the edge of a thing, not shading; the same unit."""
 SLOPE_WINDOW = 5
 """Side of the square of steps that slopes are averaged over."""
+ENLARGED_LINE_WIDTH = 1.5
+"""Pixels, like those of `line_width`, that lines are wider by per unit of enlargement of their fields."""
 MIDDLE = 0.5
 """Luma that dark surroundings are lifted to."""
 PAPER_DEPTH = 0.045
@@ -84,10 +86,21 @@ def _half(plane: Plane) -> Plane:
 class LookRenderer:
     """Renders the fields of frames of one size to finished planes. Any number of threads may call it."""
 
-    def __init__(self, look: Look, color: ColorInfo, height: int, width: int) -> None:
-        """`color` is that of the output: matrix, which is also the paint's, and range.
+    def __init__(
+        self, look: Look, color: ColorInfo, height: int, width: int, enlargement: float = 1.0
+    ) -> None:
+        """Make the tables and patterns.
 
-        Raises ValueError for an odd height or width.
+        Args:
+            look: The look.
+            color: Colour of the output: matrix, which is also the paint's, and range.
+            height: Height of the frames, an even number of pixels.
+            width: Width of the frames, an even number of pixels.
+            enlargement: How much more the fields were enlarged than at full quality, at least 1. Their lines
+                are wider, so they are widened less.
+
+        Raises:
+            ValueError: The height or width is odd.
         """
         if height < 2 or width < 2 or height % 2 or width % 2:
             raise ValueError(f"expected even sizes, got {width}x{height}")
@@ -109,7 +122,9 @@ class LookRenderer:
             look.local * np.clip(tables.PAINT_BLACK + MIDDLE * tables.PAINT_SPAN - tables.CODES, 0, None)
         )
         self._make_screen(tones.curve())
-        self._make_lines()  # after the screen, which may lie between tones and lines
+        widen = max(0.0, look.line_width - ENLARGED_LINE_WIDTH * (enlargement - 1))
+        # After the screen, which may lie between tones and lines. Less than 0.001 pixels is a rounding error.
+        self._make_lines(round(widen * self._scale, 3))
         self._make_washes()
         self._make_paper()
 
@@ -228,7 +243,8 @@ class LookRenderer:
         assert self._chroma_of_both is not None
         return [table(plane, half, pairs) for plane, table in zip(planes, self._chroma_of_both, strict=True)]
 
-    def _make_lines(self) -> None:
+    def _make_lines(self, width: float) -> None:
+        """Make the tables and brushes of lines that are widened by `width` pixels."""
         look = self.look
         between = look.edge_darkening or look.pigment or look.blotches or self._screen
         self._ink_includes_tones = bool(look.line_opacity) and not between
@@ -238,7 +254,6 @@ class LookRenderer:
             (1 - look.line_chroma) / (1 - look.line_tint),
             self._paint_luma if self._ink_includes_tones else tables.CODES,
         )
-        width = look.line_width * self._scale
         self._widen = [
             (cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1,) * 2), pixels)
             for pixels in sorted({math.floor(width), math.ceil(width)})
@@ -251,7 +266,7 @@ class LookRenderer:
 
     def _response(self, ink: Plane, out: Plane) -> Plane:
         """Return the ink response, widened, and reduced by the grain of the paper."""
-        if self.look.line_width:
+        if self._widen[-1][1]:
             wide = [cv2.dilate(ink, kernel) if pixels else ink for kernel, pixels in self._widen]
             share = self._widen_share
             mixed = wide[0] if len(wide) == 1 else cv2.addWeighted(wide[0], 1 - share, wide[1], share, 0, out)

@@ -114,11 +114,12 @@ def _score(style: Style, photo: Image, backend: str, precision: str, quality: st
         if not isinstance(engine, FieldsEngine):
             raise EngineError(f"style {style.name} has no fields in this engine; use openvino")
         network = engine.fields(picture)
+        (finished,) = engine.looks(picture, [style.look])
     fields = fields_of(photo)
     y, u, v = _planes(fields.paint)
     program = FieldPlanes(y, u, v, ink_code(fields.ink))
     render = LookRenderer(style.look, COLOR, height, width)
-    drawn, wanted = (_luma(render(each)[0]) for each in (network, program))
+    drawn, wanted = _luma(finished.y), _luma(render(program)[0])
     seen = _luma(picture.y)
     ours, theirs = network.ink >= INK_THRESHOLD, program.ink >= INK_THRESHOLD
     return FieldScore(

@@ -157,6 +157,23 @@ def test_what_is_no_whole_block_is_extended_by_its_edge(style: Style) -> None:
         assert np.abs(plane - wanted).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("choice", "enlargement"),
+    [({"quality": "lite"}, 4 / 3), ({"detail": 0.5}, 2.0), ({"quality": "full"}, 1.0)],
+)
+def test_lines_of_fields_below_full_quality_are_widened_less(
+    style: Style, choice: dict[str, Any], enlargement: float
+) -> None:
+    look = Look(line_width=3.0)
+    source = picture(np.asarray(data.coffee()[40:168, 60:220]))
+    with opened(style, 160, 128, precision="fp32", **choice) as engine:
+        engine.look = look
+        given, fields = engine(source), engine.fields(source)
+    expected = LookRenderer(look, source.color, 128, 160, enlargement)(fields)
+    for plane, wanted in zip((given.y, given.u, given.v), expected, strict=True):
+        assert np.array_equal(plane, wanted)
+
+
 def test_a_large_picture_has_its_fields_at_working_size_and_its_look_at_full(style: Style) -> None:
     half = dataclasses.replace(style, working_height=64)
     source = picture(np.asarray(data.coffee()[40:168, 60:220]))

@@ -243,6 +243,15 @@ def test_lines_grow_by_the_pixels_of_line_width() -> None:
         assert (y[360] < 60).sum() == 4 + 2 * width
 
 
+def test_lines_of_enlarged_fields_grow_less() -> None:
+    fields = flat(200, height=720, width=720)
+    fields.ink[:, 300:304] = 250
+    look = Look(line_width=2.0, line_softness=0.05, line_tint=0, line_color="#000000")
+    for enlargement, pixels in ((1.0, 8), (5 / 3, 6), (7 / 3, 4), (3.0, 4)):
+        y = LookRenderer(look, ColorInfo(), 720, 720, enlargement)(fields)[0]
+        assert (y[360] < 60).sum() == pixels
+
+
 @pytest.mark.parametrize("make", [patterns.dots, patterns.lines])
 def test_screens_cover_what_a_tone_lacks(make: object) -> None:
     assert callable(make)

@@ -1,12 +1,12 @@
 // Draws pictures of any kind in a style: chooses the engine, loads networks, and finds a size that keeps up.
 
 import { openGpu, sizeOf } from "./engine/gpu.js";
+import { WORKING_SIDE } from "./engine/layers.js";
 import { loadWeights } from "./engine/weights.js";
 import { changedLook, loadFacts } from "./facts.js";
 
 /** From the best drawing to the fastest: network, short side of the drawing, share that the network works at. */
 const STEPS = [["full", 720, 1], ["lite", 720, 1], ["lite", 720, 0.75], ["lite", 540, 1], ["lite", 480, 0.75], ["lite", 360, 1], ["lite", 240, 1], ["lite", 144, 1]];
-const WORKING_SIDE = 720; // pixels that the networks were made for
 const SPARE = 0.8; // share of the time between two frames that a drawing may take
 const FRAME_MS = 1000 / 30;
 

@@ -1,7 +1,7 @@
 // The engine on WebGPU: a picture goes up, the network and the look run, and the drawing appears on a canvas.
 
 import { gridOf, SURROUNDINGS } from "./grids.js";
-import { BLOCK, planned, SAMPLES, stepOf } from "./layers.js";
+import { BLOCK, planned, SAMPLES, stepOf, WORKING_SIDE } from "./layers.js";
 import { makePatterns } from "./pattern_maker.js";
 import { patternsOf } from "./pattern_planes.js";
 import { scaleOf } from "./patterns.js";
@@ -10,6 +10,9 @@ import * as lookShaders from "./shaders_look.js";
 import * as networkShaders from "./shaders_network.js";
 import { isSoftened, makeTables } from "./tables.js";
 import { toFloats } from "./weights.js";
+
+/** Pixels, like those of `line_width`, that lines are wider by per unit of enlargement of their fields. */
+const ENLARGED_LINE_WIDTH = 1.5;
 
 const up = (number, multiple) => Math.ceil(number / multiple) * multiple;
 
@@ -109,8 +112,9 @@ class GpuEngine {
     const [columns, rows] = [up(width, BLOCK), up(height, BLOCK)];
     const [wholeColumns, wholeRows] = [up(width, step), up(height, step)]; // the picture extended for the network
     const [smallColumns, smallRows] = [wholeColumns, wholeRows].map((side) => Math.max(step, up(Math.round(side * share), step)));
+    const enlargement = Math.max(1, Math.min(1, WORKING_SIDE / Math.min(width, height)) / share); // beyond the usual
     const isEnlarged = smallColumns !== wholeColumns || smallRows !== wholeRows;
-    this.#sizes = { key, width, height, columns, rows, wholeColumns, wholeRows, smallColumns, smallRows, isEnlarged };
+    this.#sizes = { key, width, height, columns, rows, wholeColumns, wholeRows, smallColumns, smallRows, isEnlarged, enlargement };
     [this.#canvas.width, this.#canvas.height] = [width, height];
     this.#makeBuffers();
     this.#lookKey = "";
@@ -178,10 +182,12 @@ class GpuEngine {
   }
 
   #writeLook(look, has) {
-    const { columns, rows, width, height } = this.#sizes;
+    const { columns, rows, width, height, enlargement } = this.#sizes;
     const scale = scaleOf(rows, columns), { HAS, MOST_RADIUS } = lookShaders;
     const { tables, covers } = makeTables(look);
-    const lineWidth = look.line_width * scale, low = Math.min(MOST_RADIUS, Math.floor(lineWidth)), high = Math.min(MOST_RADIUS, Math.ceil(lineWidth));
+    const widen = Math.max(0, look.line_width - ENLARGED_LINE_WIDTH * (enlargement - 1)) * scale;
+    const lineWidth = Math.round(widen * 1000) / 1000; // less is a rounding error
+    const [low, high] = [Math.floor(lineWidth), Math.ceil(lineWidth)].map((radius) => Math.min(MOST_RADIUS, radius));
     const around = gridOf("local", rows, columns), slopes = gridOf("gradients", rows, columns);
     const bits = (look.edge_darkening && HAS.edges) | (has.pigment && HAS.pigment) | (has.screen && HAS.screen) | (has.texture && HAS.texture)
       | (has.frame && HAS.frame) | (has.grain && HAS.grain) | (isSoftened(look) && HAS.tones);

@@ -1,6 +1,7 @@
 // The layers of a network as the engines compute them: what each reads and writes, and at which size.
 
 export const BLOCK = 4; // pixels a side of a block
+export const WORKING_SIDE = 720; // pixels of the short side that the networks were made for
 export const SAMPLES = -1; // in the place of a store's number: what the first layer reads
 
 /** Pixels that a network's pictures are multiples of. @param {object[]} layers */
