@@ -22,6 +22,8 @@ from engines.looks.pair_table import PairTable, pair_buffer
 
 SURROUNDINGS = 1 / 12
 """Standard deviation of the surroundings of `local`, as a share of the short side."""
+LOCAL_STEP = 16
+"""Pixels from one mean of surroundings to the next, in a frame with a short side of 720."""
 SLOPE_STEP = 8
 """Pixels over which the slope of luma is measured, in a frame with a short side of 720."""
 SOFT_SLOPE, HARD_SLOPE = 0.1, 0.5
@@ -149,8 +151,8 @@ class LookRenderer:
         if self._pigment is not None:
             self._settle(luma, chroma, self._pigment, two)
         if self._screen is not None:
-            threshold, tone, cover = self._screen
-            marks = np.asarray(cv2.subtract(threshold, cv2.LUT(y, tone, two), two), np.uint8)
+            threshold, compared, cover = self._screen
+            marks = np.asarray(cv2.subtract(threshold, cv2.LUT(y, compared, two), two), np.uint8)
             cover.luma(luma, marks, pairs, luma)
             cover.chroma(chroma, marks, half_pairs, one)
         if self.look.line_opacity:
@@ -183,14 +185,19 @@ class LookRenderer:
         """Return the paint's luma with dark surroundings lifted towards a middle tone."""
         if not self.look.local:
             return y
-        step = max(1, round(16 * self._scale))
-        size = max(2, self.width // step), max(2, self.height // step)
-        small = cv2.resize(_half(_half(y)) if min(size) > 8 else y, size, interpolation=cv2.INTER_AREA)
+        step = round(LOCAL_STEP * self._scale)
+        small = self._cells(y, step)
         sigma = SURROUNDINGS * min(self.height, self.width) / step
         small = cv2.GaussianBlur(small, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
         lift = cv2.LUT(small, self._lift)
         lifted = cv2.resize(lift, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.add(y, lifted, out), np.uint8)
+
+    def _cells(self, y: Plane, step: int) -> Plane:
+        """Return the means of luma in square cells with a side of `step` pixels; at least 2 x 2 cells."""
+        size = max(2, self.width // step), max(2, self.height // step)
+        small = cv2.resize(_half(_half(y)) if min(size) > 8 else y, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(small, np.uint8)
 
     def _steepness(self, y: Plane, out: Plane) -> Plane:
         """Return how steep the shading around every pixel is: 0 up to SOFT_SLOPE, 255 from HARD_SLOPE.
@@ -198,17 +205,15 @@ class LookRenderer:
         Slopes are measured behind the curve, which amplifies the noise of dark areas: hard edges hide it.
         """
         step = round(SLOPE_STEP * self._scale)
-        size = max(2, self.width // step), max(2, self.height // step)
-        small = cv2.LUT(cv2.resize(_half(_half(y)), size, interpolation=cv2.INTER_AREA), self._seen)
+        small = cv2.LUT(self._cells(y, step), self._seen)
         per_pixel = self._scale / (2 * step)
         across, down = (
             cv2.Sobel(small, cv2.CV_32F, *axis, ksize=1, scale=per_pixel, borderType=cv2.BORDER_REPLICATE)
             for axis in ((1, 0), (0, 1))
         )
         slope = cv2.magnitude(across, down)
-        shaded = (slope <= EDGE_SLOPE).astype(
-            np.float32
-        )  # the outline of a thing says nothing about its shading
+        # The outline of a thing says nothing about its shading.
+        shaded = (slope <= EDGE_SLOPE).astype(np.float32)
         total, count = (
             cv2.boxFilter(values, -1, (SLOPE_WINDOW,) * 2, normalize=False, borderType=cv2.BORDER_REPLICATE)
             for values in (slope * shaded, shaded)

@@ -318,6 +318,15 @@ def test_shipped_looks_draw_the_same_every_time_and_leave_the_fields_alone(
         assert plane.max() <= high + 2
 
 
+@pytest.mark.parametrize("file", SHIPPED, ids=[file.parent.name for file in SHIPPED])
+@pytest.mark.parametrize("size", [(2, 2), (2, 64), (48, 2), (34, 34)])
+def test_shipped_looks_draw_tiny_frames(file: Path, size: tuple[int, int]) -> None:
+    look = read_look(CardTable(file, read_toml(file)["look"], "look."))
+    fields = some_fields(*size)
+    y, u, v = LookRenderer(look, ColorInfo(), *size)(fields)
+    assert (y.shape, u.shape, v.shape) == (fields.y.shape, fields.u.shape, fields.v.shape)
+
+
 def test_what_does_not_move_stays_as_it_is_where_something_else_moves() -> None:
     for file in SHIPPED:
         look = read_look(CardTable(file, read_toml(file)["look"], "look."))
