@@ -71,14 +71,16 @@ class Needs:
         for text in texts:
             name, equals, value = text.partition("=")
             if not (equals and name.removeprefix("label:") and value):
-                raise ValueError(f"{text!r} is no NAME=AMOUNT, such as num_cpus=4, or label:KEY=VALUE")
+                raise ValueError(
+                    f"{text!r} is not valid; use NAME=AMOUNT, such as num_cpus=4, or label:KEY=VALUE"
+                )
             if name.startswith("label:"):
                 labels[name.removeprefix("label:")] = value
                 continue
             try:
                 amounts[name] = float(value)
             except ValueError as error:
-                raise ValueError(f"the amount in {text!r} is no number") from error
+                raise ValueError(f"the amount in {text!r} is not a number") from error
             if not 0 <= amounts[name] < float("inf"):
                 raise ValueError(f"the amount in {text!r} must be 0 or more")
         gpus = amounts.pop("num_gpus", 1.0 if has_gpu else 0.0)

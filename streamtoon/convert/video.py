@@ -178,7 +178,9 @@ class Conversion:
             info = source.info
             warnings += trial.warnings
             if _same_file(Path(self.source), PacketStore.place(Path(self.target))):
-                raise OutputError(f"{self.source} lies where unfinished work would be kept: rename it.")
+                raise OutputError(
+                    f"{self.source} is in the place of the folder for unfinished work. Rename it."
+                )
             with PacketStore(Path(self.target)) as work, report_saved_work(work, source):
                 engine = load_previous_run(work, facts) if resume else None
                 warn(self._room(source, work))

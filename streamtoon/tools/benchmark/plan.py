@@ -46,7 +46,7 @@ def plan(
     """
     for quality in qualities:
         if quality not in QUALITIES:
-            raise EngineError(f"unknown quality {quality!r}: known are {', '.join(QUALITIES)}")
+            raise EngineError(f"unknown quality {quality!r}; choose one of: {', '.join(QUALITIES)}")
     loaded = {name: load_style(name) for name in styles or (DEFAULT_STYLE,)}
     return BenchmarkPlan(
         tuple(loaded.values()),
@@ -68,7 +68,7 @@ def size_of(name: str) -> tuple[int, int]:
     size = (int(match[1]), int(match[2])) if match else (0, 0)
     if not all(16 <= side <= 8192 and side % 2 == 0 for side in size):
         raise StreamtoonError(
-            f"unknown size {name!r}: known are {', '.join(SIZES)}, or even numbers such as 1280x720"
+            f"unknown size {name!r}; choose one of: {', '.join(SIZES)}, or even numbers such as 1280x720"
         )
     return size
 
@@ -77,7 +77,7 @@ def _choice(words: str) -> EngineChoice:
     """Parse "openvino", "openvino:int8" or "torch:cuda:fp16". Raises EngineError."""
     backend, *rest = words.split(":")
     if backend not in ("auto", *BACKENDS):
-        raise EngineError(f"unknown engine {backend!r}: known are auto, {', '.join(BACKENDS)}")
+        raise EngineError(f"unknown engine {backend!r}; choose one of: auto, {', '.join(BACKENDS)}")
     precisions: list[str] = [word for word in rest if word in PRECISIONS]
     devices = [word for word in rest if word not in (*precisions, "auto")]
     if len(precisions) > 1 or len(devices) > 1 or "" in rest:

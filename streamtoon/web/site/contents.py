@@ -44,8 +44,8 @@ def site_styles(names: Sequence[str]) -> list[Style]:
     for style in styles:
         if style.look is None:
             raise StyleError(
-                f"style {style.name} is not a look, and the page draws looks alone: "
-                "`streamtoon styles list` says which styles are"
+                f"style {style.name} is not a look; the page draws only looks, which "
+                "`streamtoon styles list` marks"
             )
     seen = [style.name for style in styles]
     for name in seen:
@@ -64,7 +64,7 @@ def site_contents(styles: Iterable[Style]) -> SiteContents:
     contents = SiteContents({"format": FORMAT, "version": __version__, "keys": key_facts(), "networks": {}})
     rows = []
     for style in styles:
-        assert style.look is not None, "site_styles lets looks alone pass"
+        assert style.look is not None, "site_styles lets only looks pass"
         network = _add_networks(contents, style)
         thumbnail = f"style-{style.name}.jpg" if style.preview else ""
         if style.preview:

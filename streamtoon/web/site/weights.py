@@ -56,8 +56,8 @@ def pack_network(style: Style) -> PackedNetwork:
     """Return the network of a style. Raises StyleError if the shaders cannot compute it."""
     if style.generator not in GENERATORS:
         raise StyleError(
-            f"style {style.name} has a generator of the kind {style.generator}, and the page draws with "
-            f"{' and '.join(GENERATORS)} alone: `streamtoon styles list` says which styles are looks"
+            f"style {style.name} has the generator {style.generator}; the page draws only with "
+            f"{' and '.join(GENERATORS)}, the generators of looks, which `streamtoon styles list` marks"
         )
     tensors = read_safetensors(style.weights)
     parts: list[bytes] = []

@@ -323,9 +323,9 @@ def test_a_look_file_stays_what_is_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words, said",
     [
-        (([], [], ["8k"], []), "unknown size '8k': known are 360p"),
+        (([], [], ["8k"], []), "unknown size '8k'; choose one of: 360p"),
         (([], [], ["101x60"], []), "unknown size"),
-        (([], ["caffe"], [], []), "unknown engine 'caffe': known are auto, openvino"),
+        (([], ["caffe"], [], []), "unknown engine 'caffe'; choose one of: auto, openvino"),
         (([], ["openvino:int8:fp32"], [], []), "is not valid"),
         (([], ["openvino:"], [], []), "is not valid"),
         ((["oil"], [], [], []), "unknown style 'oil'"),
