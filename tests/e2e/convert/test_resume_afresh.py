@@ -90,7 +90,7 @@ def test_a_start_that_fails_takes_nothing_away(
 def test_the_source_is_never_the_place_of_the_work(uneven_clip: Path, tmp_path: Path) -> None:
     source = tmp_path / "out.mp4.unfinished"
     source.write_bytes(uneven_clip.read_bytes())
-    with pytest.raises(OutputError, match="rename it"):
+    with pytest.raises(OutputError, match="the folder for unfinished work"):
         convert(source, tmp_path / "out.mp4")
     assert source.read_bytes() == uneven_clip.read_bytes()
 
