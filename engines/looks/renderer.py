@@ -186,10 +186,9 @@ class LookRenderer:
         if not self.look.local:
             return y
         step = round(LOCAL_STEP * self._scale)
-        small = self._cells(y, step)
         sigma = SURROUNDINGS * min(self.height, self.width) / step
-        small = cv2.GaussianBlur(small, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-        lift = cv2.LUT(small, self._lift)
+        around = cv2.GaussianBlur(self._cells(y, step), (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        lift = cv2.LUT(around, self._lift)
         lifted = cv2.resize(lift, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.add(y, lifted, out), np.uint8)
 
