@@ -58,6 +58,10 @@ class Look:
         float,
         _share("how softly tones change where light changes slowly, as in a sky; 0 keeps all edges hard"),
     ] = 0.0
+    features: Annotated[
+        float,
+        _share("how strongly small dark features, such as eyes, are deepened in the colours of skin"),
+    ] = 0.0
 
     saturation: Annotated[float, Meaning("strength of colour: 0 is grey, 1 the paint's own", 0, 4)] = 1.75
     color_levels: Annotated[
@@ -70,6 +74,10 @@ class Look:
 
     line_density: Annotated[float, Meaning("how many lines are drawn, and how thick", 0, 4)] = 1.05
     line_width: Annotated[float, Meaning("pixels that lines are widened by", 0, 3)] = 0.5
+    line_length: Annotated[
+        float,
+        Meaning("pixels below which lines are left out in a crowd of lines and around small lights", 0, 40),
+    ] = 0.0
     line_softness: Annotated[float, Meaning("how soft the edges of lines are", 0.02, 1)] = 0.22
     line_opacity: Annotated[float, _share("how strongly lines cover the paint; 0 draws none")] = 1.0
     line_color: Annotated[str, Meaning("colour of lines")] = "#120d1a"

@@ -17,8 +17,10 @@ import numpy as np
 from engines.frame import ColorInfo, Plane, Planes
 from engines.imaging.field_blocks import FieldPlanes
 from engines.looks import patterns, tables
+from engines.looks.details import Details
 from engines.looks.look import Look
 from engines.looks.pair_table import PairTable, pair_buffer
+from engines.looks.surroundings import cell_side, enlarged, grid_size
 
 SURROUNDINGS = 1 / 12
 """Standard deviation of the surroundings of `local`, as a share of the short side."""
@@ -127,6 +129,7 @@ class LookRenderer:
         widen = max(0.0, look.line_width - ENLARGED_LINE_WIDTH * (enlargement - 1))
         # After the screen, which may lie between tones and lines. Less than 0.001 pixels is a rounding error.
         self._make_lines(round(widen * self._scale, 3))
+        self._details = Details(look, height, width) if look.line_length or look.features else None
         self._make_washes()
         self._make_paper()
 
@@ -137,8 +140,11 @@ class LookRenderer:
         """
         if fields.y.shape != (self.height, self.width):
             raise ValueError(f"expected fields of shape {(self.height, self.width)}, got {fields.y.shape}")
-        one, two, pairs, half_pairs = self._own_buffers()
-        y = self._lifted(self._calmed(fields.y, one, two), one)
+        one, two, three, pairs, half_pairs = self._own_buffers()
+        y, ink = self._calmed(fields.y, one, two), fields.ink
+        if self._details is not None:
+            y, ink = self._details(fields, y, one, three, two)
+        y = self._lifted(y, one)
         luma = np.empty_like(fields.y)
         tone = (
             y if self._by_steepness is None else self._by_steepness(y, self._steepness(y, two), pairs, luma)
@@ -156,23 +162,23 @@ class LookRenderer:
             cover.luma(luma, marks, pairs, luma)
             cover.chroma(chroma, marks, half_pairs, one)
         if self.look.line_opacity:
-            ink = self._response(fields.ink, two)
+            ink = self._response(ink, two)
             self._ink_cover.luma(tone if self._ink_includes_tones else luma, ink, pairs, luma)
             self._ink_cover.chroma(chroma, ink, half_pairs, one)
         self._on_paper(luma, chroma)
         return luma, chroma[0], chroma[1]
 
-    def _own_buffers(self) -> tuple[Plane, Plane, Plane, Plane]:
-        """Return two planes of luma's size, and room for the pairs of luma and of chroma.
+    def _own_buffers(self) -> tuple[Plane, Plane, Plane, Plane, Plane]:
+        """Return three planes of luma's size, and room for the pairs of luma and of chroma.
 
         They belong to this thread.
         """
         if not hasattr(self._buffers, "planes"):
             size = self.height, self.width
-            one, two = np.empty(size, np.uint8), np.empty(size, np.uint8)
-            self._buffers.planes = one, two, pair_buffer(*size), pair_buffer(size[0] // 2, size[1] // 2)
-        one, two, pairs, half_pairs = self._buffers.planes
-        return one, two, pairs, half_pairs
+            planes = [np.empty(size, np.uint8) for _ in range(3)]
+            self._buffers.planes = *planes, pair_buffer(*size), pair_buffer(size[0] // 2, size[1] // 2)
+        one, two, three, pairs, half_pairs = self._buffers.planes
+        return one, two, three, pairs, half_pairs
 
     def _calmed(self, y: Plane, out: Plane, spare: Plane) -> Plane:
         """Return the paint's luma without speckle, written to `out` if there is anything to do."""
@@ -185,16 +191,16 @@ class LookRenderer:
         """Return the paint's luma with dark surroundings lifted towards a middle tone."""
         if not self.look.local:
             return y
-        step = round(LOCAL_STEP * self._scale)
+        step = cell_side(LOCAL_STEP, self.height, self.width)
         sigma = SURROUNDINGS * min(self.height, self.width) / step
         around = cv2.GaussianBlur(self._cells(y, step), (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
         lift = cv2.LUT(around, self._lift)
-        lifted = cv2.resize(lift, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
+        lifted = enlarged(np.asarray(lift, np.uint8), (self.width, self.height))
         return np.asarray(cv2.add(y, lifted, out), np.uint8)
 
     def _cells(self, y: Plane, step: int) -> Plane:
         """Return the means of luma in square cells with a side of `step` pixels; at least 2 x 2 cells."""
-        size = max(2, self.width // step), max(2, self.height // step)
+        size = grid_size(step, self.height, self.width)
         small = cv2.resize(_half(_half(y)) if min(size) > 8 else y, size, interpolation=cv2.INTER_AREA)
         return np.asarray(small, np.uint8)
 
@@ -203,7 +209,7 @@ class LookRenderer:
 
         Slopes are measured behind the curve, which amplifies the noise of dark areas: hard edges hide it.
         """
-        step = round(SLOPE_STEP * self._scale)
+        step = cell_side(SLOPE_STEP, self.height, self.width)
         small = cv2.LUT(self._cells(y, step), self._seen)
         per_pixel = self._scale / (2 * step)
         across, down = (
@@ -220,9 +226,7 @@ class LookRenderer:
         slope = np.where(count > 0.5, total / np.maximum(count, 1), HARD_SLOPE)
         ramp = (slope - SOFT_SLOPE) * (255 / (HARD_SLOPE - SOFT_SLOPE))
         steepness = np.clip(np.rint(ramp), 0, 255).astype(np.uint8)
-        return np.asarray(
-            cv2.resize(steepness, (self.width, self.height), out, interpolation=cv2.INTER_LINEAR), np.uint8
-        )
+        return enlarged(steepness, (self.width, self.height), out)
 
     def _make_colors(self, of_luma: tuple[tables.Curve, tables.Curve] | None) -> None:
         """Make the tables of chroma: of the paint's own, of its luma (or its tone), or of both."""

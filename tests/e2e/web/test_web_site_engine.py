@@ -90,6 +90,67 @@ def test_soft_tones_of_equal_fields_are_those_of_python(browser: Any, size: tupl
     assert off.mean() < 0.2 and off.max() < 5
 
 
+DETAILS: dict[str, Any] = {"line_length": 18.0, "features": 1.0}
+
+
+@pytest.mark.parametrize("size", [(180, 320), (272, 204), (720, 404), (540, 960)])
+def test_details_of_equal_fields_are_those_of_python(browser: Any, size: tuple[int, int]) -> None:
+    """A crowd of dashes on one side and faint spots on the other, in the colours of sky and of skin."""
+    height, width = size
+    rng = np.random.default_rng(3)
+    look = Look(**DETAILS, smooth=1, line_width=0.0)
+    y, ink = slow_light(height, width), np.full(size, 60, np.uint8)
+    for _ in range(width * height // 300):
+        row, column = int(rng.integers(height - 4)), int(rng.integers(width - 12))
+        if column < width // 2:
+            ink[row : row + 2, column : column + int(rng.integers(2, 12))] = 230
+        else:
+            y[row : row + 4, column : column + 6] -= np.uint8(rng.integers(0, 12))
+    ink[:, width // 4 : width // 4 + 3] = 230
+    u, v = (np.full((height // 2, width // 2), code, np.uint8) for code in (150, 110))
+    u[:, width // 4 :], v[:, width // 4 :] = 110, 152
+    made = run(
+        browser,
+        "const { CpuLook } = await import('/engine/look_cpu.js');"
+        "const bytes = (one) => Uint8Array.from(one);"
+        "const fields = { y: bytes(y), u: bytes(u), v: bytes(v), ink: bytes(ink) };"
+        "return Array.from(new CpuLook(look, {}, ...size).draw(fields).y);",
+        look=dataclasses.asdict(look), size=list(size),
+        **{name: plane.ravel().tolist() for name, plane in {"y": y, "u": u, "v": v, "ink": ink}.items()},
+    )  # fmt: skip
+    fields = FieldPlanes(y, u, v, ink)
+    wanted = LookRenderer(look, COLOR, *size)(fields)[0].astype(np.float64)
+    without = LookRenderer(dataclasses.replace(look, line_length=0.0, features=0.0), COLOR, *size)(fields)[0]
+    assert np.abs(without - wanted).mean() > 0.25
+    off = np.abs(np.array(made).reshape(size) - wanted)
+    assert off.mean() < 0.06 and (off > 8).mean() < 0.001
+
+
+def dashed(height: int, width: int) -> NDArray[np.uint8]:
+    """A crowd of dark dashes on the colour of a sky, and of faint ones on that of skin."""
+    rng = np.random.default_rng(3)
+    picture = np.full((height, width, 3), (150, 180, 205), np.int16)
+    picture[:, width // 2 :] = (205, 150, 125)
+    for _ in range(width * height // 120):
+        row, column = int(rng.integers(height - 3)), int(rng.integers(width - 7))
+        picture[row : row + 3, column : column + 7] -= 90 if column < width // 2 else 14
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("engine", ["webgpu", "webgl2"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"smooth": 0}, {"local": 0.2}, {"features": 0.0}, {"line_length": 0.0}]
+)
+def test_details_are_drawn_as_in_python(browser: Any, engine: str, changes: dict[str, Any]) -> None:
+    picture = dashed(192, 320)
+    values = DETAILS | {"line_length": 40.0, "line_density": 1.5, "levels": 0, "gradients": 0.0} | changes
+    look = dataclasses.replace(load_style("comic").look or Look(), **values)
+    wanted = draw_still(generator("lite"), picture, look)
+    plain = draw_still(generator("lite"), picture, dataclasses.replace(look, line_length=0.0, features=0.0))
+    off = apart(drawn_by(browser, engine, "lite", "comic", picture, **values), wanted)
+    assert off < MEAN and off < apart(plain, wanted) / 2
+
+
 @pytest.mark.parametrize("engine", ["webgpu", "webgl2"])
 @pytest.mark.parametrize("name", ["anime", "ink", "pencil"])
 def test_a_look_is_drawn_again_from_the_same_fields(browser: Any, engine: str, name: str) -> None:

@@ -1,11 +1,12 @@
 // The engine on WebGPU: a picture goes up, the network and the look run, and the drawing appears on a canvas.
 
-import { gridOf, SURROUNDINGS } from "./grids.js";
+import { detailsOf, gridOf, isDetailed, SURROUNDINGS } from "./grids.js";
 import { BLOCK, planned, SAMPLES, stepOf, WORKING_SIDE } from "./layers.js";
 import { makePatterns } from "./pattern_maker.js";
 import { patternsOf } from "./pattern_planes.js";
 import { scaleOf } from "./patterns.js";
 import * as aroundShaders from "./shaders_around.js";
+import * as detailShaders from "./shaders_details.js";
 import * as lookShaders from "./shaders_look.js";
 import * as networkShaders from "./shaders_network.js";
 import { isSoftened, makeTables } from "./tables.js";
@@ -53,7 +54,7 @@ class GpuEngine {
     this.#context = canvas.getContext("webgpu");
     this.#context.configure({ device, format: this.#format, alphaMode: "opaque" });
     this.#fixed = {
-      look: this.#buffer(96, GPUBufferUsage.UNIFORM), tables: this.#buffer(lookShaders.TABLE_BYTES),
+      look: this.#buffer(112, GPUBufferUsage.UNIFORM), tables: this.#buffer(lookShaders.TABLE_BYTES),
       source: this.#buffer(32, GPUBufferUsage.UNIFORM), blocks: this.#buffer(16, GPUBufferUsage.UNIFORM),
       enlarge: this.#buffer(24, GPUBufferUsage.UNIFORM), sampler: device.createSampler({ magFilter: "linear", minFilter: "linear" }),
     };
@@ -132,6 +133,7 @@ class GpuEngine {
       paint: this.#buffer(all), spare: this.#buffer(all), colors: this.#buffer(all), ink: this.#buffer(all),
       tones: this.#buffer(2 * all), luma: this.#buffer(all), chroma: this.#buffer(all), sums: this.#buffer(all * 4), patterns: this.#buffer(all * lookShaders.PATTERN_PLANES.length),
     };
+    for (const [name, bytes] of Object.entries(detailShaders.detailBuffers(rows, columns))) this.#buffers[name] = this.#buffer(bytes);
     const needs = []; // values of every store
     for (const layer of this.#network) needs[layer.to] = Math.max(needs[layer.to] ?? 0, (layer.out * places) / layer.size ** 2);
     needs.forEach((count, at) => { this.#buffers[`store${at}`] = this.#buffer(count * value); });
@@ -188,19 +190,21 @@ class GpuEngine {
     const widen = Math.max(0, look.line_width - ENLARGED_LINE_WIDTH * (enlargement - 1)) * scale;
     const lineWidth = Math.round(widen * 1000) / 1000; // less is a rounding error
     const [low, high] = [Math.floor(lineWidth), Math.ceil(lineWidth)].map((radius) => Math.min(MOST_RADIUS, radius));
-    const around = gridOf("local", rows, columns), slopes = gridOf("gradients", rows, columns);
+    const around = gridOf("local", rows, columns), slopes = gridOf("coarse", rows, columns);
     const bits = (look.edge_darkening && HAS.edges) | (has.pigment && HAS.pigment) | (has.screen && HAS.screen) | (has.texture && HAS.texture)
       | (has.frame && HAS.frame) | (has.grain && HAS.grain) | (isSoftened(look) && HAS.tones);
-    const numbers = new ArrayBuffer(96), whole = new Uint32Array(numbers), real = new Float32Array(numbers);
+    const numbers = new ArrayBuffer(112), whole = new Uint32Array(numbers), real = new Float32Array(numbers);
     whole.set([columns, rows, bits, Math.max(1, Math.round((look.edge_width * scale) / 2)), low, high]);
     real.set([lineWidth - Math.floor(lineWidth), (SURROUNDINGS * Math.min(rows, columns)) / around.step], 6);
     whole.set([around.columns, around.rows, width, height], 8);
     real.set([...covers.ink, ...covers.screen], 12);
     whole.set([slopes.columns, slopes.rows], 20);
-    real[22] = scale / (2 * slopes.step);
+    const details = detailsOf(look, rows, columns), fine = gridOf("fine", rows, columns);
+    real.set([scale / (2 * slopes.step), details.deepening], 22);
+    whole.set([fine.columns, fine.rows, fine.step], 24);
     this.#device.queue.writeBuffer(this.#fixed.look, 0, numbers);
     this.#device.queue.writeBuffer(this.#fixed.tables, 0, lookShaders.packTables(tables));
-    const key = [look.smooth, look.local > 0, isSoftened(look), look.edge_darkening > 0].join(" ");
+    const key = [look.smooth, isDetailed(look), details.reach, look.local > 0, isSoftened(look), look.edge_darkening > 0].join(" ");
     if (key !== this.#lookKey) this.#makeLookSteps(look);
     this.#lookKey = key;
   }
@@ -213,10 +217,17 @@ class GpuEngine {
       return [Math.ceil(grid.columns / 8), Math.ceil(grid.rows / 8)];
     };
     const [one, two] = [b.sums, b.luma]; // both are written after the last read of cells
-    const steps = [], passes = look.smooth + (look.local > 0);
+    const steps = [], passes = look.smooth + isDetailed(look) + (look.local > 0);
     let [from, to, next] = passes % 2 ? [b.paint, b.spare, b.tones] : [b.paint, b.tones, b.spare]; // never to paint: `redraw`
     for (let pass = 0; pass < look.smooth; pass++) {
       steps.push(this.#step("median", lookShaders.median, [f.look, from, to], words));
+      [from, to, next] = [to, next, to];
+    }
+    const ink = isDetailed(look) ? b.fewerLines : b.ink;
+    if (isDetailed(look)) {
+      for (const [code, resources, groups] of detailShaders.detailSteps(look, rows, columns, f.look, b, from, to)) {
+        steps.push(this.#step("details", code, resources, groups));
+      }
       [from, to, next] = [to, next, to];
     }
     if (look.local) {
@@ -228,14 +239,14 @@ class GpuEngine {
       from = to;
     }
     if (isSoftened(look)) { // the last pass wrote to spare
-      const groups = groupsOf("gradients");
+      const groups = groupsOf("coarse");
       steps.push(this.#step("slopes", aroundShaders.shrunk("slopes"), [f.look, from, one], groups));
       steps.push(this.#step("slopes", aroundShaders.steepness, [f.look, f.tables, one, two], groups));
       steps.push(this.#step("tones", aroundShaders.toned, [f.look, f.tables, two, from, b.tones], words));
       from = b.tones;
     }
     if (look.edge_darkening) steps.push(this.#step("edges", lookShaders.rowSums, [f.look, f.tables, from, b.sums], pixels));
-    steps.push(this.#step("drawing", lookShaders.drawing, [f.look, f.tables, from, b.colors, b.ink, b.patterns, b.sums, b.luma, b.chroma], [Math.ceil(columns / 32), Math.ceil(rows / 16)]));
+    steps.push(this.#step("drawing", lookShaders.drawing, [f.look, f.tables, from, b.colors, ink, b.patterns, b.sums, b.luma, b.chroma], [Math.ceil(columns / 32), Math.ceil(rows / 16)]));
     this.#steps.look = steps;
   }
 

@@ -1,16 +1,45 @@
-// The coarse grids on which a look measures the surroundings of a place, as engines/looks/renderer.py does.
+// The grids on which a look measures the surroundings of a place, as engines/looks/ does.
 
 import { scaleOf } from "./patterns.js";
+import { rint } from "./tables.js";
 
 /** Standard deviation of what `local` calls surroundings, as a share of the short side. */
 export const SURROUNDINGS = 1 / 12;
 /** Slopes of luma for `gradients`, codes per pixel of a picture with a short side of 720; a window's side in cells. */
 export const SLOPE = { soft: 0.1, hard: 0.5, edge: 1, window: 5 };
-const STEPS = { local: 16, gradients: 8 }; // pixels of such a picture from one cell to the next
+/** How short lines and faint features are found: the numbers of engines/looks/details.py. Windows are in coarse cells. */
+export const DETAILS = {
+  inkDirections: 8, lightDirections: 4,
+  ink: { low: 150, high: 180 }, crowd: { window: 15, low: 0.03, high: 0.065, skin: 0.02 },
+  light: { low: 30, high: 60 }, lights: { window: 3, low: 0.002, high: 0.008, skin: 0.012 },
+  feature: { size: 18, low: 2, high: 14, deepest: 2 },
+  skin: { axis: [-0.53, 0.848], window: 3, low: 0.15, high: 0.5 },
+};
+const STEPS = { local: 16, coarse: 8, fine: 2 }; // pixels of such a picture from one cell to the next
 
-/** @param {"local"|"gradients"} key of a look @returns {{step: number, columns: number, rows: number}} step in pixels */
+/** @param {"local"|"coarse"|"fine"} key of the grid @returns {{step: number, columns: number, rows: number}} step in pixels */
 export function gridOf(key, height, width) {
-  const step = Math.max(1, Math.round(STEPS[key] * scaleOf(height, width)));
+  const step = Math.max(1, rint(STEPS[key] * scaleOf(height, width)));
   const [columns, rows] = [width, height].map((side) => Math.max(2, Math.floor(side / step)));
   return { step, columns, rows };
 }
+
+/** @returns {[number, number][]} columns and rows of the cells of a straight stroke, from its middle; `turn` in half turns */
+export function strokeOf(reach, turn) {
+  const [across, down] = [Math.cos(Math.PI * turn), Math.sin(Math.PI * turn)].map((part) => Math.round(part * 1e6) / 1e6);
+  return Array.from({ length: 2 * reach + 1 }, (_, at) => [rint((at - reach) * across), rint((at - reach) * down)]);
+}
+
+/** What a look's `line_length` and `features` are in the cells of a picture. */
+export function detailsOf(look, height, width) {
+  const half = scaleOf(height, width) / (2 * gridOf("fine", height, width).step);
+  const reach = look.line_length && look.line_opacity ? Math.max(1, rint(look.line_length * half)) : 0;
+  const strokes = (count) => Array.from({ length: reach ? count : 0 }, (_, at) => strokeOf(reach, at / count));
+  return {
+    reach, strokes: strokes(DETAILS.inkDirections), bright: strokes(DETAILS.lightDirections),
+    square: Math.max(1, rint(DETAILS.feature.size * half)), deepening: DETAILS.feature.deepest * look.features,
+  };
+}
+
+/** Whether a look leaves out lines or deepens features. */
+export const isDetailed = (look) => look.features > 0 || (look.line_length > 0 && look.line_opacity > 0);

@@ -1,11 +1,12 @@
 // The look in JavaScript, for browsers without WebGPU: the same steps on the same bytes as shaders_look.js.
 
+import { changed, clamp, shrunk } from "./cells.js";
+import { detailed } from "./details.js";
 import { gridOf, SLOPE, SURROUNDINGS } from "./grids.js";
 import { scaleOf } from "./patterns.js";
 import { BLACK, isSoftened, makeTables, rint, toTable } from "./tables.js";
 
 const times = (a, b) => ((a * b * 2 + 255) / 510) | 0;
-const clamp = (value, low, high) => (value < low ? low : value > high ? high : value);
 
 /** Means of 2 x 2 samples. */
 function halved(from, width, height) {
@@ -40,7 +41,8 @@ export class CpuLook {
    */
   draw(fields) {
     const { tables, covers } = this.#made, look = this.#look, p = this.#patterns;
-    const paint = this.#lifted(this.#calmed(fields.y)), own = this.#toned(paint);
+    const details = detailed(look, fields, this.#calmed(fields.y), this.#height, this.#width);
+    const paint = this.#lifted(details.y), own = this.#toned(paint);
     const isTouched = look.edge_darkening || p.pigment || p.screen; // before the lines are drawn
     let luma = isTouched ? looked(own, toTable(tables.luma)) : looked(own, tables.luma, Float32Array);
     const [u, v] = this.#colors(fields, own);
@@ -50,7 +52,7 @@ export class CpuLook {
       const marks = paint.map((code, at) => Math.max(0, p.screen[at] - tables.tone[code]));
       luma = this.#cover(luma, u, v, marks, tables.screen, covers.screen);
     }
-    luma = this.#cover(luma, u, v, this.#response(fields.ink), tables.ink, covers.ink);
+    luma = this.#cover(luma, u, v, this.#response(details.ink), tables.ink, covers.ink);
     if (p.frame) {
       const small = halved(p.frame, this.#width, this.#height);
       for (let at = 0; at < luma.length; at++) luma[at] = Math.min(255, times(luma[at], p.frame[at]) + tables.blankLuma[p.frame[at]]);
@@ -90,24 +92,14 @@ export class CpuLook {
     const [width, height] = [this.#width, this.#height];
     const grid = gridOf("local", height, width);
     const around = blurred(shrunk(plane, width, height, grid), grid, (SURROUNDINGS * Math.min(width, height)) / grid.step);
-    return this.#changed(plane, looked(around, this.#made.tables.lift), grid, (code, lift) => Math.min(255, code + lift));
+    return changed(plane, [width, height], looked(around, this.#made.tables.lift), grid, (code, lift) => Math.min(255, code + lift));
   }
 
   #toned(plane) {
     if (!isSoftened(this.#look)) return plane;
-    const { seen, softTone, hardTone } = this.#made.tables, grid = gridOf("gradients", this.#height, this.#width);
+    const { seen, softTone, hardTone } = this.#made.tables, grid = gridOf("coarse", this.#height, this.#width);
     const cells = looked(shrunk(plane, this.#width, this.#height, grid), seen, Float32Array);
-    return this.#changed(plane, steepness(cells, grid, this.#scale), grid, (code, hard) => rint(softTone[code] + ((hardTone[code] - softTone[code]) * hard) / 255));
-  }
-
-  /** A plane changed by what the cells of a grid hold, a value between them at every place. */
-  #changed(plane, cells, { columns, rows }, change) {
-    const [width, height] = [this.#width, this.#height];
-    const to = new Uint8Array(plane.length);
-    for (let y = 0, at = 0; y < height; y++) {
-      for (let x = 0; x < width; x++, at++) to[at] = change(plane[at], rint(between(cells, columns, rows, ((x + 0.5) * columns) / width - 0.5, ((y + 0.5) * rows) / height - 0.5)));
-    }
-    return to;
+    return changed(plane, [this.#width, this.#height], steepness(cells, grid, this.#scale), grid, (code, hard) => rint(softTone[code] + ((hardTone[code] - softTone[code]) * hard) / 255));
   }
 
   #colors(fields, own) {
@@ -202,23 +194,6 @@ function middle(values) { // of nine, by a partial sort
   return values[4];
 }
 
-function shrunk(plane, width, height, { columns, rows }) {
-  const to = new Float32Array(columns * rows);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      const [left, right] = [(column * width) / columns, ((column + 1) * width) / columns];
-      const [top, bottom] = [(row * height) / rows, ((row + 1) * height) / rows];
-      let sum = 0;
-      for (let y = Math.floor(top); y < bottom; y++) {
-        const tall = Math.min(bottom, y + 1) - Math.max(top, y);
-        for (let x = Math.floor(left); x < right; x++) sum += tall * (Math.min(right, x + 1) - Math.max(left, x)) * plane[y * width + x];
-      }
-      to[row * columns + column] = rint(sum / ((right - left) * (bottom - top)));
-    }
-  }
-  return to;
-}
-
 function blurred(plane, { columns, rows }, sigma) {
   const reach = (Math.round(sigma * 6 + 1) | 1) >> 1;
   const weights = Float64Array.from({ length: 2 * reach + 1 }, (_, at) => Math.exp(-((at - reach) ** 2) / (2 * sigma * sigma)));
@@ -262,13 +237,4 @@ function steepness(cells, { step, columns, rows }, scale) {
     }
   }
   return to;
-}
-
-/** A value between the samples of a plane. */
-export function between(plane, columns, rows, x, y) {
-  const [left, top] = [Math.floor(x), Math.floor(y)];
-  const [l, r, t, b] = [clamp(left, 0, columns - 1), clamp(left + 1, 0, columns - 1), clamp(top, 0, rows - 1) * columns, clamp(top + 1, 0, rows - 1) * columns];
-  const upper = plane[t + l] + (plane[t + r] - plane[t + l]) * (x - left);
-  const lower = plane[b + l] + (plane[b + r] - plane[b + l]) * (x - left);
-  return upper + (lower - upper) * (y - top);
 }

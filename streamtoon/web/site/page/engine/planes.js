@@ -1,6 +1,6 @@
 // RGB to planes of YUV 4:2:0 (BT.709, limited range) and back, in JavaScript.
 
-import { between } from "./look_cpu.js";
+import { between } from "./cells.js";
 import { rint } from "./tables.js";
 
 const LUMA = [0.2126, 0.7152, 0.0722].map((one) => (one * 219) / 255);

@@ -40,8 +40,11 @@ struct Look {
   picture: vec2<u32>,   // pixels of the drawing that are shown
   ink: vec4<f32>,       // luma and chroma of lines, and how much chroma they cover, relative to luma
   screen: vec4<f32>,    // the same of a screen's marks
-  slopes: vec2<u32>,    // cells of the slopes
+  slopes: vec2<u32>,    // cells of the slopes, the coarse grid
   slope: f32,           // of two cells whose luma differs by a code and that have one cell between them
+  deepening: f32,       // of a faint feature, codes per code
+  fine: vec2<u32>,      // cells of lines and features
+  side: u32,            // of such a cell, pixels
 }
 fn bytes(word: u32) -> vec4<u32> { return (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u); }
 fn packed(codes: vec4<u32>) -> u32 {

@@ -1,0 +1,182 @@
+"""The details of a drawing: short lines that are left out, and faint features of faces that are deepened.
+
+The ink response says where a line may be. It cannot say whether a draughtsman would draw it: the ripples of
+water, the grains of sand and the rings that differences of Gaussians draw around stars have a strong
+response. A line is left out here if it is short and lies among many others or next to a small light. Eyes and
+mouths of small heads are as short, so the colours of skin are handled with more care.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import cv2
+import numpy as np
+
+from engines.frame import Plane
+from engines.imaging.field_blocks import INK_THRESHOLD, FieldPlanes
+from engines.looks.look import Look
+from engines.looks.patterns import scale_of
+from engines.looks.surroundings import Share, cell_side, cells, enlarged, grid_size, mean_around, ramp
+
+FINE_STEP, COARSE_STEP = 2, 8
+"""Sides of the cells in which lines and features are measured, and their surroundings, in pixels of a frame
+with a short side of 720.
+"""
+INK_DIRECTIONS, LIGHT_DIRECTIONS = 8, 4
+"""Directions in which a line, or a bright stroke, may run."""
+VISIBLE = 30
+"""Codes of ink above the threshold from which a line in a cell counts in full."""
+CROWD_WINDOW = 15
+"""Side of the square in which short lines are counted, in coarse cells: 120 pixels."""
+CROWD = (0.03, 0.065)
+"""Shares of it that short lines cover: up to the first all are drawn, from the second none."""
+SKIN_CROWD = 0.02
+"""What these shares are higher by in the colours of skin."""
+LIGHT_CODES = (30, 60)
+"""Codes of luma by which a small light is brighter than its surroundings: from the first, partly."""
+LIGHT_WINDOW = 3
+"""Side of the square in which lights are looked for, in coarse cells."""
+LIGHTS = (0.002, 0.008)
+"""Shares of it that lights cover: up to the first no line is left out, from the second all short ones."""
+SKIN_LIGHTS = 0.012
+"""What these shares are higher by in the colours of skin, where the white of an eye is no light."""
+FEATURE_SIZE = 18
+"""Largest width in pixels (short side 720) of a feature that is deepened."""
+FAINT = (2, 14)
+"""Codes of luma by which a feature is darker than its surroundings: from the first it is deepened, from the
+second by no more.
+"""
+DEEPEST = 2.0
+"""Codes of luma that `features` 1 takes away per code within `FAINT`."""
+SKIN_AXIS = (-0.530, 0.848)
+"""Direction of the hue of skin in the plane of Cb and Cr."""
+SKIN_WINDOW = 3
+SKIN_SHARE = (0.15, 0.5)
+"""Side of a square in coarse cells, and its shares in the colours of skin from no to full care."""
+
+
+class Details:
+    """Leaves out short lines and deepens faint features. Any number of threads may call it."""
+
+    def __init__(self, look: Look, height: int, width: int) -> None:
+        """Prepare a look, with `line_length` or `features` above 0, for frames of one size."""
+        side = cell_side(FINE_STEP, height, width)
+        self._fine, self._full = grid_size(side, height, width), (width, height)
+        self._coarse = grid_size(cell_side(COARSE_STEP, height, width), height, width)
+        self._cell = np.ones((side, side), np.uint8)
+        half_cells = scale_of(height, width) / (2 * side)
+        drawn = look.line_length if look.line_opacity else 0.0
+        reach = max(1, round(drawn * half_cells)) if drawn else 0
+        self._strokes = [_stroke(reach, turn / INK_DIRECTIONS) for turn in range(INK_DIRECTIONS) if reach]
+        self._bright = [_stroke(reach, turn / LIGHT_DIRECTIONS) for turn in range(LIGHT_DIRECTIONS)]
+        self._square = np.ones((2 * max(1, round(FEATURE_SIZE * half_cells)) + 1,) * 2, np.uint8)
+        self._unseen = np.full(self._fine[::-1], INK_THRESHOLD, np.uint8)
+        self._deepening = DEEPEST * look.features
+        self._buffers = threading.local()
+
+    def __call__(
+        self, fields: FieldPlanes, y: Plane, new_y: Plane, new_ink: Plane, spare: Plane
+    ) -> tuple[Plane, Plane]:
+        """Return the paint's luma with deeper features, and the ink response without short lines.
+
+        Args:
+            fields: The fields.
+            y: Their luma, or one without speckle.
+            new_y: Room for the luma; may be `y`, unless that belongs to the fields.
+            new_ink: Room for the ink response.
+            spare: A plane of the same size, which is overwritten.
+        """
+        luma, *room = self._own_buffers()
+        cells(fields.y, self._fine, luma)
+        skin, ink = self._skin(fields), fields.ink
+        if self._deepening:
+            y = np.asarray(cv2.subtract(y, self._darker(luma, skin, room, spare), new_y), np.uint8)
+        if self._strokes:
+            ink = np.asarray(cv2.subtract(ink, self._short(ink, luma, skin, room, spare), new_ink), np.uint8)
+        return y, ink
+
+    def _own_buffers(self) -> list[Plane]:
+        """Return five fine planes, which belong to this thread: memory of such a size is slow to come by."""
+        if not hasattr(self._buffers, "planes"):
+            self._buffers.planes = [np.empty(self._fine[::-1], np.uint8) for _ in range(5)]
+        return list(self._buffers.planes)
+
+    def _darker(self, luma: Plane, skin: Share, room: list[Plane], out: Plane) -> Plane:
+        """Return what `features` takes away from luma, over the whole frame."""
+        one, two, *_ = room
+        cv2.morphologyEx(luma, cv2.MORPH_CLOSE, self._square, one)
+        cv2.subtract(one, luma, one)
+        _between(one, *FAINT, out=one)
+        cv2.multiply(one, self._weight(skin, two), one, scale=self._deepening / 255)
+        return enlarged(one, self._full, out)
+
+    def _short(self, ink: Plane, luma: Plane, skin: Share, room: list[Plane], out: Plane) -> Plane:
+        """Return the response of the lines that are left out, over the whole frame."""
+        small, long, one, two = room
+        # The most of a cell, not the mean, which would lose thin lines.
+        cv2.dilate(ink, self._cell, out, (0, 0))
+        cv2.resize(out, self._fine, small, interpolation=cv2.INTER_NEAREST)
+        _open(small, self._strokes, long, one)
+        # Of a cell's line, the part that is seen and short.
+        cv2.max(long, self._unseen, one)
+        cv2.threshold(small, INK_THRESHOLD + VISIBLE, 0, cv2.THRESH_TRUNC, two)
+        crowd = self._share(cv2.subtract(two, one, one), CROWD_WINDOW, VISIBLE)
+        _open(luma, self._bright, one, two)
+        cv2.subtract(luma, one, one)
+        lights = self._share(
+            _between(one, *LIGHT_CODES, out=one), LIGHT_WINDOW, LIGHT_CODES[1] - LIGHT_CODES[0]
+        )
+        left_out = np.maximum(
+            ramp(crowd - SKIN_CROWD * skin, *CROWD), ramp(lights - SKIN_LIGHTS * skin, *LIGHTS)
+        )
+        cv2.subtract(small, long, small)
+        cv2.multiply(small, self._weight(left_out, one), small, scale=1 / 255)
+        return enlarged(small, self._full, out)
+
+    def _skin(self, fields: FieldPlanes) -> Share:
+        """Return how far every coarse cell lies in the colours of skin.
+
+        The hue of skin differs little between people: around 122 degrees in the plane of Cb and Cr. Wood and
+        sand have the same.
+        """
+        cb, cr = (cells(plane, self._coarse).astype(np.float32) - 128 for plane in (fields.u, fields.v))
+        along, across = SKIN_AXIS[1] * cr + SKIN_AXIS[0] * cb, SKIN_AXIS[0] * cr - SKIN_AXIS[1] * cb
+        hue = np.clip(2.2 - 4 * np.abs(across) / np.maximum(along, 1), 0, 1)
+        share = hue * np.clip((along - 5) / 6, 0, 1) * np.clip((62 - along) / 12, 0, 1)
+        low, high = SKIN_SHARE
+        return np.asarray(np.clip((mean_around(share, SKIN_WINDOW) - low) / (high - low), 0, 1), np.float32)
+
+    def _share(self, plane: Any, window: int, most: int) -> Share:
+        return np.asarray(mean_around(cells(plane, self._coarse), window) / most, np.float32)
+
+    def _weight(self, share: Share, out: Plane) -> Plane:
+        return enlarged(np.rint(255 * share).astype(np.uint8), self._fine, out)
+
+
+def _between(plane: Plane, low: int, high: int, out: Plane) -> Any:
+    """Return codes above `low`, which becomes 0, limited to those at `high`."""
+    black: Any = (low, 0, 0, 0)  # a cv2 scalar, missing in the stubs
+    return cv2.threshold(cv2.subtract(plane, black, out), high - low, 0, cv2.THRESH_TRUNC, out)[1]
+
+
+def _stroke(reach: int, turn: float) -> Plane:
+    """Return a straight stroke of 2 x `reach` + 1 cells as a structuring element; `turn` is in half turns."""
+    # Six decimals, so that half a cell is rounded in the same way everywhere.
+    across, down = (round(part, 6) for part in (math.cos(math.pi * turn), math.sin(math.pi * turn)))
+    steps = np.arange(-reach, reach + 1)
+    rows, columns = (np.rint(steps * part).astype(int) for part in (down, across))
+    # OpenCV is faster without empty rows and columns.
+    stroke = np.zeros((2 * abs(rows[0]) + 1, 2 * abs(columns[0]) + 1), np.uint8)
+    stroke[rows + abs(rows[0]), columns + abs(columns[0])] = 1
+    return stroke
+
+
+def _open(plane: Plane, strokes: list[Plane], out: Plane, spare: Plane) -> None:
+    """Write to `out` what remains of a plane where one of the strokes fits in: long lines, and areas."""
+    out.fill(0)
+    for stroke in strokes:
+        cv2.morphologyEx(plane, cv2.MORPH_OPEN, stroke, spare)
+        cv2.max(out, spare, out)

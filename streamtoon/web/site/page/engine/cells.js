@@ -1,0 +1,42 @@
+// Planes in the cells of a grid, and values between these cells.
+
+import { rint } from "./tables.js";
+
+export const clamp = (value, low, high) => (value < low ? low : value > high ? high : value);
+
+/** The means of a plane in the cells of a grid. Two halves are rounded up for cells of 2 x 2, as OpenCV does. */
+export function shrunk(plane, width, height, { columns, rows }) {
+  const to = new Float32Array(columns * rows), isHalf = width === 2 * columns && height === 2 * rows;
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const [left, right] = [(column * width) / columns, ((column + 1) * width) / columns];
+      const [top, bottom] = [(row * height) / rows, ((row + 1) * height) / rows];
+      let sum = 0;
+      for (let y = Math.floor(top); y < bottom; y++) {
+        const tall = Math.min(bottom, y + 1) - Math.max(top, y);
+        for (let x = Math.floor(left); x < right; x++) sum += tall * (Math.min(right, x + 1) - Math.max(left, x)) * plane[y * width + x];
+      }
+      const mean = sum / ((right - left) * (bottom - top));
+      to[row * columns + column] = isHalf ? Math.floor(mean + 0.5) : rint(mean);
+    }
+  }
+  return to;
+}
+
+/** A value between the samples of a plane. */
+export function between(plane, columns, rows, x, y) {
+  const [left, top] = [Math.floor(x), Math.floor(y)];
+  const [l, r, t, b] = [clamp(left, 0, columns - 1), clamp(left + 1, 0, columns - 1), clamp(top, 0, rows - 1) * columns, clamp(top + 1, 0, rows - 1) * columns];
+  const upper = plane[t + l] + (plane[t + r] - plane[t + l]) * (x - left);
+  const lower = plane[b + l] + (plane[b + r] - plane[b + l]) * (x - left);
+  return upper + (lower - upper) * (y - top);
+}
+
+/** A plane changed by what the cells of a grid hold, a value between them at every place. */
+export function changed(plane, [width, height], cells, { columns, rows }, change) {
+  const to = new Uint8Array(plane.length);
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, at++) to[at] = change(plane[at], rint(between(cells, columns, rows, ((x + 0.5) * columns) / width - 0.5, ((y + 0.5) * rows) / height - 0.5)));
+  }
+  return to;
+}

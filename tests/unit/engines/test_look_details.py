@@ -1,0 +1,172 @@
+"""Short lines that are left out, and faint features that are deepened: by length, number and colour."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage.morphology import opening
+
+from engines.frame import ColorInfo, Plane
+from engines.imaging.field_blocks import FieldPlanes
+from engines.looks import details
+from engines.looks.details import Details
+from engines.looks.look import Look
+from engines.looks.renderer import LookRenderer
+
+GREY, SKIN, SKY = (128, 128), (110, 152), (150, 110)
+"""Cb and Cr."""
+LINES = Look(line_length=18.0)
+FEATURES = Look(features=1.0, line_opacity=0.0)
+
+
+def fields_of(y: Plane, ink: Plane, chroma: tuple[int, int] = GREY) -> FieldPlanes:
+    half = y.shape[0] // 2, y.shape[1] // 2
+    u, v = (np.full(half, code, np.uint8) for code in chroma)
+    return FieldPlanes(y, u, v, ink)
+
+
+def changed(look: Look, fields: FieldPlanes) -> tuple[Plane, Plane]:
+    """The paint's luma and the ink, in planes of their own."""
+    rooms = [np.empty_like(fields.y) for _ in range(3)]
+    return Details(look, *fields.y.shape)(fields, fields.y, *rooms)
+
+
+def flat(height: int = 720, width: int = 720, code: int = 120) -> Plane:
+    return np.full((height, width), code, np.uint8)
+
+
+def dashes(every: int, scale: float = 1.0, height: int = 720, width: int = 720) -> Plane:
+    """Strokes of 8 x 3 pixels, one in every square of `every` pixels."""
+    ink = flat(height, width, 50)
+    tall, long, step = round(3 * scale), round(8 * scale), round(every * scale)
+    for top in range(step // 2, height - tall, step):
+        for left in range(step // 2, width - long, step):
+            ink[top : top + tall, left : left + long] = 220
+    return ink
+
+
+@pytest.mark.parametrize(("height", "width"), [(360, 640), (720, 720), (1440, 1440), (2160, 1200)])
+def test_a_crowd_of_dashes_goes_and_a_long_line_through_it_stays(height: int, width: int) -> None:
+    scale = min(height, width) / 720
+    ink = dashes(18, scale, height, width)
+    thick = max(2, round(3 * scale))
+    ink[height // 2 : height // 2 + thick] = 220
+    ink[:, width // 2 : width // 2 + thick] = 220
+    kept = changed(LINES, fields_of(flat(height, width), ink))[1]
+    lines = np.zeros(ink.shape, bool)
+    lines[height // 2 : height // 2 + thick] = lines[:, width // 2 : width // 2 + thick] = True
+    assert (kept[lines] > 150).mean() > 0.98
+    near = np.zeros(ink.shape, bool)  # a dash that touches a line is a part of it
+    reach = round(24 * scale)
+    near[height // 2 - reach : height // 2 + reach] = near[:, width // 2 - reach : width // 2 + reach] = True
+    near[:reach] = near[-reach:] = near[:, :reach] = near[:, -reach:] = True  # or of one beyond the border
+    assert (ink[~near] > 150).sum() > 1000
+    assert (kept[~near] > 150).mean() < 0.0005
+
+
+def test_few_dashes_stay_as_they_are() -> None:
+    ink = dashes(120)
+    assert (ink > 150).sum() > 500
+    assert np.array_equal(changed(LINES, fields_of(flat(), ink))[1], ink)
+
+
+@pytest.mark.parametrize("angle", range(0, 180, 10))
+def test_lines_of_any_direction_are_long(angle: int) -> None:
+    rows, columns = np.mgrid[:720, :720] - 360.0
+    turn = np.radians(angle)
+    along, across = columns * np.cos(turn) + rows * np.sin(turn), rows * np.cos(turn) - columns * np.sin(turn)
+    line = (np.abs(across) <= 1.7) & (np.abs(along) < 200)
+    kept = changed(LINES, fields_of(flat(), np.maximum(dashes(18), line * np.uint8(220))))[1]
+    assert (kept[line & (np.abs(along) < 190)] > 150).mean() > 0.95
+
+
+def ring(radius: float, center: tuple[int, int] = (360, 360)) -> NDArray[np.bool_]:
+    rows, columns = np.mgrid[:720, :720]
+    return np.asarray(np.abs(np.hypot(rows - center[0], columns - center[1]) - radius) < 1.3)
+
+
+@pytest.mark.parametrize(
+    ("light", "chroma", "stays"), [(200, SKY, False), (120, SKY, True), (170, SKIN, True)]
+)
+def test_the_ring_around_a_light_goes(light: int, chroma: tuple[int, int], stays: bool) -> None:
+    y, ink = flat(), flat(code=50)
+    y[358:363, 358:363] = light
+    ink[ring(6)] = 220
+    kept = changed(LINES, fields_of(y, ink, chroma))[1]
+    assert bool((kept[ring(6)] > 150).mean() > 0.9) == stays
+    assert stays or (kept > 150).sum() == 0
+
+
+def test_a_bright_stroke_is_no_light() -> None:
+    y, ink = flat(), flat(code=50)
+    y[300:420, 358:362] = 220  # with a dash beside it
+    ink[350:358, 365:368] = 220
+    assert (changed(LINES, fields_of(y, ink))[1][350:358, 365:368] > 200).all()
+
+
+def test_lines_are_opened_as_scikit_image_opens() -> None:
+    plane = np.random.default_rng(1).integers(0, 256, (60, 90), np.uint8)
+    for directions in (4, 8):
+        strokes = [details._stroke(4, turn / directions) for turn in range(directions)]
+        assert all(stroke.sum() >= 7 and np.array_equal(stroke, stroke[::-1, ::-1]) for stroke in strokes)
+        out, spare = np.empty_like(plane), np.empty_like(plane)
+        details._open(plane, strokes, out, spare)
+        wanted = np.max([opening(plane, stroke, mode="ignore") for stroke in strokes], axis=0)
+        assert np.array_equal(out, wanted)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5, 10, 14, 40])
+def test_features_deepen_by_their_own_depth(depth: int) -> None:
+    y = flat()
+    y[300:308, 300:320] = 120 - depth
+    darker = changed(FEATURES, fields_of(y, flat(code=50), SKIN))[0]
+    assert (darker[303:305, 305:315] == 120 - depth - 2 * min(max(depth - 2, 0), 12)).all()
+    outside = np.ones(y.shape, bool)
+    outside[298:310, 298:322] = False
+    assert (darker[outside] == 120).all()
+
+
+@pytest.mark.parametrize(
+    ("chroma", "amount"),
+    [(SKIN, 16), ((118, 140), 16), ((100, 170), 16), (GREY, 0), (SKY, 0), ((100, 110), 0)],
+)
+def test_features_are_those_of_skin(chroma: tuple[int, int], amount: int) -> None:
+    y = flat()
+    y[300:308, 300:320] = 110
+    assert (changed(FEATURES, fields_of(y, flat(code=50), chroma))[0][304, 305:315] == 110 - amount).all()
+
+
+def test_wide_shadows_and_light_features_are_left() -> None:
+    y = flat()
+    y[200:300, 200:300] = 100
+    y[400:408, 400:420] = 140
+    assert np.array_equal(changed(FEATURES, fields_of(y, flat(code=50), SKIN))[0], y)
+
+
+def test_the_renderer_draws_what_was_left() -> None:
+    y, ink = flat(), dashes(18)
+    y[300:308, 300:320] = 110
+    look = Look(
+        smooth=0, lift=1, contrast=0, levels=0, saturation=1, line_width=0, line_tint=0, line_color="#000000"
+    )
+    both = replace(look, line_length=18.0, features=1.0)
+    fields = fields_of(y, ink, SKIN)
+    darker, fewer = changed(both, fields)
+    wanted = LookRenderer(look, ColorInfo(), 720, 720)(fields_of(darker, fewer, SKIN))
+    before = y.copy(), ink.copy()
+    drawn = LookRenderer(both, ColorInfo(), 720, 720)(fields)
+    assert all(np.array_equal(a, b) for a, b in zip(drawn, wanted, strict=True))
+    assert np.array_equal(fields.y, before[0]) and np.array_equal(fields.ink, before[1])
+    assert not np.array_equal(drawn[0], LookRenderer(look, ColorInfo(), 720, 720)(fields)[0])
+
+
+@pytest.mark.parametrize(("height", "width"), [(2, 2), (2, 900), (900, 4), (6, 10), (46, 82)])
+def test_frames_of_any_size_are_drawn(height: int, width: int) -> None:
+    rng = np.random.default_rng(0)
+    y, ink = (rng.integers(0, 256, (height, width), np.uint8) for _ in range(2))
+    look = Look(line_length=40.0, features=1.0)
+    drawn = LookRenderer(look, ColorInfo(), height, width)(fields_of(y, ink, SKIN))
+    assert drawn[0].shape == (height, width)
