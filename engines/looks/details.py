@@ -30,7 +30,7 @@ INK_DIRECTIONS, LIGHT_DIRECTIONS = 8, 4
 VISIBLE = 30
 """Codes of ink above the threshold from which a line in a cell counts in full."""
 CROWD_WINDOW = 15
-"""Side of the square in which short lines are counted, in coarse cells: 120 pixels."""
+"""Side of the square in which short lines and features are counted, in coarse cells: 120 pixels."""
 CROWD = (0.03, 0.065)
 """Shares of it that short lines cover: up to the first all are drawn, from the second none."""
 SKIN_CROWD = 0.02
@@ -45,9 +45,13 @@ SKIN_LIGHTS = 0.012
 """What these shares are higher by in the colours of skin, where the white of an eye is no light."""
 FEATURE_SIZE = 18
 """Largest width in pixels (short side 720) of a feature that is deepened."""
-FAINT = (2, 14)
+FAINT = (3, 15)
 """Codes of luma by which a feature is darker than its surroundings: from the first it is deepened, from the
 second by no more.
+"""
+FEATURE_CROWD = (0.25, 0.5)
+"""Mean faintness around, as a share of the most: up to the first, all features are deepened, from the second
+none. Rock and fur have more of it than faces.
 """
 DEEPEST = 2.0
 """Codes of luma that `features` 1 takes away per code within `FAINT`."""
@@ -109,8 +113,9 @@ class Details:
         one, two, *_ = room
         cv2.morphologyEx(luma, cv2.MORPH_CLOSE, self._square, one)
         cv2.subtract(one, luma, one)
-        _between(one, *FAINT, out=one)
-        cv2.multiply(one, self._weight(skin, two), one, scale=self._deepening / 255)
+        faint = self._share(_between(one, *FAINT, out=one), CROWD_WINDOW, FAINT[1] - FAINT[0])
+        care = np.asarray(skin * (1 - ramp(faint, *FEATURE_CROWD)), np.float32)
+        cv2.multiply(one, self._weight(care, two), one, scale=self._deepening / 255)
         return enlarged(one, self._full, out)
 
     def _short(self, ink: Plane, luma: Plane, skin: Share, room: list[Plane], out: Plane) -> Plane:

@@ -118,12 +118,12 @@ def test_lines_are_opened_as_scikit_image_opens() -> None:
         assert np.array_equal(out, wanted)
 
 
-@pytest.mark.parametrize("depth", [1, 2, 5, 10, 14, 40])
+@pytest.mark.parametrize("depth", [1, 3, 5, 10, 15, 40])
 def test_features_deepen_by_their_own_depth(depth: int) -> None:
     y = flat()
     y[300:308, 300:320] = 120 - depth
     darker = changed(FEATURES, fields_of(y, flat(code=50), SKIN))[0]
-    assert (darker[303:305, 305:315] == 120 - depth - 2 * min(max(depth - 2, 0), 12)).all()
+    assert (darker[303:305, 305:315] == 120 - depth - 2 * min(max(depth - 3, 0), 12)).all()
     outside = np.ones(y.shape, bool)
     outside[298:310, 298:322] = False
     assert (darker[outside] == 120).all()
@@ -131,7 +131,7 @@ def test_features_deepen_by_their_own_depth(depth: int) -> None:
 
 @pytest.mark.parametrize(
     ("chroma", "amount"),
-    [(SKIN, 16), ((118, 140), 16), ((100, 170), 16), (GREY, 0), (SKY, 0), ((100, 110), 0)],
+    [(SKIN, 14), ((118, 140), 14), ((100, 170), 14), (GREY, 0), (SKY, 0), ((100, 110), 0)],
 )
 def test_features_are_those_of_skin(chroma: tuple[int, int], amount: int) -> None:
     y = flat()
@@ -144,6 +144,16 @@ def test_wide_shadows_and_light_features_are_left() -> None:
     y[200:300, 200:300] = 100
     y[400:408, 400:420] = 140
     assert np.array_equal(changed(FEATURES, fields_of(y, flat(code=50), SKIN))[0], y)
+
+
+@pytest.mark.parametrize(("every", "deeper"), [(120, True), (15, False)])
+def test_a_crowd_of_features_is_texture(every: int, deeper: bool) -> None:
+    y = flat()
+    for top in range(every // 2, 712, every):
+        for left in range(every // 2, 706, every):
+            y[top : top + 8, left : left + 14] = 105
+    middle = changed(FEATURES, fields_of(y, flat(code=50), SKIN))[0][240:480, 240:480]
+    assert middle.min() == 81 if deeper else middle.min() > 100
 
 
 def test_the_renderer_draws_what_was_left() -> None:

@@ -18,11 +18,16 @@ export function detailed(look, fields, y, height, width) {
   const { strokes, bright, square, deepening } = detailsOf(look, height, width);
   const luma = shrunk(fields.y, width, height, fine), skin = skinOf(fields, height, width, coarse);
   const taken = (from, cells) => changed(from, [width, height], cells, fine, (code, less) => Math.max(0, code - less));
+  const share = (plane, { window }, range) => {
+    const cells = shrunk(plane, fine.columns, fine.rows, coarse).map((code) => code / (range.high - range.low));
+    return meanAround(cells, coarse, window);
+  };
   let { ink } = fields;
   if (deepening) {
     const { low, high } = DETAILS.feature;
-    const faint = minus(closed(luma, fine, square), luma).map((code) => (clamp(code, low, high) - low) * deepening);
-    y = taken(y, weighted(faint, skin, coarse, fine));
+    const faint = minus(closed(luma, fine, square), luma).map((code) => clamp(code, low, high) - low);
+    const care = share(faint, DETAILS.texture, DETAILS.feature).map((one, at) => skin[at] * (1 - step(one, skin[at], DETAILS.texture)));
+    y = taken(y, weighted(faint.map((code) => code * deepening), care, coarse, fine));
   }
   if (strokes.length) {
     const small = most(ink, width, height, fine), long = opened(small, fine, strokes);
@@ -30,10 +35,6 @@ export function detailed(look, fields, y, height, width) {
     const seen = small.map((code, at) => Math.max(0, Math.min(code, DETAILS.ink.high) - Math.max(long[at], DETAILS.ink.low)));
     const { low, high } = DETAILS.light;
     const light = minus(luma, opened(luma, fine, bright)).map((code) => clamp(code, low, high) - low);
-    const share = (plane, { window }, range) => {
-      const cells = shrunk(plane, fine.columns, fine.rows, coarse).map((code) => code / (range.high - range.low));
-      return meanAround(cells, coarse, window);
-    };
     const [crowd, lights] = [share(seen, DETAILS.crowd, DETAILS.ink), share(light, DETAILS.lights, DETAILS.light)];
     const leftOut = crowd.map((one, at) => Math.max(step(one, skin[at], DETAILS.crowd), step(lights[at], skin[at], DETAILS.lights)));
     ink = taken(ink, weighted(short, leftOut, coarse, fine));

@@ -123,27 +123,21 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   to[index(own)] = packed(vec4<u32>(ink - long, seen, light, faint));
 }`;
 
-/** Shares of every coarse cell: short lines, lights, and the colours of skin. */
+/** Shares of every coarse cell: short lines, lights, faintness, and the colours of skin. */
 const coarse = `${COMMON}
 @group(0) @binding(0) var<uniform> look: Look;
 @group(0) @binding(1) var<storage, read> given: array<u32>;
 @group(0) @binding(2) var<storage, read> colors: array<u32>;
 @group(0) @binding(3) var<storage, read_write> to: array<vec4<f32>>;
 
-fn color(at: vec2<u32>) -> vec2<f32> {
-  let both = colors[at.y * (look.size.x / 2u) + at.x];
-  return vec2<f32>(f32(both & 255u), f32(both >> 8u));
-}
-fn detail(at: vec2<u32>) -> vec2<f32> {
-  let word = given[at.y * look.fine.x + at.x];
-  return vec2<f32>(f32((word >> 8u) & 255u), f32((word >> 16u) & 255u));
-}
+fn color(at: vec2<u32>) -> vec4<f32> { return vec4<f32>(bytes(colors[at.y * (look.size.x / 2u) + at.x])); }
+fn detail(at: vec2<u32>) -> vec4<f32> { return vec4<f32>(bytes(given[at.y * look.fine.x + at.x])); }
 ${["color", "detail"].map((name) => `
-fn ${name}Mean(cell: vec2<u32>, size: vec2<u32>) -> vec2<f32> {
+fn ${name}Mean(cell: vec2<u32>, size: vec2<u32>) -> vec4<f32> {
   let scale = vec2<f32>(size) / vec2<f32>(look.slopes);
   let low = vec2<f32>(cell) * scale;
   let high = min(low + scale, vec2<f32>(size));
-  var sum = vec2<f32>();
+  var sum = vec4<f32>();
   for (var y = u32(low.y); f32(y) < high.y; y++) {
     let tall = min(high.y, f32(y + 1u)) - max(low.y, f32(y));
     for (var x = u32(low.x); f32(x) < high.x; x++) {
@@ -157,14 +151,14 @@ fn ${name}Mean(cell: vec2<u32>, size: vec2<u32>) -> vec2<f32> {
 @compute @workgroup_size(8, 8)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (any(id.xy >= look.slopes)) { return; }
-  let c = colorMean(id.xy, look.size / 2u) - 128.0;
+  let c = colorMean(id.xy, look.size / 2u).xy - 128.0;
   let axis = vec2<f32>(${DETAILS.skin.axis.join(", ")});
   let along = dot(axis, c);
   let across = abs(axis.x * c.y - axis.y * c.x);
   let hue = clamp(2.2 - 4.0 * across / max(along, 1.0), 0.0, 1.0);
   let skin = hue * clamp((along - 5.0) / 6.0, 0.0, 1.0) * clamp((62.0 - along) / 12.0, 0.0, 1.0);
-  let shares = detailMean(id.xy, look.fine) / vec2<f32>(${DETAILS.ink.high - DETAILS.ink.low}.0, ${DETAILS.light.high - DETAILS.light.low}.0);
-  to[id.y * look.slopes.x + id.x] = vec4<f32>(shares, skin, 0.0);
+  let most = vec3<f32>(${[DETAILS.ink, DETAILS.light, DETAILS.feature].map(({ low, high }) => high - low).join(", ")});
+  to[id.y * look.slopes.x + id.x] = vec4<f32>(detailMean(id.xy, look.fine).yzw / most, skin);
 }`;
 
 /** How far short lines are left out and features deepened around every coarse cell: two bytes. */
@@ -188,11 +182,13 @@ fn mean(own: vec2<i32>, window: i32) -> vec4<f32> {
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (any(id.xy >= look.slopes)) { return; }
   let own = vec2<i32>(id.xy);
-  let skin = clamp((mean(own, ${DETAILS.skin.window}).z - ${DETAILS.skin.low}) / ${DETAILS.skin.high - DETAILS.skin.low}, 0.0, 1.0);
-  let crowd = mean(own, ${DETAILS.crowd.window}).x - ${DETAILS.crowd.skin} * skin;
+  let skin = clamp((mean(own, ${DETAILS.skin.window}).w - ${DETAILS.skin.low}) / ${DETAILS.skin.high - DETAILS.skin.low}, 0.0, 1.0);
+  let wide = mean(own, ${DETAILS.crowd.window}); // that of texture has the same window
+  let crowd = wide.x - ${DETAILS.crowd.skin} * skin;
+  let care = skin * (1.0 - smoothstep(${DETAILS.texture.low}, ${DETAILS.texture.high}, wide.z));
   let lights = mean(own, ${DETAILS.lights.window}).y - ${DETAILS.lights.skin} * skin;
   let leftOut = max(smoothstep(${DETAILS.crowd.low}, ${DETAILS.crowd.high}, crowd), smoothstep(${DETAILS.lights.low}, ${DETAILS.lights.high}, lights));
-  let codes = vec2<u32>(round(255.0 * vec2<f32>(leftOut, skin)));
+  let codes = vec2<u32>(round(255.0 * vec2<f32>(leftOut, care)));
   to[id.y * look.slopes.x + id.x] = codes.x | (codes.y << 8u);
 }`;
 
