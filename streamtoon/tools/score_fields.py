@@ -85,8 +85,9 @@ def score_fields(
     """
     if style.look is None:
         raise StyleError(f"style {style.name} has no look; there is no program to compare its network with")
+    multiple = BLOCK * style.form(quality).size_multiple
     for path in list_images(photos):
-        photo = _prepared(read_image(path), height, BLOCK * style.size_multiple)
+        photo = _prepared(read_image(path), height, multiple)
         yield path, _score(style, photo, backend, precision, quality)
 
 

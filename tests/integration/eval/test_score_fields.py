@@ -63,6 +63,18 @@ def test_a_network_without_ink_has_none_in_common(fields_style: Path, photos: Pa
         assert score.program_outline > score.outline
 
 
+@pytest.mark.parametrize("quality", ["fast", "lite"])
+def test_photographs_of_any_size_are_scored_in_every_quality(tmp_path: Path, quality: str) -> None:
+    y, x = np.mgrid[:109, :205]
+    disc = (y - 50) ** 2 + (x - 90) ** 2 < 30**2
+    write_image(
+        tmp_path / "disc.png", np.where(disc[..., None], (60, 90, 40), (210, 190, 160)).astype(np.uint8)
+    )
+    ((_, score),) = score_fields(load_style("comic"), tmp_path, backend="openvino", quality=quality)
+    assert score.ssim > 0.8
+    assert score.ink_iou > 0.3
+
+
 def test_means_are_of_each_figure() -> None:
     one, two = FieldScore(1, 0, 0.5, 0.1, 0.6, 0.2, 0.4), FieldScore(0, 1, 0.7, 0.3, 0.8, 0.4, 0.6)
     mean = mean_score([one, two])
