@@ -32,11 +32,18 @@ VISIBLE = 30
 CROWD_WINDOW = 15
 """Side of the square in which short lines and features are counted, in coarse cells: 120 pixels."""
 CROWD = (0.03, 0.065)
-"""Shares of it that short lines cover: up to the first all are drawn, from the second none."""
+"""Shares of it that short lines cover: from the first the weakest are left out, from the second all that are
+not `CROWD_CODES` above the threshold.
+"""
+CROWD_CODES = 60
+"""Most codes of ink that short lines lose in a crowd. About three tenths of them are stronger, and stay."""
 SKIN_CROWD = 0.02
 """What these shares are higher by in the colours of skin."""
-LIGHT_CODES = (30, 60)
-"""Codes of luma by which a small light is brighter than its surroundings: from the first, partly."""
+LIGHT_RATIO = 1.5
+LIGHT_CODES = (20, 50)
+"""A small light has this many codes of luma more than `LIGHT_RATIO` times its surroundings: from the first it
+counts partly, from the second in full. So it shines in the dark; the glints of things in daylight do not.
+"""
 LIGHT_WINDOW = 3
 """Side of the square in which lights are looked for, in coarse cells."""
 LIGHTS = (0.002, 0.008)
@@ -130,15 +137,16 @@ class Details:
         cv2.threshold(small, INK_THRESHOLD + VISIBLE, 0, cv2.THRESH_TRUNC, two)
         crowd = self._share(cv2.subtract(two, one, one), CROWD_WINDOW, VISIBLE)
         _open(luma, self._bright, one, two)
+        cv2.convertScaleAbs(one, one, LIGHT_RATIO)
         cv2.subtract(luma, one, one)
-        lights = self._share(
-            _between(one, *LIGHT_CODES, out=one), LIGHT_WINDOW, LIGHT_CODES[1] - LIGHT_CODES[0]
-        )
-        left_out = np.maximum(
-            ramp(crowd - SKIN_CROWD * skin, *CROWD), ramp(lights - SKIN_LIGHTS * skin, *LIGHTS)
+        _between(one, *LIGHT_CODES, out=one)
+        lights = self._share(one, LIGHT_WINDOW, LIGHT_CODES[1] - LIGHT_CODES[0])
+        most = np.maximum(
+            CROWD_CODES / 255 * ramp(crowd - SKIN_CROWD * skin, *CROWD),
+            ramp(lights - SKIN_LIGHTS * skin, *LIGHTS),
         )
         cv2.subtract(small, long, small)
-        cv2.multiply(small, self._weight(left_out, one), small, scale=1 / 255)
+        cv2.min(small, self._weight(most, one), small)
         return enlarged(small, self._full, out)
 
     def _skin(self, fields: FieldPlanes) -> Share:

@@ -103,7 +103,7 @@ def test_details_of_equal_fields_are_those_of_python(browser: Any, size: tuple[i
     for _ in range(width * height // 300):
         row, column = int(rng.integers(height - 4)), int(rng.integers(width - 12))
         if column < width // 2:
-            ink[row : row + 2, column : column + int(rng.integers(2, 12))] = 230
+            ink[row : row + 2, column : column + int(rng.integers(2, 12))] = 190
         else:
             y[row : row + 4, column : column + 6] -= np.uint8(rng.integers(0, 12))
     ink[:, width // 4 : width // 4 + 3] = 230

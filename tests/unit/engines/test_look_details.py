@@ -38,13 +38,13 @@ def flat(height: int = 720, width: int = 720, code: int = 120) -> Plane:
     return np.full((height, width), code, np.uint8)
 
 
-def dashes(every: int, scale: float = 1.0, height: int = 720, width: int = 720) -> Plane:
+def dashes(every: int, scale: float = 1.0, height: int = 720, width: int = 720, code: int = 180) -> Plane:
     """Strokes of 8 x 3 pixels, one in every square of `every` pixels."""
     ink = flat(height, width, 50)
     tall, long, step = round(3 * scale), round(8 * scale), round(every * scale)
     for top in range(step // 2, height - tall, step):
         for left in range(step // 2, width - long, step):
-            ink[top : top + tall, left : left + long] = 220
+            ink[top : top + tall, left : left + long] = code
     return ink
 
 
@@ -65,6 +65,15 @@ def test_a_crowd_of_dashes_goes_and_a_long_line_through_it_stays(height: int, wi
     near[:reach] = near[-reach:] = near[:, :reach] = near[:, -reach:] = True  # or of one beyond the border
     assert (ink[~near] > 150).sum() > 1000
     assert (kept[~near] > 150).mean() < 0.0005
+
+
+def test_the_strongest_of_a_crowd_stay() -> None:
+    weak, strong = dashes(18), dashes(18, code=250)
+    ink = np.where(np.arange(720)[:, None] // 18 % 3 == 0, strong, weak)
+    kept = changed(LINES, fields_of(flat(), ink))[1][120:600, 120:600]
+    ink = ink[120:600, 120:600]
+    assert (kept[ink == 250] > 180).all()
+    assert (kept[ink == 180] < 150).all()
 
 
 def test_few_dashes_stay_as_they_are() -> None:
@@ -89,19 +98,22 @@ def ring(radius: float, center: tuple[int, int] = (360, 360)) -> NDArray[np.bool
 
 
 @pytest.mark.parametrize(
-    ("light", "chroma", "stays"), [(200, SKY, False), (120, SKY, True), (170, SKIN, True)]
+    ("around", "light", "chroma", "stays"),
+    [(60, 200, SKY, False), (60, 60, SKY, True), (140, 200, SKY, True), (60, 130, SKIN, True)],
 )
-def test_the_ring_around_a_light_goes(light: int, chroma: tuple[int, int], stays: bool) -> None:
-    y, ink = flat(), flat(code=50)
+def test_the_ring_around_a_light_in_the_dark_goes(
+    around: int, light: int, chroma: tuple[int, int], stays: bool
+) -> None:
+    y, ink = flat(code=around), flat(code=50)
     y[358:363, 358:363] = light
-    ink[ring(6)] = 220
+    ink[ring(6)] = 250
     kept = changed(LINES, fields_of(y, ink, chroma))[1]
     assert bool((kept[ring(6)] > 150).mean() > 0.9) == stays
     assert stays or (kept > 150).sum() == 0
 
 
 def test_a_bright_stroke_is_no_light() -> None:
-    y, ink = flat(), flat(code=50)
+    y, ink = flat(code=60), flat(code=50)
     y[300:420, 358:362] = 220  # with a dash beside it
     ink[350:358, 365:368] = 220
     assert (changed(LINES, fields_of(y, ink))[1][350:358, 365:368] > 200).all()

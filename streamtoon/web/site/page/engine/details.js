@@ -27,17 +27,19 @@ export function detailed(look, fields, y, height, width) {
     const { low, high } = DETAILS.feature;
     const faint = minus(closed(luma, fine, square), luma).map((code) => clamp(code, low, high) - low);
     const care = share(faint, DETAILS.texture, DETAILS.feature).map((one, at) => skin[at] * (1 - step(one, skin[at], DETAILS.texture)));
-    y = taken(y, weighted(faint.map((code) => code * deepening), care, coarse, fine));
+    const weights = care.map((share) => rint(255 * share));
+    y = taken(y, changed(faint, [fine.columns, fine.rows], weights, coarse, (code, weight) => rint((code * deepening * weight) / 255)));
   }
   if (strokes.length) {
-    const small = most(ink, width, height, fine), long = opened(small, fine, strokes);
+    const small = largest(ink, width, height, fine), long = opened(small, fine, strokes);
     const short = minus(small, long);
     const seen = small.map((code, at) => Math.max(0, Math.min(code, DETAILS.ink.high) - Math.max(long[at], DETAILS.ink.low)));
     const { low, high } = DETAILS.light;
-    const light = minus(luma, opened(luma, fine, bright)).map((code) => clamp(code, low, high) - low);
+    const dim = opened(luma, fine, bright).map((code) => rint(code * DETAILS.light.ratio));
+    const light = minus(luma, dim).map((code) => clamp(code, low, high) - low);
     const [crowd, lights] = [share(seen, DETAILS.crowd, DETAILS.ink), share(light, DETAILS.lights, DETAILS.light)];
-    const leftOut = crowd.map((one, at) => Math.max(step(one, skin[at], DETAILS.crowd), step(lights[at], skin[at], DETAILS.lights)));
-    ink = taken(ink, weighted(short, leftOut, coarse, fine));
+    const most = crowd.map((one, at) => rint(Math.max(DETAILS.crowd.codes * step(one, skin[at], DETAILS.crowd), 255 * step(lights[at], skin[at], DETAILS.lights))));
+    ink = taken(ink, changed(short, [fine.columns, fine.rows], most, coarse, Math.min));
   }
   return { y, ink };
 }
@@ -45,12 +47,6 @@ export function detailed(look, fields, y, height, width) {
 function step(share, skin, range) {
   const t = clamp((share - range.skin * skin - range.low) / (range.high - range.low), 0, 1);
   return t * t * (3 - 2 * t);
-}
-
-/** Codes of the fine cells by the shares of the coarse ones. */
-function weighted(plane, shares, coarse, fine) {
-  const weights = shares.map((share) => rint(255 * share));
-  return changed(plane, [fine.columns, fine.rows], weights, coarse, (code, weight) => rint((code * weight) / 255));
 }
 
 function skinOf({ u, v }, height, width, coarse) {
@@ -63,8 +59,8 @@ function skinOf({ u, v }, height, width, coarse) {
   return meanAround(shares, coarse, window).map((share) => clamp((share - low) / (high - low), 0, 1));
 }
 
-/** The most of a plane in every cell. */
-function most(plane, width, height, { step: side, columns, rows }) {
+/** The largest value of a plane in every cell. */
+function largest(plane, width, height, { step: side, columns, rows }) {
   const to = new Float32Array(columns * rows);
   for (let row = 0, at = 0; row < rows; row++) {
     const top = Math.floor((row * height) / rows);

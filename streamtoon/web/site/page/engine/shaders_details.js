@@ -118,7 +118,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let ink = cells[index(own)] >> 8u;
   let top = min(ink, ${DETAILS.ink.high}u);
   let seen = top - min(top, max(long, ${DETAILS.ink.low}u));
-  let light = clamp(luma - dim, ${DETAILS.light.low}u, ${DETAILS.light.high}u) - ${DETAILS.light.low}u;
+  let light = clamp(luma - min(luma, u32(round(f32(dim) * ${DETAILS.light.ratio}))), ${DETAILS.light.low}u, ${DETAILS.light.high}u) - ${DETAILS.light.low}u;
   let faint = clamp(around - luma, ${DETAILS.feature.low}u, ${DETAILS.feature.high}u) - ${DETAILS.feature.low}u;
   to[index(own)] = packed(vec4<u32>(ink - long, seen, light, faint));
 }`;
@@ -161,7 +161,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   to[id.y * look.slopes.x + id.x] = vec4<f32>(detailMean(id.xy, look.fine).yzw / most, skin);
 }`;
 
-/** How far short lines are left out and features deepened around every coarse cell: two bytes. */
+/** The most that short lines lose, and how far features are deepened, around every coarse cell: two bytes. */
 const weights = `${COMMON}
 @group(0) @binding(0) var<uniform> look: Look;
 @group(0) @binding(1) var<storage, read> given: array<vec4<f32>>;
@@ -187,8 +187,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let crowd = wide.x - ${DETAILS.crowd.skin} * skin;
   let care = skin * (1.0 - smoothstep(${DETAILS.texture.low}, ${DETAILS.texture.high}, wide.z));
   let lights = mean(own, ${DETAILS.lights.window}).y - ${DETAILS.lights.skin} * skin;
-  let leftOut = max(smoothstep(${DETAILS.crowd.low}, ${DETAILS.crowd.high}, crowd), smoothstep(${DETAILS.lights.low}, ${DETAILS.lights.high}, lights));
-  let codes = vec2<u32>(round(255.0 * vec2<f32>(leftOut, care)));
+  let most = max(${DETAILS.crowd.codes}.0 * smoothstep(${DETAILS.crowd.low}, ${DETAILS.crowd.high}, crowd), 255.0 * smoothstep(${DETAILS.lights.low}, ${DETAILS.lights.high}, lights));
+  let codes = vec2<u32>(round(vec2<f32>(most, 255.0 * care)));
   to[id.y * look.slopes.x + id.x] = codes.x | (codes.y << 8u);
 }`;
 
@@ -217,10 +217,10 @@ ${interpolated("slopes")}
 @compute @workgroup_size(8, 8)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (any(id.xy >= look.fine)) { return; }
-  let weight = interpolated((vec2<f32>(id.xy) + 0.5) * vec2<f32>(look.slopes) / vec2<f32>(look.fine) - 0.5);
+  let around = interpolated((vec2<f32>(id.xy) + 0.5) * vec2<f32>(look.slopes) / vec2<f32>(look.fine) - 0.5);
   let at = id.y * look.fine.x + id.x;
   let own = bytes(given[at]);
-  let less = vec2<u32>(round(vec2<f32>(f32(own.x), f32(own.w) * look.deepening) * weight / 255.0));
+  let less = vec2<u32>(min(own.x, u32(around.x)), u32(round(f32(own.w) * look.deepening * around.y / 255.0)));
   to[at] = less.x | (less.y << 8u);
 }`;
 
