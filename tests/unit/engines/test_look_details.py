@@ -64,7 +64,7 @@ def test_a_crowd_of_dashes_goes_and_a_long_line_through_it_stays(height: int, wi
     near[height // 2 - reach : height // 2 + reach] = near[:, width // 2 - reach : width // 2 + reach] = True
     near[:reach] = near[-reach:] = near[:, :reach] = near[:, -reach:] = True  # or of one beyond the border
     assert (ink[~near] > 150).sum() > 1000
-    assert (kept[~near] > 150).mean() < 0.0005
+    assert (kept[~near] > 150).mean() < 0.002
 
 
 def test_the_strongest_of_a_crowd_stay() -> None:
