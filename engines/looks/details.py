@@ -103,10 +103,11 @@ class Details:
         luma, *room = self._own_buffers()
         cells(fields.y, self._fine, luma)
         skin, ink = self._skin(fields), fields.ink
-        if self._deepening:
-            y = np.asarray(cv2.subtract(y, self._darker(luma, skin, room, spare), new_y), np.uint8)
-        if self._strokes:
-            ink = np.asarray(cv2.subtract(ink, self._short(ink, luma, skin, room, spare), new_ink), np.uint8)
+        if self._deepening and skin.any():
+            self._darker(luma, skin, room)
+            y = np.asarray(cv2.subtract(y, enlarged(room[0], self._full, spare), new_y), np.uint8)
+        if self._strokes and self._short(ink, luma, skin, room, spare):
+            ink = np.asarray(cv2.subtract(ink, enlarged(room[0], self._full, spare), new_ink), np.uint8)
         return y, ink
 
     def _own_buffers(self) -> list[Plane]:
@@ -115,22 +116,21 @@ class Details:
             self._buffers.planes = [np.empty(self._fine[::-1], np.uint8) for _ in range(5)]
         return list(self._buffers.planes)
 
-    def _darker(self, luma: Plane, skin: Share, room: list[Plane], out: Plane) -> Plane:
-        """Return what `features` takes away from luma, over the whole frame."""
+    def _darker(self, luma: Plane, skin: Share, room: list[Plane]) -> None:
+        """Write what `features` takes away from luma to the first plane of `room`."""
         one, two, *_ = room
         cv2.morphologyEx(luma, cv2.MORPH_CLOSE, self._square, one)
         cv2.subtract(one, luma, one)
         faint = self._share(_between(one, *FAINT, out=one), CROWD_WINDOW, FAINT[1] - FAINT[0])
         care = np.asarray(skin * (1 - ramp(faint, *FEATURE_CROWD)), np.float32)
         cv2.multiply(one, self._weight(care, two), one, scale=self._deepening / 255)
-        return enlarged(one, self._full, out)
 
-    def _short(self, ink: Plane, luma: Plane, skin: Share, room: list[Plane], out: Plane) -> Plane:
-        """Return the response of the lines that are left out, over the whole frame."""
+    def _short(self, ink: Plane, luma: Plane, skin: Share, room: list[Plane], spare: Plane) -> bool:
+        """Write the response of lines that are left out to the first plane of `room`, if there are any."""
         small, long, one, two = room
         # The most of a cell, not the mean, which would lose thin lines.
-        cv2.dilate(ink, self._cell, out, (0, 0))
-        cv2.resize(out, self._fine, small, interpolation=cv2.INTER_NEAREST)
+        cv2.dilate(ink, self._cell, spare, (0, 0))
+        cv2.resize(spare, self._fine, small, interpolation=cv2.INTER_NEAREST)
         _open(small, self._strokes, long, one)
         # Of a cell's line, the part that is seen and short.
         cv2.max(long, self._unseen, one)
@@ -145,9 +145,11 @@ class Details:
             CROWD_CODES / 255 * ramp(crowd - SKIN_CROWD * skin, *CROWD),
             ramp(lights - SKIN_LIGHTS * skin, *LIGHTS),
         )
+        if not most.any():
+            return False
         cv2.subtract(small, long, small)
         cv2.min(small, self._weight(most, one), small)
-        return enlarged(small, self._full, out)
+        return True
 
     def _skin(self, fields: FieldPlanes) -> Share:
         """Return how far every coarse cell lies in the colours of skin.

@@ -20,7 +20,7 @@ from engines.looks import patterns, tables
 from engines.looks.details import Details
 from engines.looks.look import Look
 from engines.looks.pair_table import PairTable, pair_buffer
-from engines.looks.surroundings import cell_side, enlarged, grid_size
+from engines.looks.surroundings import cell_side, cells, enlarged, grid_size, halved
 
 SURROUNDINGS = 1 / 12
 """Standard deviation of the surroundings of `local`, as a share of the short side."""
@@ -76,15 +76,9 @@ class _Cover:
 
         `codes` and `spare` have luma's size.
         """
-        half = _half(np.asarray(cv2.LUT(codes, self._covered, spare), np.uint8))
+        half = halved(np.asarray(cv2.LUT(codes, self._covered, spare), np.uint8))
         for plane, table in zip(planes, self._chroma, strict=True):
             table(plane, half, pairs, plane)
-
-
-def _half(plane: Plane) -> Plane:
-    """Return the means of 2 x 2 samples."""
-    size = plane.shape[1] // 2, plane.shape[0] // 2
-    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class LookRenderer:
@@ -193,16 +187,11 @@ class LookRenderer:
             return y
         step = cell_side(LOCAL_STEP, self.height, self.width)
         sigma = SURROUNDINGS * min(self.height, self.width) / step
-        around = cv2.GaussianBlur(self._cells(y, step), (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        means = cells(y, grid_size(step, self.height, self.width))
+        around = cv2.GaussianBlur(means, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
         lift = cv2.LUT(around, self._lift)
         lifted = enlarged(np.asarray(lift, np.uint8), (self.width, self.height))
         return np.asarray(cv2.add(y, lifted, out), np.uint8)
-
-    def _cells(self, y: Plane, step: int) -> Plane:
-        """Return the means of luma in square cells with a side of `step` pixels; at least 2 x 2 cells."""
-        size = grid_size(step, self.height, self.width)
-        small = cv2.resize(_half(_half(y)) if min(size) > 8 else y, size, interpolation=cv2.INTER_AREA)
-        return np.asarray(small, np.uint8)
 
     def _steepness(self, y: Plane, out: Plane) -> Plane:
         """Return how steep the shading around every pixel is: 0 up to SOFT_SLOPE, 255 from HARD_SLOPE.
@@ -210,7 +199,7 @@ class LookRenderer:
         Slopes are measured behind the curve, which amplifies the noise of dark areas: hard edges hide it.
         """
         step = cell_side(SLOPE_STEP, self.height, self.width)
-        small = cv2.LUT(self._cells(y, step), self._seen)
+        small = cv2.LUT(cells(y, grid_size(step, self.height, self.width)), self._seen)
         per_pixel = self._scale / (2 * step)
         across, down = (
             cv2.Sobel(small, cv2.CV_32F, *axis, ksize=1, scale=per_pixel, borderType=cv2.BORDER_REPLICATE)
@@ -245,7 +234,7 @@ class LookRenderer:
         planes = (fields.u, fields.v)
         if self._chroma is not None:
             return [np.asarray(cv2.LUT(plane, self._chroma), np.uint8) for plane in planes]
-        half = _half(tone)
+        half = halved(tone)
         if self._chroma_of_luma is not None:
             return [np.asarray(cv2.LUT(half, table), np.uint8) for table in self._chroma_of_luma]
         assert self._chroma_of_both is not None
@@ -319,7 +308,7 @@ class LookRenderer:
         self._dense = tables.to_table(2 * taken * span)
         # Chroma is multiplied by density, (c - 128) (1 + change / 2), as a product and a sum of bytes.
         most = 1 + PIGMENT_RANGE / 2
-        factor = _half(self._pigment).astype(np.float64) / 255 * PIGMENT_RANGE + 1 - PIGMENT_RANGE / 2
+        factor = halved(self._pigment).astype(np.float64) / 255 * PIGMENT_RANGE + 1 - PIGMENT_RANGE / 2
         self._strength = tables.to_table(factor / most * 255)
         self._strength_zero = tables.to_table(128 - 128 * (self._strength / 255))
         self._strongest = tables.to_table((tables.CODES - 128) * most + 128)
@@ -349,7 +338,7 @@ class LookRenderer:
         self._frame = None
         if look.margin:
             inside = patterns.frame(*size, look.margin)
-            small = _half(inside)
+            small = halved(inside)
             blank = self._tones.paper
             around = [tables.to_table(blank[0] * (1 - inside / 255))]
             around += [tables.to_table(code * (1 - small / 255)) for code in blank[1:]]
