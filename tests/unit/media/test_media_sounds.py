@@ -73,7 +73,7 @@ print(*convert(Path(sys.argv[1]), Path(sys.argv[2]))[0], sep="\\n")
 
 @pytest.mark.parametrize("codec", ["adpcm_ms", "adpcm_ima_wav"])
 def test_sound_that_comes_out_at_another_speed_is_said(tmp_path: Path, codec: str) -> None:
-    """Blocks of ADPCM are copied into AVI without an error, and play too fast.
+    """Blocks of ADPCM are copied into AVI without an error. On several cores, FFmpeg gives them a wrong rate.
 
     In a process of its own: what FFmpeg writes of such blocks has differed after other tests in one process.
     """
@@ -88,7 +88,8 @@ def test_sound_that_comes_out_at_another_speed_is_said(tmp_path: Path, codec: st
     )
     (sound,) = streams(tmp_path / "out.avi", "audio")
     assert sound["codec_name"] == codec
-    assert "in the written file instead of 4.0" in done.stdout
+    *_, last = times(tmp_path / "out.avi", "a:0")
+    assert ("in the written file instead of 4.0" in done.stdout) == (last > 5)
 
 
 def test_one_sound_is_what_flash_video_has_room_for(tmp_path: Path) -> None:
