@@ -154,11 +154,12 @@ class Details:
     def _skin(self, fields: FieldPlanes) -> Share:
         """Return how far every coarse cell lies in the colours of skin.
 
-        The hue of skin differs little between people: around 122 degrees in the plane of Cb and Cr. Wood and
-        sand have the same.
+        The hue of skin differs little between people: it lies near 122 degrees in the plane of Cb and Cr, the
+        skin line of vectorscopes. Wood and sand have the same.
         """
         cb, cr = (cells(plane, self._coarse).astype(np.float32) - 128 for plane in (fields.u, fields.v))
         along, across = SKIN_AXIS[1] * cr + SKIN_AXIS[0] * cb, SKIN_AXIS[0] * cr - SKIN_AXIS[1] * cb
+        # In full up to 17 degrees from that hue, not from 29 degrees; and not without colour, nor in vivid ones.
         hue = np.clip(2.2 - 4 * np.abs(across) / np.maximum(along, 1), 0, 1)
         share = hue * np.clip((along - 5) / 6, 0, 1) * np.clip((62 - along) / 12, 0, 1)
         low, high = SKIN_SHARE
