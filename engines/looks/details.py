@@ -159,7 +159,7 @@ class Details:
         """
         cb, cr = (cells(plane, self._coarse).astype(np.float32) - 128 for plane in (fields.u, fields.v))
         along, across = SKIN_AXIS[1] * cr + SKIN_AXIS[0] * cb, SKIN_AXIS[0] * cr - SKIN_AXIS[1] * cb
-        # In full up to 17 degrees from that hue, not from 29 degrees; and not without colour, nor in vivid ones.
+        # In full up to 17 degrees from that hue and none from 29 degrees; none in greys and in vivid colours.
         hue = np.clip(2.2 - 4 * np.abs(across) / np.maximum(along, 1), 0, 1)
         share = hue * np.clip((along - 5) / 6, 0, 1) * np.clip((62 - along) / 12, 0, 1)
         low, high = SKIN_SHARE
