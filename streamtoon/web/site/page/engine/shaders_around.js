@@ -3,28 +3,41 @@
 import { SLOPE } from "./grids.js";
 import { COMMON, table } from "./shaders_look.js";
 
+/** A WGSL function of the mean of `name(place)` over a cell of a grid. Halves are rounded up for 2 x 2, as in OpenCV. */
+export const areaMean = (name, type, grid) => `
+fn ${name}Mean(cell: vec2<u32>, size: vec2<u32>) -> ${type} {
+  let scale = vec2<f32>(size) / vec2<f32>(look.${grid});
+  let low = vec2<f32>(cell) * scale;
+  let high = min(low + scale, vec2<f32>(size));
+  var sum = ${type}();
+  for (var y = u32(low.y); f32(y) < high.y; y++) {
+    let tall = min(high.y, f32(y + 1u)) - max(low.y, f32(y));
+    for (var x = u32(low.x); f32(x) < high.x; x++) {
+      sum += tall * (min(high.x, f32(x + 1u)) - max(low.x, f32(x))) * ${name}(vec2<u32>(x, y));
+    }
+  }
+  let mean = sum / ((high.x - low.x) * (high.y - low.y));
+  return select(round(mean), floor(mean + 0.5), all(size == 2u * look.${grid}));
+}`;
+
+/** A WGSL function of a sample of a plane of luma's size. */
+export const sampleOf = (name, plane) => `
+fn ${name}(at: vec2<u32>) -> f32 {
+  let place = at.y * look.size.x + at.x;
+  return f32((${plane}[place / 4u] >> (8u * (place % 4u))) & 255u);
+}`;
+
 /** Luma in the cells of a grid, `around` or `slopes`: area means. */
 export const shrunk = (grid) => `${COMMON}
 @group(0) @binding(0) var<uniform> look: Look;
 @group(0) @binding(1) var<storage, read> given: array<u32>;
 @group(0) @binding(2) var<storage, read_write> to: array<f32>;
+${sampleOf("luma", "given")}${areaMean("luma", "f32", grid)}
 
 @compute @workgroup_size(8, 8)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (any(id.xy >= look.${grid})) { return; }
-  let scale = vec2<f32>(look.size) / vec2<f32>(look.${grid});
-  let low = vec2<f32>(id.xy) * scale;
-  let high = min(low + scale, vec2<f32>(look.size));
-  var sum = 0.0;
-  for (var y = u32(low.y); f32(y) < high.y; y++) {
-    let tall = min(high.y, f32(y + 1u)) - max(low.y, f32(y));
-    for (var x = u32(low.x); f32(x) < high.x; x++) {
-      let wide = min(high.x, f32(x + 1u)) - max(low.x, f32(x));
-      let place = y * look.size.x + x;
-      sum += tall * wide * f32((given[place / 4u] >> (8u * (place % 4u))) & 255u);
-    }
-  }
-  to[id.y * look.${grid}.x + id.x] = round(sum / ((high.x - low.x) * (high.y - low.y)));
+  to[id.y * look.${grid}.x + id.x] = lumaMean(id.xy, look.size);
 }`;
 
 /** A Gaussian blur of the surroundings along one direction; borders are repeated. */

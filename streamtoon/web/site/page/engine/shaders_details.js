@@ -1,6 +1,7 @@
 // Short lines that are left out and faint features that are deepened, in WGSL: engines/looks/details.py.
 
 import { DETAILS, detailsOf, gridOf, strokeOf } from "./grids.js";
+import { areaMean, sampleOf } from "./shaders_around.js";
 import { COMMON } from "./shaders_look.js";
 
 const cellsOf = (strokes) => strokes.flat().map(([across, down]) => `vec2<i32>(${across}, ${down})`).join(", ");
@@ -26,32 +27,17 @@ const fine = `${COMMON}
 @group(0) @binding(1) var<storage, read> paint: array<u32>;
 @group(0) @binding(2) var<storage, read> ink: array<u32>;
 @group(0) @binding(3) var<storage, read_write> to: array<u32>;
+${sampleOf("luma", "paint")}${sampleOf("response", "ink")}${areaMean("luma", "f32", "fine")}
 
 @compute @workgroup_size(8, 8)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (any(id.xy >= look.fine)) { return; }
-  let scale = vec2<f32>(look.size) / vec2<f32>(look.fine);
-  let low = vec2<f32>(id.xy) * scale;
-  let high = min(low + scale, vec2<f32>(look.size));
-  var sum = 0.0;
-  for (var y = u32(low.y); f32(y) < high.y; y++) {
-    let tall = min(high.y, f32(y + 1u)) - max(low.y, f32(y));
-    for (var x = u32(low.x); f32(x) < high.x; x++) {
-      let place = y * look.size.x + x;
-      sum += tall * (min(high.x, f32(x + 1u)) - max(low.x, f32(x))) * f32((paint[place / 4u] >> (8u * (place % 4u))) & 255u);
-    }
-  }
-  let mean = sum / ((high.x - low.x) * (high.y - low.y));
-  let luma = u32(select(round(mean), floor(mean + 0.5), all(look.size == 2u * look.fine)));
-  var most = 0u;
-  let first = vec2<u32>(floor(low));
+  let first = vec2<u32>(vec2<f32>(id.xy) * vec2<f32>(look.size) / vec2<f32>(look.fine));
+  var most = 0.0;
   for (var y = first.y; y < min(first.y + look.side, look.size.y); y++) {
-    for (var x = first.x; x < min(first.x + look.side, look.size.x); x++) {
-      let place = y * look.size.x + x;
-      most = max(most, (ink[place / 4u] >> (8u * (place % 4u))) & 255u);
-    }
+    for (var x = first.x; x < min(first.x + look.side, look.size.x); x++) { most = max(most, response(vec2<u32>(x, y))); }
   }
-  to[id.y * look.fine.x + id.x] = luma | (most << 8u);
+  to[id.y * look.fine.x + id.x] = u32(lumaMean(id.xy, look.size)) | (u32(most) << 8u);
 }`;
 
 /** The least ink under every stroke, the least luma under those of lights, and the most luma under a square. */
@@ -132,21 +118,7 @@ const coarse = `${COMMON}
 
 fn color(at: vec2<u32>) -> vec4<f32> { return vec4<f32>(bytes(colors[at.y * (look.size.x / 2u) + at.x])); }
 fn detail(at: vec2<u32>) -> vec4<f32> { return vec4<f32>(bytes(given[at.y * look.fine.x + at.x])); }
-${["color", "detail"].map((name) => `
-fn ${name}Mean(cell: vec2<u32>, size: vec2<u32>) -> vec4<f32> {
-  let scale = vec2<f32>(size) / vec2<f32>(look.slopes);
-  let low = vec2<f32>(cell) * scale;
-  let high = min(low + scale, vec2<f32>(size));
-  var sum = vec4<f32>();
-  for (var y = u32(low.y); f32(y) < high.y; y++) {
-    let tall = min(high.y, f32(y + 1u)) - max(low.y, f32(y));
-    for (var x = u32(low.x); f32(x) < high.x; x++) {
-      sum += tall * (min(high.x, f32(x + 1u)) - max(low.x, f32(x))) * ${name}(vec2<u32>(x, y));
-    }
-  }
-  let mean = sum / ((high.x - low.x) * (high.y - low.y));
-  return select(round(mean), floor(mean + 0.5), all(size == 2u * look.slopes));
-}`).join("")}
+${areaMean("color", "vec4<f32>", "slopes")}${areaMean("detail", "vec4<f32>", "slopes")}
 
 @compute @workgroup_size(8, 8)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
