@@ -4,7 +4,11 @@ import { changed, clamp, shrunk } from "./cells.js";
 import { DETAILS, detailsOf, gridOf, isDetailed } from "./grids.js";
 import { rint } from "./tables.js";
 
-const minus = (plane, other) => plane.map((code, at) => Math.max(0, code - other[at]));
+function minus(plane, other) {
+  const to = new Uint8Array(plane.length);
+  for (let at = 0; at < to.length; at++) to[at] = plane[at] > other[at] ? plane[at] - other[at] : 0;
+  return to;
+}
 
 /**
  * @param {Record<string, any>} look all its keys
@@ -19,7 +23,7 @@ export function detailed(look, fields, y, height, width) {
   const luma = shrunk(fields.y, width, height, fine), skin = skinOf(fields, height, width, coarse);
   const taken = (from, cells) => changed(from, [width, height], cells, fine, (code, less) => Math.max(0, code - less));
   const share = (plane, { window }, range) => {
-    const cells = shrunk(plane, fine.columns, fine.rows, coarse).map((code) => code / (range.high - range.low));
+    const cells = Float32Array.from(shrunk(plane, fine.columns, fine.rows, coarse), (code) => code / (range.high - range.low));
     return meanAround(cells, coarse, window);
   };
   let { ink } = fields;
@@ -27,19 +31,16 @@ export function detailed(look, fields, y, height, width) {
     const { low, high } = DETAILS.feature;
     const faint = minus(closed(luma, fine, square), luma).map((code) => clamp(code, low, high) - low);
     const care = share(faint, DETAILS.texture, DETAILS.feature).map((one, at) => skin[at] * (1 - step(one, skin[at], DETAILS.texture)));
-    const weights = care.map((share) => rint(255 * share));
+    const weights = Uint8Array.from(care, (share) => rint(255 * share));
     y = taken(y, changed(faint, [fine.columns, fine.rows], weights, coarse, (code, weight) => rint((code * deepening * weight) / 255)));
   }
   if (strokes.length) {
     const small = largest(ink, width, height, fine), long = opened(small, fine, strokes);
     const short = minus(small, long);
     const seen = small.map((code, at) => Math.max(0, Math.min(code, DETAILS.ink.high) - Math.max(long[at], DETAILS.ink.low)));
-    const { low, high } = DETAILS.light;
-    const dim = opened(luma, fine, bright).map((code) => rint(code * DETAILS.light.ratio));
-    const light = minus(luma, dim).map((code) => clamp(code, low, high) - low);
-    const [crowd, lights] = [share(seen, DETAILS.crowd, DETAILS.ink), share(light, DETAILS.lights, DETAILS.light)];
-    const most = crowd.map((one, at) => rint(Math.max(DETAILS.crowd.codes * step(one, skin[at], DETAILS.crowd), 255 * step(lights[at], skin[at], DETAILS.lights))));
-    ink = taken(ink, changed(short, [fine.columns, fine.rows], most, coarse, Math.min));
+    const [crowd, lights] = [share(seen, DETAILS.crowd, DETAILS.ink), share(lightsOf(luma, fine, bright), DETAILS.lights, DETAILS.light)];
+    const limit = Uint8Array.from(crowd, (one, at) => rint(Math.max(DETAILS.crowd.codes * step(one, skin[at], DETAILS.crowd), 255 * step(lights[at], skin[at], DETAILS.lights))));
+    ink = taken(ink, changed(short, [fine.columns, fine.rows], limit, coarse, Math.min));
   }
   return { y, ink };
 }
@@ -52,7 +53,7 @@ function step(share, skin, range) {
 function skinOf({ u, v }, height, width, coarse) {
   const { axis, window, low, high } = DETAILS.skin;
   const [cb, cr] = [u, v].map((plane) => shrunk(plane, width / 2, height / 2, coarse));
-  const shares = cb.map((code, at) => {
+  const shares = Float32Array.from(cb, (code, at) => {
     const along = axis[1] * (cr[at] - 128) + axis[0] * (code - 128), across = axis[0] * (cr[at] - 128) - axis[1] * (code - 128);
     return clamp(2.2 - (4 * Math.abs(across)) / Math.max(along, 1), 0, 1) * clamp((along - 5) / 6, 0, 1) * clamp((62 - along) / 12, 0, 1);
   });
@@ -61,14 +62,16 @@ function skinOf({ u, v }, height, width, coarse) {
 
 /** The largest value of a plane in every cell. */
 function largest(plane, width, height, { step: side, columns, rows }) {
-  const to = new Float32Array(columns * rows);
+  const to = new Uint8Array(columns * rows);
   for (let row = 0, at = 0; row < rows; row++) {
-    const top = Math.floor((row * height) / rows);
+    const top = Math.floor((row * height) / rows), bottom = Math.min(height, top + side);
     for (let column = 0; column < columns; column++, at++) {
-      const left = Math.floor((column * width) / columns);
-      for (let y = top; y < Math.min(height, top + side); y++) {
-        for (let x = left; x < Math.min(width, left + side); x++) to[at] = Math.max(to[at], plane[y * width + x]);
+      const left = Math.floor((column * width) / columns), right = Math.min(width, left + side);
+      let most = 0;
+      for (let y = top; y < bottom; y++) {
+        for (let x = y * width + left; x < y * width + right; x++) if (plane[x] > most) most = plane[x];
       }
+      to[at] = most;
     }
   }
   return to;
@@ -86,35 +89,108 @@ function meanAround(cells, { columns, rows }, window) {
   return pass(pass(cells, false), true);
 }
 
-/** The least (or the most) of a plane under a stroke at every cell, as far as the stroke lies inside. */
-function under(plane, { columns, rows }, stroke, isLeast) {
-  const to = new Float32Array(plane.length).fill(isLeast ? 255 : 0);
-  for (const [across, down] of stroke) {
-    const [left, right] = [Math.max(0, -across), Math.min(columns, columns - across)];
-    for (let y = Math.max(0, -down); y < Math.min(rows, rows - down); y++) {
-      for (let x = left, at = y * columns + left, from = (y + down) * columns + left + across; x < right; x++, at++, from++) {
-        const code = plane[from];
-        if (isLeast ? code < to[at] : code > to[at]) to[at] = code;
+/** Calls `one(first, last, apart)` for every row of cells that a cell of a stroke, `apart` places away, lies inside with. */
+function eachRow({ columns, rows }, [across, down], one) {
+  const [left, right] = [Math.max(0, -across), Math.min(columns, columns - across)];
+  for (let y = Math.max(0, -down); y < Math.min(rows, rows - down); y++) one(y * columns + left, y * columns + right, down * columns + across);
+}
+
+/** The least of a plane under a stroke at every cell, as far as the stroke lies inside. */
+function least(plane, grid, stroke) {
+  const to = new Uint8Array(plane.length).fill(255);
+  for (const cell of stroke) {
+    eachRow(grid, cell, (first, last, apart) => {
+      for (let at = first; at < last; at++) if (plane[at + apart] < to[at]) to[at] = plane[at + apart];
+    });
+  }
+  return to;
+}
+
+/** The most of a plane under a stroke at every cell. */
+function most(plane, grid, stroke, to = new Uint8Array(plane.length)) {
+  for (const cell of stroke) {
+    eachRow(grid, cell, (first, last, apart) => {
+      for (let at = first; at < last; at++) if (plane[at + apart] > to[at]) to[at] = plane[at + apart];
+    });
+  }
+  return to;
+}
+
+/** Cells of a grid under strokes around any cell: places relative to it, and how far they reach. */
+function laid(strokes, { columns }) {
+  return strokes.map((stroke) => ({
+    across: Int32Array.from(stroke, ([across]) => across), down: Int32Array.from(stroke, ([, down]) => down),
+    apart: Int32Array.from(stroke, ([across, down]) => down * columns + across), reach: stroke.length >> 1,
+  }));
+}
+
+const isInside = (x, y, { columns, rows }) => x >= 0 && x < columns && y >= 0 && y < rows;
+const isFarInside = (x, y, reach, { columns, rows }) => x >= reach && x < columns - reach && y >= reach && y < rows - reach;
+
+/** The least of a plane under a stroke around a cell, as far as it lies inside; or something below `enough`. */
+function under(plane, grid, { across, down, apart, reach }, x, y, enough) {
+  const at = y * grid.columns + x, isWhole = isFarInside(x, y, reach, grid);
+  let found = 255;
+  for (let cell = 0; cell < apart.length; cell++) {
+    if (!isWhole && !isInside(x + across[cell], y + down[cell], grid)) continue;
+    const code = plane[at + apart[cell]];
+    if (code < enough) return code;
+    if (code < found) found = code;
+  }
+  return found;
+}
+
+/** What remains of the ink where one of the strokes fits in. Ink that no look draws remains everywhere. */
+function opened(plane, grid, strokes) {
+  const { unseen } = DETAILS, to = plane.map((code) => Math.min(code, unseen)), all = laid(strokes, grid);
+  for (let y = 0, at = 0; y < grid.rows; y++) {
+    for (let x = 0; x < grid.columns; x++, at++) {
+      if (plane[at] < unseen) continue;
+      for (const stroke of all) {
+        const code = under(plane, grid, stroke, x, y, unseen);
+        if (code < unseen) continue;
+        for (let cell = 0; cell < stroke.apart.length; cell++) {
+          const place = at + stroke.apart[cell];
+          if (isInside(x + stroke.across[cell], y + stroke.down[cell], grid) && to[place] < code) to[place] = code;
+        }
       }
     }
   }
   return to;
 }
 
-/** What remains of a plane where one of the strokes fits in. */
-function opened(plane, grid, strokes) {
-  const to = new Float32Array(plane.length);
-  for (const stroke of strokes) {
-    const kept = under(under(plane, grid, stroke, true), grid, stroke, false);
-    for (let at = 0; at < to.length; at++) if (kept[at] > to[at]) to[at] = kept[at];
+/** Codes by which every cell is a small light. Most cells are none as soon as the first stroke fits in. */
+function lightsOf(luma, grid, strokes) {
+  const to = new Uint8Array(luma.length), { ratio, low, high } = DETAILS.light, all = laid(strokes, grid);
+  for (let y = 0, at = 0; y < grid.rows; y++) {
+    for (let x = 0; x < grid.columns; x++, at++) {
+      const enough = (luma[at] - low) / ratio;
+      if (enough <= 0) continue;
+      const dim = brightest(luma, grid, all, x, y, enough);
+      if (dim < enough) to[at] = clamp(luma[at] - rint(dim * ratio), low, high) - low;
+    }
   }
   return to;
+}
+
+/** The most of what lies under the strokes through a cell; or as soon as it is found, something that is `enough`. */
+function brightest(plane, grid, strokes, x, y, enough) {
+  let dim = 0;
+  for (const stroke of strokes) {
+    for (let cell = 0; cell < stroke.apart.length; cell++) {
+      const [column, row] = [x - stroke.across[cell], y - stroke.down[cell]];
+      if (!isInside(column, row, grid)) continue;
+      const code = under(plane, grid, stroke, column, row, dim);
+      if (code >= enough) return code;
+      if (code > dim) dim = code;
+    }
+  }
+  return dim;
 }
 
 /** A plane whose dark places are filled where no square of cells fits in. */
 function closed(plane, grid, reach) {
   const side = Array.from({ length: 2 * reach + 1 }, (_, at) => at - reach);
   const [row, column] = [side.map((at) => [at, 0]), side.map((at) => [0, at])];
-  const wide = under(under(plane, grid, row, false), grid, column, false);
-  return under(under(wide, grid, row, true), grid, column, true);
+  return least(least(most(most(plane, grid, row), grid, column), grid, row), grid, column);
 }

@@ -9,7 +9,7 @@ export const SURROUNDINGS = 1 / 12;
 export const SLOPE = { soft: 0.1, hard: 0.5, edge: 1, window: 5 };
 /** How short lines and faint features are found: the numbers of engines/looks/details.py. Windows are in coarse cells. */
 export const DETAILS = {
-  inkDirections: 8, lightDirections: 4,
+  inkDirections: 8, lightDirections: 4, unseen: 64,
   ink: { low: 150, high: 180 }, crowd: { window: 15, low: 0.03, high: 0.065, skin: 0.02, codes: 60 },
   light: { ratio: 1.5, low: 20, high: 50 }, lights: { window: 3, low: 0.002, high: 0.008, skin: 0.012 },
   feature: { size: 18, low: 3, high: 15, deepest: 2 }, texture: { window: 15, low: 0.25, high: 0.5, skin: 0 },
