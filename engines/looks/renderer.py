@@ -123,7 +123,8 @@ class LookRenderer:
         widen = max(0.0, look.line_width - ENLARGED_LINE_WIDTH * (enlargement - 1))
         # After the screen, which may lie between tones and lines. Less than 0.001 pixels is a rounding error.
         self._make_lines(round(widen * self._scale, 3))
-        self._details = Details(look, height, width) if look.line_length or look.features else None
+        detailed = look.features or (look.line_length and look.line_opacity)
+        self._details = Details(look, height, width) if detailed else None
         self._make_washes()
         self._make_paper()
 

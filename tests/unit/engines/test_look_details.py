@@ -114,7 +114,7 @@ def test_the_ring_around_a_light_in_the_dark_goes(
 
 def test_a_bright_stroke_is_no_light() -> None:
     y, ink = flat(code=60), flat(code=50)
-    y[300:420, 358:362] = 220  # with a dash beside it
+    y[300:420, 358:362] = 220  # and a dash next to it
     ink[350:358, 365:368] = 220
     assert (changed(LINES, fields_of(y, ink))[1][350:358, 365:368] > 200).all()
 

@@ -140,7 +140,7 @@ function under(plane, grid, { across, down, apart, reach }, x, y, enough) {
   return found;
 }
 
-/** What remains of the ink where one of the strokes fits in. Ink that no look draws remains everywhere. */
+/** What remains of the ink where one of the strokes fits in. Ink that is too weak for almost every look remains. */
 function opened(plane, grid, strokes) {
   const { unseen } = DETAILS, to = plane.map((code) => Math.min(code, unseen)), all = laid(strokes, grid);
   for (let y = 0, at = 0; y < grid.rows; y++) {
