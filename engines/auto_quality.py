@@ -148,7 +148,7 @@ def time_left(rate: Fraction, size: WorkingSize, concurrency: int = 1) -> float:
     if isinstance(size, BlockSize):
         around = LOOK_S_PER_PIXEL * size.height * size.width
     else:
-        around = FILTER_S_PER_PIXEL * size.small_height * size.small_width
+        around = FILTER_S_PER_PIXEL * size.working_height * size.working_width
     beside = CODEC_S_PER_PIXEL * size.height * size.width
     return FRAME_TIME_SHARE / float(rate) - max(around / concurrency, (around + beside) / cores())
 

@@ -134,8 +134,8 @@ def _open(
         style=style.name,
         quality=choice.quality,
         scale=working_scale(choice.quality, detail, form.working_height, height, width, shares),
-        working_width=size.small_width,
-        working_height=size.small_height,
+        working_width=size.working_width,
+        working_height=size.working_height,
         reason=choice.reason,
         too_slow=choice.too_slow,
     )

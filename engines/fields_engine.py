@@ -237,8 +237,8 @@ def _small(planes: Planes, color: ColorInfo, size: BlockSize) -> Planes:
     y, u, v = _limited(planes) if color.full_range else planes
     half = size.height // 2, size.width // 2
     y, u, v = extend(y, size.height, size.width), extend(u, *half), extend(v, *half)
-    small_half = size.small_height // 2, size.small_width // 2
-    return reduce(y, size.small_height, size.small_width), reduce(u, *small_half), reduce(v, *small_half)
+    small_half = size.working_height // 2, size.working_width // 2
+    return reduce(y, size.working_height, size.working_width), reduce(u, *small_half), reduce(v, *small_half)
 
 
 def _enlarged(fields: FieldPlanes, size: BlockSize) -> FieldPlanes:

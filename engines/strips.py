@@ -86,9 +86,9 @@ def changed_block_rows(changed: Rows, frame_height: int, size: BlockSize) -> Row
     first, end = changed
     if end == frame_height:  # which is repeated below the frame
         end = size.height
-    if size.small_height != size.height:
+    if size.working_height != size.height:
         # A pixel of chroma, at either size, spans two of luma, and scaling mixes it with its neighbours.
-        scale = Fraction(size.small_height, size.height)
+        scale = Fraction(size.working_height, size.height)
         first, end = math.floor((first - 4) * scale) - 4, math.ceil((end + 4) * scale) + 4
     return max(0, first // BLOCK), min(size.given[0], -(-end // BLOCK))
 

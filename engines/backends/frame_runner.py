@@ -46,7 +46,7 @@ def filter_settings(style: Style, size: WorkingSize, color: ColorInfo) -> Filter
     looks like `full`. `eps` is a fraction of the squared range; limited range spans 219 of 255 code values.
     """
     full = working_scale("full", None, style.working_height, size.height, size.width)
-    share = size.small_height / (size.height * full)
+    share = size.working_height / (size.height * full)
     radius = max(min(1, style.radius), round(style.radius * share))
     return FilterSettings(radius, style.eps * (1.0 if color.full_range else (219 / 255) ** 2), style.lines)
 

@@ -40,7 +40,7 @@ class FrameNetwork(nn.Module):
         self.task = task
         self.generator = generator
         size, chroma = task.size, (task.chroma_height, task.chroma_width)
-        full, small = (size.height, size.width), (size.small_height, size.small_width)
+        full, small = (size.height, size.width), (size.working_height, size.working_width)
         self.shrink = Fit(full, small)
         self.to_small = Fit(chroma, small)
         self.to_chroma = Fit(small, chroma)
@@ -88,7 +88,7 @@ class FrameNetwork(nn.Module):
         """Remove the margins."""
         size = self.task.size
         top = left = size.margin
-        return drawing[:, :, top : top + size.small_height, left : left + size.small_width]
+        return drawing[:, :, top : top + size.working_height, left : left + size.working_width]
 
     def _generate(self, picture: Tensor) -> Tensor:
         """Run the generator on N x 3 x padded height x padded width in [-1, 1], fp32 in and out."""
@@ -134,8 +134,8 @@ class Mirror(nn.Module):
     def __init__(self, size: WorkingSize) -> None:
         super().__init__()
         right, below = size.beyond
-        self.register_buffer("rows", _mirrored(size.small_height, size.margin, below), persistent=False)
-        self.register_buffer("columns", _mirrored(size.small_width, size.margin, right), persistent=False)
+        self.register_buffer("rows", _mirrored(size.working_height, size.margin, below), persistent=False)
+        self.register_buffer("columns", _mirrored(size.working_width, size.margin, right), persistent=False)
 
     def forward(self, picture: Tensor) -> Tensor:
         """Pad N x C x small size to N x C x padded size."""

@@ -50,9 +50,9 @@ class WorkingSize:
     height: int
     """Height of the frame, rounded up to even, so that 4:2:0 chroma has exactly half the size."""
     width: int
-    small_height: int
+    working_height: int
     """Height of the drawing."""
-    small_width: int
+    working_width: int
     padded_height: int
     """Height of the drawing with its margins, rounded up to the generator's multiple."""
     padded_width: int
@@ -73,14 +73,14 @@ class WorkingSize:
             margin: Mirrored pixels on every side of the generator's input.
         """
         height, width = height + height % 2, width + width % 2
-        small_height, small_width = max(1, round(height * scale)), max(1, round(width * scale))
+        working_height, working_width = max(1, round(height * scale)), max(1, round(width * scale))
         return WorkingSize(
             height,
             width,
-            small_height,
-            small_width,
-            -(-(small_height + 2 * margin) // multiple) * multiple,
-            -(-(small_width + 2 * margin) // multiple) * multiple,
+            working_height,
+            working_width,
+            -(-(working_height + 2 * margin) // multiple) * multiple,
+            -(-(working_width + 2 * margin) // multiple) * multiple,
             margin,
         )
 
@@ -91,7 +91,7 @@ class WorkingSize:
 
     def shrink(self, plane: Bytes) -> Bytes:
         """Scale a plane of any size to the drawing's size. Return it as it is if it has that size."""
-        return fit(plane, self.small_height, self.small_width)
+        return fit(plane, self.working_height, self.working_width)
 
     def pad(self, image: Bytes) -> Bytes:
         """Mirror an image of H x W x 3 at its border: by the margin, and on the right and at the bottom up to
@@ -108,14 +108,14 @@ class WorkingSize:
     @property
     def beyond(self) -> tuple[int, int]:
         """Number of padding pixels on the right and at the bottom."""
-        right = self.padded_width - self.small_width - self.margin
-        return right, self.padded_height - self.small_height - self.margin
+        right = self.padded_width - self.working_width - self.margin
+        return right, self.padded_height - self.working_height - self.margin
 
     def crop(self, image: Bytes) -> Bytes:
         """Undo `pad`. Return a view."""
         ends = (
-            slice(self.margin, self.margin + self.small_height),
-            slice(self.margin, self.margin + self.small_width),
+            slice(self.margin, self.margin + self.working_height),
+            slice(self.margin, self.margin + self.working_width),
         )
         return image[ends]
 

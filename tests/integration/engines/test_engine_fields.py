@@ -319,7 +319,7 @@ def test_sizes_are_whole_blocks(
     size: tuple[int, int], scale: float, multiple: int, expected: tuple[Any, ...]
 ) -> None:
     given = BlockSize.of(*size, scale, multiple)
-    assert (given.height, given.width, given.small_height, given.small_width, given.given) == expected
+    assert (given.height, given.width, given.working_height, given.working_width, given.given) == expected
 
 
 def moving(number: int) -> Frame:

@@ -34,7 +34,7 @@ Bytes = NDArray[np.uint8]
 def test_pictures_of_any_size_are_mirrored_and_come_back(height: int, width: int, multiple: int) -> None:
     size = WorkingSize.of(height, width, 1.0, multiple, 16)
     image = np.random.default_rng(0).integers(
-        0, 256, (size.small_height, size.small_width, 3), dtype=np.uint8
+        0, 256, (size.working_height, size.working_width, 3), dtype=np.uint8
     )
     padded = size.pad(image)
     assert padded.shape == size.given
