@@ -146,7 +146,7 @@ def _near(
 def time_left(rate: Fraction, size: WorkingSize, concurrency: int = 1) -> float:
     """Return how long the generator may take for a frame of that size, seconds; 0 or less for no time."""
     if isinstance(size, BlockSize):
-        around = LOOK_S_PER_PIXEL * size.height * size.width
+        around = LOOK_S_PER_PIXEL * size.drawn_height * size.drawn_width
     else:
         around = FILTER_S_PER_PIXEL * size.working_height * size.working_width
     beside = CODEC_S_PER_PIXEL * size.height * size.width

@@ -17,7 +17,7 @@ from engines.fields_engine import FieldsEngine
 from engines.frame import ColorInfo
 from engines.generators import margin_of
 from engines.imaging.temporal_filter import Stabilizer
-from engines.imaging.working_size import FIELD_SHARES, SHARES, BlockSize, WorkingSize, working_scale
+from engines.imaging.working_size import BlockSize, WorkingSize, field_scale, working_scale
 from engines.registry.style import Style, names_with_lite
 from engines.rgb_engine import RgbEngine
 from engines.settings import EngineSettings
@@ -37,7 +37,7 @@ def open_engine(
 
     `full` renders at the style's working height, `fast` at half of it, and `lite` at half of it with the
     style's lite form. For a style that is a look, `fast` is the small network at the working height, and
-    `lite` is the small network at three quarters of it. `auto` is the first of these that keeps up with
+    `lite` is the small network at three quarters of it; `full` and `fast` enlarge smaller frames first. `auto` is the first of these that keeps up with
     `rate`, measured in about a second. If none does, it is the best that is almost as fast as the fastest.
     Without a rate, and on a GPU, it is `full`.
 
@@ -66,6 +66,8 @@ def open_engine(
         raise StyleError(f"{style.folder} is a network without a look; choose a style that uses it")
     if settings.quality == "lite" and style.lite is None:
         raise EngineError(_no_lite(style))
+    if settings.detail is not None and settings.detail > 1 and not style.gives_fields:
+        raise EngineError(f"style {style.name} cannot draw above the frame's size; use a detail of at most 1")
     open_as = partial(_open, width=width, height=height, rate=rate, color=color)
     # One block for each attempt, because an exception keeps the failed engine and its memory alive.
     for several in (True, False) if throughput else (False,):
@@ -92,7 +94,7 @@ def _open(
 ) -> Engine:
     """Open an engine in exactly one way."""
     style, detail = settings.style, settings.detail
-    shares = FIELD_SHARES if style.gives_fields else SHARES
+    scale_of = field_scale if style.gives_fields else working_scale
     kinds: tuple[Quality, ...] = NAMED_QUALITIES if style.lite is not None else ("full", "fast")
     forms: dict[Quality, Style] = {kind: style.form(kind) for kind in kinds}
     forms["custom"] = style.form(settings.quality)
@@ -113,7 +115,7 @@ def _open(
 
     def size_at(kind: Quality) -> WorkingSize:
         form = forms[kind]
-        scale = working_scale(kind, detail, form.working_height, height, width, shares)
+        scale = scale_of(kind, detail, form.working_height, height, width)
         kind_of_size = BlockSize if form.gives_fields else WorkingSize
         return kind_of_size.of(height, width, scale, form.size_multiple, margin_of(form.generator))
 
@@ -133,7 +135,7 @@ def _open(
         generator=form.generator,
         style=style.name,
         quality=choice.quality,
-        scale=working_scale(choice.quality, detail, form.working_height, height, width, shares),
+        scale=scale_of(choice.quality, detail, form.working_height, height, width),
         working_width=size.working_width,
         working_height=size.working_height,
         reason=choice.reason,

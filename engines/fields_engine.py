@@ -2,8 +2,9 @@
 
 A frame's planes, in limited range, are extended to whole blocks, scaled down if the frame is larger than the
 style was made for, and passed to the network as blocks. The fields are enlarged to the frame's size before
-the look, so that lines and edges of patches, which are thresholds, are sharp at any size. Nothing is
-converted to RGB. The network does not depend on the matrix; the look knows the colour of the output.
+the look, so that lines and edges of patches, which are thresholds, are sharp at any size. A frame that is
+smaller than the style was made for is enlarged first, and its drawing is reduced to the frame's size. Nothing
+is converted to RGB. The network does not depend on the matrix; the look knows the colour of the output.
 
 On a CPU, fields of rows that are the previous frame's are taken from there (`engines.strips`).
 """
@@ -29,7 +30,7 @@ from engines.frame import ColorInfo, Frame, Planes
 from engines.frame_dedup import PendingDrawing
 from engines.generators import REACH_BLOCKS
 from engines.imaging.field_blocks import FieldPlanes, pack, unpack
-from engines.imaging.working_size import FIELD_SHARES, BlockSize, extend, fit, reduce, working_scale
+from engines.imaging.working_size import BlockSize, extend, field_scale, fit, reduce
 from engines.looks.look import Look
 from engines.looks.renderer import LookRenderer
 from engines.registry.style import Style
@@ -57,7 +58,7 @@ class FieldsEngine(Engine):
         """At working size, of the frame in `_last`; not on a device."""
 
     def fields(self, frame: Frame) -> FieldPlanes:
-        """Return the paint and ink of a frame before the look, extended to whole blocks."""
+        """Return the paint and ink of a frame before the look, at the size at which looks draw."""
         return self._fields(_planes(frame), frame.color)
 
     @property
@@ -87,7 +88,7 @@ class FieldsEngine(Engine):
         """Prepare the device and the look's tables and patterns; see `Engine.prepare`."""
         if self._device is not None:
             self._device.open(fields_task(self._working_size(height, width)))
-        self._renderer(self.look, color, height + height % 2, width + width % 2)
+        self._renderer(self.look, color, height, width)
 
     def close(self) -> None:
         """Free the models; see `Engine.close`."""
@@ -189,11 +190,11 @@ class FieldsEngine(Engine):
         return finished[0], fit(finished[1], height, width), fit(finished[2], height, width)
 
     def _fields(self, planes: Planes, color: ColorInfo) -> FieldPlanes:
-        """Return the fields of 4:2:0 planes of any size, extended to whole blocks."""
+        """Return the fields of 4:2:0 planes of any size, at the size at which looks draw."""
         size = self._working_size(*planes[0].shape)
         small = _small(planes, color, size)
         with self._translate_oom(size):
-            return _enlarged(unpack(self._runner(size)(pack(small)), small), size)
+            return _drawable(unpack(self._runner(size)(pack(small)), small), size)
 
     def _translate_oom(self, size: BlockSize) -> AbstractContextManager[None]:
         return translate_oom(f"rendering {size.width}x{size.height} in style {self._style.name}")
@@ -201,18 +202,19 @@ class FieldsEngine(Engine):
     def _finished(self, planes: Planes, color: ColorInfo, fields: FieldPlanes, look: Look) -> Planes:
         """Apply a look to fields at full strength. Return planes of the source's sizes."""
         height, width = planes[0].shape
-        rows, columns = planes[1].shape  # half of the even size
-        ends = slice(2 * rows), slice(2 * columns)
-        cropped = FieldPlanes(
-            fields.y[ends], fields.u[:rows, :columns], fields.v[:rows, :columns], fields.ink[ends]
-        )
-        y, u, v = self._renderer(look, color, 2 * rows, 2 * columns)(cropped)
+        size = self._working_size(height, width)
+        y, u, v = self._renderer(look, color, height, width)(fields)
+        if size.enlarges:
+            half = size.height // 2, size.width // 2
+            y, u, v = fit(y, size.height, size.width), fit(u, *half), fit(v, *half)
         return y[:height, :width], u, v
 
     def _renderer(self, look: Look, color: ColorInfo, height: int, width: int) -> LookRenderer:
         """Return the renderer for frames of a size; the most recently used ones are kept."""
-        full = working_scale("full", None, self._style.working_height, height, width, FIELD_SHARES)
-        key = (look, color, height, width, max(1.0, full / self._working_scale(height, width)))
+        size = self._working_size(height, width)
+        at_full = field_scale("full", None, self._style.working_height, height, width)
+        enlargement = max(1.0, min(1.0, at_full) / self._scale(height, width))
+        key = (look, color, size.drawn_height, size.drawn_width, enlargement)
         with self._making:
             renderer = self._renderers.pop(key, None)
             if renderer is None:
@@ -223,43 +225,46 @@ class FieldsEngine(Engine):
         return renderer
 
     def _working_size(self, height: int, width: int) -> BlockSize:
-        scale = self._working_scale(height, width)
-        return BlockSize.of(height, width, scale, self._style.size_multiple)
+        return BlockSize.of(height, width, self._scale(height, width), self._style.size_multiple)
 
-    def _working_scale(self, height: int, width: int) -> float:
-        return working_scale(
-            self.facts.quality, self._detail, self._style.working_height, height, width, FIELD_SHARES
-        )
+    def _scale(self, height: int, width: int) -> float:
+        return field_scale(self.facts.quality, self._detail, self._style.working_height, height, width)
 
 
 def _small(planes: Planes, color: ColorInfo, size: BlockSize) -> Planes:
     """Return 4:2:0 planes of any size in limited range, scaled to working size."""
     y, u, v = _limited(planes) if color.full_range else planes
-    half = size.height // 2, size.width // 2
-    y, u, v = extend(y, size.height, size.width), extend(u, *half), extend(v, *half)
+    if size.enlarges:
+        drawn_half = size.drawn_height // 2, size.drawn_width // 2
+        y = fit(extend(y, size.height, size.width), size.drawn_height, size.drawn_width)
+        u, v = fit(u, *drawn_half), fit(v, *drawn_half)
+    half = size.block_height // 2, size.block_width // 2
+    y, u, v = extend(y, size.block_height, size.block_width), extend(u, *half), extend(v, *half)
     small_half = size.working_height // 2, size.working_width // 2
     return reduce(y, size.working_height, size.working_width), reduce(u, *small_half), reduce(v, *small_half)
 
 
-def _enlarged(fields: FieldPlanes, size: BlockSize) -> FieldPlanes:
-    """Return fields of working size, scaled to the frame's size."""
-    half = size.height // 2, size.width // 2
+def _drawable(fields: FieldPlanes, size: BlockSize) -> FieldPlanes:
+    """Return fields of working size, scaled and cropped to the size at which looks draw."""
+    half = size.block_height // 2, size.block_width // 2
+    ends = slice(size.drawn_height), slice(size.drawn_width)
+    half_ends = slice(size.drawn_height // 2), slice(size.drawn_width // 2)
     return FieldPlanes(
-        fit(fields.y, size.height, size.width),
-        fit(fields.u, *half),
-        fit(fields.v, *half),
-        fit(fields.ink, size.height, size.width),
+        fit(fields.y, size.block_height, size.block_width)[ends],
+        fit(fields.u, *half)[half_ends],
+        fit(fields.v, *half)[half_ends],
+        fit(fields.ink, size.block_height, size.block_width)[ends],
     )
 
 
 def _fetched(drawn: Callable[[], Samples], small: Planes, size: BlockSize) -> FieldPlanes:
-    """Wait for a device and return its fields, scaled to the frame's size."""
+    """Wait for a device and return its fields, at the size at which looks draw."""
     (blocks,) = drawn()
-    return _enlarged(unpack(blocks, small), size)
+    return _drawable(unpack(blocks, small), size)
 
 
 def _shown(drawing: PendingDrawing[FieldPlanes], size: BlockSize) -> FieldPlanes:
-    return _enlarged(drawing.planes(), size)
+    return _drawable(drawing.planes(), size)
 
 
 def _planes(frame: Frame) -> Planes:

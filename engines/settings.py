@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from engines.backends.registry import BACKENDS
 from engines.common.defaults import STABILIZE
 from engines.errors import EngineError
-from engines.spec import PRECISIONS, QUALITIES
+from engines.spec import MAX_DETAIL, PRECISIONS, QUALITIES
 
 if TYPE_CHECKING:
     from engines.registry.style import Style
@@ -42,7 +42,8 @@ class EngineSettings:
     quality: str = "auto"
     """One of `engines.spec.QUALITIES`."""
     detail: float | None = None
-    """Working size as a share of the frame's size, above 0 and at most 1; None for the quality's own."""
+    """Working size as a share of the frame's size, above 0 and at most 2; None for the quality's own.
+    Above 1, which only looks can do, the drawing is reduced to the frame's size.."""
     strength: float = 1.0
     """Share of the cartoon in the result, 0 (the source) to 1."""
     stabilize: float = STABILIZE
@@ -52,8 +53,8 @@ class EngineSettings:
         _check_name("engine", self.backend, BACKEND_NAMES)
         _check_name("precision", self.precision, ("auto", *PRECISIONS))
         _check_name("quality", self.quality, QUALITIES)
-        if self.detail is not None and not 0 < self.detail <= 1:
-            raise SettingError(f"detail must be above 0 and at most 1, not {self.detail}")
+        if self.detail is not None and not 0 < self.detail <= MAX_DETAIL:
+            raise SettingError(f"detail must be above 0 and at most {MAX_DETAIL:g}, not {self.detail}")
         for name in ("strength", "stabilize"):
             value = getattr(self, name)
             if not 0 <= value <= 1:

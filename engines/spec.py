@@ -1,4 +1,4 @@
-"""The names of precisions and qualities."""
+"""The names of precisions and qualities, and the limits of `detail`."""
 
 from __future__ import annotations
 
@@ -15,3 +15,5 @@ NAMED_QUALITIES: tuple[NamedQuality, ...] = get_args(NamedQuality)
 AskedPrecision = Literal["auto", "fp32", "bf16", "fp16", "int8", "fp8"]
 AskedQuality = Literal["auto", "full", "fast", "lite"]
 QUALITIES: tuple[AskedQuality, ...] = get_args(AskedQuality)
+MIN_DETAIL, MAX_DETAIL = 0.25, 2.0
+"""Range of the working size as a share of the frame's size. Only looks can work above the frame's size."""

@@ -19,7 +19,7 @@ from engines.frame import Frame
 from engines.registry.look_changes import Changes, with_look
 from engines.registry.style import DEFAULT_STYLE, Style, load_style
 from engines.settings import EngineSettings
-from engines.spec import AskedPrecision, AskedQuality
+from engines.spec import MAX_DETAIL, MIN_DETAIL, AskedPrecision, AskedQuality
 from streamtoon.engine_holder import EngineHolder, EngineRequest
 from streamtoon.pipeline.run import Progress
 from streamtoon.reports import EngineReport, ImageReport, Report, engine_report
@@ -40,7 +40,7 @@ class Cartoonizer:
         precision: "auto" or one of `engines.spec.PRECISIONS`.
         quality: One of `engines.spec.QUALITIES`. "auto" is "full" for files and arrays, which can wait. In
             `stream`, it is the best that keeps up with the rate.
-        detail: Size at which the style sees an image, as a share of the image's size, 0.25 to 1; None for
+        detail: Size at which the style sees an image, as a share of the image's size, 0.25 to 2; None for
             the quality's own.
         strength: Share of the cartoon in the result, 0 (the source) to 1.
 
@@ -61,8 +61,8 @@ class Cartoonizer:
         detail: float | None = None,
         strength: float = 1.0,
     ) -> None:
-        if detail is not None and not 0.25 <= detail <= 1:
-            raise ValueError(f"detail is {detail}, expected 0.25 to 1")
+        if detail is not None and not MIN_DETAIL <= detail <= MAX_DETAIL:
+            raise ValueError(f"detail is {detail}, expected {MIN_DETAIL:g} to {MAX_DETAIL:g}")
         self.settings = EngineSettings(
             style=with_look(style if isinstance(style, Style) else load_style(style), look or {}),
             backend=engine,

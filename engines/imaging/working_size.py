@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -14,19 +13,16 @@ from engines.spec import Quality
 
 SHARES: dict[Quality, float] = {"full": 1, "fast": 1 / 2, "lite": 1 / 2}
 """Share of the size that a style was made for, by quality."""
-FIELD_SHARES: dict[Quality, float] = {"full": 1, "fast": 1, "lite": 3 / 4}
-"""The same for generators of fields, which run on blocks and need less time."""
+LITE_FIELDS_SHARE = 3 / 4
+"""The same for `lite` and generators of fields, which run on blocks and need less time."""
+MAX_ENLARGEMENT = 1.5
+"""How much small frames are enlarged for a look. At twice their size, blurred ones lost their outlines."""
 
 
 def working_scale(
-    quality: Quality,
-    detail: float | None,
-    working_height: int,
-    height: int,
-    width: int,
-    shares: Mapping[Quality, float] = SHARES,
+    quality: Quality, detail: float | None, working_height: int, height: int, width: int
 ) -> float:
-    """Return working size / frame size, above 0 and at most 1.
+    """Return working size / frame size, above 0 and at most 1, for generators of finished images.
 
     Args:
         quality: `full` scales the short side down to `working_height` and never up; `fast` and `lite` are
@@ -35,15 +31,37 @@ def working_scale(
         working_height: Short side that the style was made for, pixels.
         height: Height of the frame, pixels.
         width: Width of the frame, pixels.
-        shares: Quality -> share of the `full` size.
     """
     if quality == "custom":
         assert detail is not None
         return detail
-    return min(1.0, working_height / min(height, width)) * shares[quality]
+    return min(1.0, working_height / min(height, width)) * SHARES[quality]
 
 
-@dataclass(frozen=True, slots=True)
+def field_scale(
+    quality: Quality, detail: float | None, working_height: int, height: int, width: int
+) -> float:
+    """Return working size / frame size, above 0, for generators of fields.
+
+    Above 1, a frame is enlarged, drawn, and its drawing reduced again. So strokes of a small frame are as
+    thin as those of a large one, and heads keep their eyes.
+
+    Args:
+        quality: `full` and `fast` scale the short side to `working_height`, up at most by `MAX_ENLARGEMENT`.
+            `lite` scales it down to three quarters of that and never up; `custom` uses `detail`.
+        detail: The scale for `custom`; None otherwise.
+        working_height: Short side that the style was made for, pixels.
+        height: Height of the frame, pixels.
+        width: Width of the frame, pixels.
+    """
+    if quality == "custom":
+        assert detail is not None
+        return detail
+    scale = working_height / min(height, width)
+    return min(1.0, LITE_FIELDS_SHARE * scale) if quality == "lite" else min(MAX_ENLARGEMENT, scale)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkingSize:
     """Sizes of a frame in pixels: its own, the working size, and that of the generator's input."""
 
@@ -51,10 +69,10 @@ class WorkingSize:
     """Height of the frame, rounded up to even, so that 4:2:0 chroma has exactly half the size."""
     width: int
     working_height: int
-    """Height of the drawing."""
+    """Height of what the generator draws."""
     working_width: int
     padded_height: int
-    """Height of the drawing with its margins, rounded up to the generator's multiple."""
+    """Working height with margins, rounded up to the generator's multiple."""
     padded_width: int
     margin: int = 0
     """Mirrored pixels on every side, which are drawn and cut off again. Convolutions see grey beyond the
@@ -75,13 +93,13 @@ class WorkingSize:
         height, width = height + height % 2, width + width % 2
         working_height, working_width = max(1, round(height * scale)), max(1, round(width * scale))
         return WorkingSize(
-            height,
-            width,
-            working_height,
-            working_width,
-            -(-(working_height + 2 * margin) // multiple) * multiple,
-            -(-(working_width + 2 * margin) // multiple) * multiple,
-            margin,
+            height=height,
+            width=width,
+            working_height=working_height,
+            working_width=working_width,
+            padded_height=-(-(working_height + 2 * margin) // multiple) * multiple,
+            padded_width=-(-(working_width + 2 * margin) // multiple) * multiple,
+            margin=margin,
         )
 
     @property
@@ -120,11 +138,19 @@ class WorkingSize:
         return image[ends]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlockSize(WorkingSize):
-    """Sizes for generators of fields: frame and working size are whole blocks, so nothing is padded.
+    """Sizes for generators of fields and looks. The working size is whole blocks, so nothing is padded.
 
     No margin is needed: paint is a difference from the frame, and lines start at a threshold.
     """
+
+    drawn_height: int
+    """Height at which the look draws: the frame's, or that of the enlarged frame; even."""
+    drawn_width: int
+    block_height: int
+    """Drawn height, extended to whole blocks."""
+    block_width: int
 
     @staticmethod
     def of(height: int, width: int, scale: float, multiple: int, margin: int = 0) -> BlockSize:
@@ -133,15 +159,33 @@ class BlockSize(WorkingSize):
         Args:
             height: Height of the frame, at least 1 pixel.
             width: Width of the frame, at least 1 pixel.
-            scale: Working size / frame size, as returned by `working_scale`.
+            scale: Working size / frame size, as returned by `field_scale`.
             multiple: The generator's `size_multiple`, in blocks.
             margin: Must be 0.
         """
         assert not margin, "generators of fields have no margin"
         step = BLOCK * multiple
-        height, width = (-(-side // step) * step for side in (height, width))
-        small = [max(step, -(-round(side * scale) // step) * step) for side in (height, width)]
-        return BlockSize(height, width, *small, *small)
+        sides = height + height % 2, width + width % 2
+        drawn = [2 * round(side * max(1.0, scale) / 2) for side in sides]
+        blocks = [-(-side // step) * step for side in drawn]
+        small = [max(step, -(-round(side * min(1.0, scale)) // step) * step) for side in blocks]
+        return BlockSize(
+            height=sides[0],
+            width=sides[1],
+            drawn_height=drawn[0],
+            drawn_width=drawn[1],
+            block_height=blocks[0],
+            block_width=blocks[1],
+            working_height=small[0],
+            working_width=small[1],
+            padded_height=small[0],
+            padded_width=small[1],
+        )
+
+    @property
+    def enlarges(self) -> bool:
+        """Whether the frame is enlarged for the look, and the drawing reduced."""
+        return (self.drawn_height, self.drawn_width) != (self.height, self.width)
 
     @property
     def given(self) -> tuple[int, int, int]:

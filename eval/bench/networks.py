@@ -299,8 +299,8 @@ def _given(style: Style, size: tuple[int, int], frame: Frame) -> Bytes:
     width, height = size
     if style.gives_fields:
         blocks = BlockSize.of(height, width, 1.0, style.size_multiple)
-        half = blocks.height // 2, blocks.width // 2
-        y = extend(frame.y, blocks.height, blocks.width)
+        half = blocks.block_height // 2, blocks.block_width // 2
+        y = extend(frame.y, blocks.block_height, blocks.block_width)
         return pack((y, extend(frame.u, *half), extend(frame.v, *half)))
     pixels = WorkingSize.of(height, width, 1.0, style.size_multiple)
     y, u, v = (pixels.shrink(plane) for plane in (frame.y, frame.u, frame.v))

@@ -11,7 +11,7 @@ import typer
 
 from engines.common.defaults import STYLE
 from engines.settings import BACKEND_NAMES
-from engines.spec import AskedPrecision, AskedQuality
+from engines.spec import MAX_DETAIL, MIN_DETAIL, AskedPrecision, AskedQuality
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,10 +86,10 @@ DetailOption = Annotated[
     float | None,
     typer.Option(
         metavar="X",
-        min=0.25,
-        max=1,
+        min=MIN_DETAIL,
+        max=MAX_DETAIL,
         help="Scale at which the style is applied; 1 is the frame's own size. Smaller is faster, with "
-        "broader strokes.",
+        "broader strokes. Looks can go above 1, for finer strokes and the faces of small heads.",
         show_default="the style's own",
         rich_help_panel=STYLE_PANEL,
     ),

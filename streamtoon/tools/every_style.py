@@ -66,16 +66,13 @@ def fields_of(
     with open_engine(settings, width=width, height=height) as engine:
         if not isinstance(engine, FieldsEngine):
             raise StyleError(f"style {style.name} is not a look")
-        fields = engine.fields(_picture(image))  # of whole blocks
-    whole, half = (slice(height), slice(width)), (slice(height // 2), slice(width // 2))
-    return FieldPlanes(fields.y[whole], fields.u[half], fields.v[half], fields.ink[whole])
+        return engine.fields(_picture(image))
 
 
-def drawn_with(fields: FieldPlanes, look: Look) -> Rgb:
-    """Draw the fields of an image with a look."""
-    height, width = fields.y.shape
-    y, u, v = LookRenderer(look, RGB_COLOR, height, width)(fields)
-    return yuv_to_rgb(y, fit(u, height, width), fit(v, height, width), RGB_COLOR)
+def drawn_with(fields: FieldPlanes, look: Look, height: int, width: int) -> Rgb:
+    """Draw the fields of an image of height x width pixels with a look."""
+    planes = LookRenderer(look, RGB_COLOR, *fields.y.shape)(fields)
+    return yuv_to_rgb(*(fit(plane, height, width) for plane in planes), RGB_COLOR)
 
 
 def of_one_network(styles: Sequence[Style]) -> list[list[int]]:

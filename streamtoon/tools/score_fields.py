@@ -116,11 +116,12 @@ def _score(style: Style, photo: Image, backend: str, precision: str, quality: st
             raise EngineError(f"style {style.name} has no fields in this engine; use openvino")
         network = engine.fields(picture)
         (finished,) = engine.looks(picture, [style.look])
-    fields = fields_of(photo)
+    drawn_size = network.y.shape  # that of the photo, or of the enlarged photo
+    fields = fields_of(fit(photo, *drawn_size))
     y, u, v = _planes(fields.paint)
     program = FieldPlanes(y, u, v, ink_code(fields.ink))
-    render = LookRenderer(style.look, COLOR, height, width)
-    drawn, wanted = _luma(finished.y), _luma(render(program)[0])
+    render = LookRenderer(style.look, COLOR, *drawn_size)
+    drawn, wanted = _luma(finished.y), _luma(fit(render(program)[0], height, width))
     seen = _luma(picture.y)
     ours, theirs = network.ink >= INK_THRESHOLD, program.ink >= INK_THRESHOLD
     return FieldScore(

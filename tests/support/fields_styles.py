@@ -39,7 +39,7 @@ def save_network(folder: Path, seed: int = 0, look: dict[str, object] | None = N
         "title": "Shaken fields",
         "description": "Not a network: weights for tests.",
         "generator": "fields-lite",
-        "working_height": 256,
+        "working_height": 128,
         "licence": "Apache-2.0",
         "attribution": "nobody",
         "recipe": "none",

@@ -75,7 +75,7 @@ class Gallery:
     async def changed(self, name: str, look: Look) -> bytes:
         """Draw the sample image in a style with a changed look. Raises BusyError, too."""
         await self.thumbnail(name)
-        return await self._in_turn(lambda: _webp(drawn_with(self._fields[name], look)))
+        return await self._in_turn(lambda: _webp(drawn_with(self._fields[name], look, HEIGHT, WIDTH)))
 
     async def of_picture(self, data: bytes) -> dict[str, bytes]:
         """Draw `IMAGE_BYTES` of RGB in every look. Raises BusyError, InputError and EngineError."""
@@ -126,7 +126,11 @@ class Gallery:
         fields = fields_of(sample, styles[0], **self._engine)
         self._fields |= dict.fromkeys(names, fields)
         looks = {name: style.look for name, style in zip(names, styles, strict=True)}
-        return {name: _webp(drawn_with(fields, look)) for name, look in looks.items() if look is not None}
+        return {
+            name: _webp(drawn_with(fields, look, HEIGHT, WIDTH))
+            for name, look in looks.items()
+            if look is not None
+        }
 
     async def _in_turn(self, draw: Callable[[], Drawn]) -> Drawn:
         if self._waiting >= MAX_WAITING:

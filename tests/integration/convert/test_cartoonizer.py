@@ -44,7 +44,7 @@ def _luma(path: Path) -> np.ndarray:
         ({"engine": "abacus"}, "unknown engine 'abacus'; choose one of: auto, openvino"),
         ({"precision": "fp4"}, "unknown precision 'fp4'; choose one of: auto, fp32"),
         ({"quality": "best"}, "unknown quality 'best'; choose one of: auto, full, fast"),
-        ({"detail": 0.1}, r"detail is 0.1, expected 0.25 to 1"),
+        ({"detail": 0.1}, r"detail is 0.1, expected 0.25 to 2"),
         ({"detail": float("nan")}, "detail is nan"),
         ({"strength": 1.5}, "strength must be 0 to 1, not 1.5"),
     ],

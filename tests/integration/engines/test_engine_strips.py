@@ -37,7 +37,7 @@ BACKENDS = ("openvino", "onnxruntime")
 def style(tmp_path_factory: pytest.TempPathFactory) -> Style:
     whole = save_network(tmp_path_factory.mktemp("styles") / "shaken", look=LOOK)
     photos = [np.asarray(getattr(data, name)()) for name in ("astronaut", "coffee", "chelsea", "rocket")]
-    return dataclasses.replace(quantize_style(whole, photos), working_height=HEIGHT)
+    return dataclasses.replace(quantize_style(whole, photos), working_height=WIDTH)
 
 
 @pytest.fixture(autouse=True)
@@ -182,14 +182,16 @@ def test_looks_and_strengths_that_change_keep_the_fields(style: Style, stabilize
         assert same(engine(frame), whole(plain, frame))
 
 
-@pytest.mark.parametrize("working_height", [200, 333])
-def test_large_frames_are_drawn_alike(style: Style, working_height: int) -> None:
-    """Scaled down to blocks, and not by a whole number."""
-    tall = {"width": 401, "height": 897}
+@pytest.mark.parametrize("height, width, working_height", [(897, 401, 200), (897, 401, 333), (499, 71, 92)])
+def test_frames_of_other_sizes_are_drawn_alike(
+    style: Style, height: int, width: int, working_height: int
+) -> None:
+    """Scaled down to blocks, or enlarged before, and not by a whole number."""
+    tall = {"width": width, "height": height}
     form = dataclasses.replace(style, working_height=working_height)
     with opened(form, **tall) as engine, opened(form, **tall) as plain:
-        for frame in clip(height=898, width=402):
-            odd = dataclasses.replace(frame, y=frame.y[:897, :401])
+        for frame in clip(height=height + 1, width=width + 1):
+            odd = dataclasses.replace(frame, y=frame.y[:height, :width])
             assert same(drawn(engine, odd), whole(plain, odd)), frame.pts
         assert engine.partly_reused > 5
 

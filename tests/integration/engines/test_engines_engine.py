@@ -314,8 +314,9 @@ def test_a_4k_picture_is_worked_on_at_the_size_of_a_720p_one() -> None:
     "wrong, sentence",
     [
         ({"quality": "best"}, "unknown quality 'best'; choose one of: auto, full, fast, lite"),
-        ({"detail": 0.0}, "detail must be above 0 and at most 1, not 0.0"),
-        ({"detail": 1.5}, "detail must be above 0 and at most 1, not 1.5"),
+        ({"detail": 0.0}, "detail must be above 0 and at most 2, not 0.0"),
+        ({"detail": 2.5}, "detail must be above 0 and at most 2, not 2.5"),
+        ({"detail": 1.5}, "cannot draw above the frame's size; use a detail of at most 1"),
         ({"strength": -0.1}, "strength must be 0 to 1, not -0.1"),
         ({"strength": float("nan")}, "strength must be 0 to 1, not nan"),
         ({"width": 0}, "cannot render frames of 0x8"),

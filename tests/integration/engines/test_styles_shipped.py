@@ -78,11 +78,10 @@ def drawn(name: str, size: str, precision: str = "fp32") -> list[Image]:
     """The sample photographs in a style, RGB."""
     look = load_style(name).look
     assert look is not None
-    renderer = LookRenderer(look, COLOR, HEIGHT, WIDTH)
     found = []
     for each in fields(size, precision):
-        y, u, v = renderer(each)
-        found.append(yuv_to_rgb(y, fit(u, HEIGHT, WIDTH), fit(v, HEIGHT, WIDTH), COLOR))
+        planes = LookRenderer(look, COLOR, *each.y.shape)(each)
+        found.append(yuv_to_rgb(*(fit(plane, HEIGHT, WIDTH) for plane in planes), COLOR))
     return found
 
 

@@ -101,7 +101,7 @@ def test_planes_with_room_between_their_rows_are_compared() -> None:
 
 @pytest.mark.parametrize("height, scale, multiple", [
     (64, 1.0, 1), (61, 1.0, 1), (64, 1.0, 2), (60, 1.0, 2),
-    (61, 0.5, 1), (97, 0.37, 1), (130, 2 / 3, 2), (30, 0.1, 1),
+    (61, 0.5, 1), (97, 0.37, 1), (130, 2 / 3, 2), (30, 0.1, 1), (64, 1.5, 1), (61, 1.5, 2), (97, 1.13, 2),
 ])  # fmt: skip
 def test_rows_of_blocks_contain_every_change_of_the_scaled_planes(
     height: int, scale: float, multiple: int

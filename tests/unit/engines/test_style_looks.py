@@ -52,7 +52,7 @@ def test_a_look_takes_from_its_network_what_its_card_leaves_out(styles: Path, ne
     assert (style.name, style.title, style.folder) == ("bold", "Bold", styles / "bold")
     assert (style.network, style.network_folder, style.generator) == ("shared", network, "fields-lite")
     assert (style.weights, style.graph) == (network / WEIGHTS, network / GRAPH)
-    assert (style.working_height, style.licence, style.attribution) == (256, "Apache-2.0", "nobody")
+    assert (style.working_height, style.licence, style.attribution) == (128, "Apache-2.0", "nobody")
     assert [data.name for data in style.data] == ["nothing"]
     assert style.look == Look(levels=5, hardness=0.6, line_density=1.2)
     assert style.channels == (24, 40)
