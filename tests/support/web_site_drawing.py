@@ -25,19 +25,24 @@ MEAN = 2.0
 """Code values that drawings may differ by in the mean."""
 BT709 = ColorInfo("bt709", full_range=False)
 OPEN = {
-    "webgpu": "const { openGpu } = await import('/engine/gpu.js'); const engine = await openGpu(canvas);",
-    "webgl2": "const { openGl } = await import('/engine/gl.js'); const engine = openGl(canvas);",
+    "webgpu": "const { openGpu } = await import('/engine/gpu.js'); return openGpu(canvas);",
+    "webgl2": "const { openGl } = await import('/engine/gl.js'); return openGl(canvas);",
 }
+# The engine is opened once per page: to compile its programs in software takes longer than to draw.
 DRAW = (
-    "const canvas = document.createElement('canvas');"
-    "%s const { loadWeights } = await import('/engine/weights.js');"
+    "async function open(canvas) { %s }"
+    "window.opened ??= {};"
+    "if (!window.opened[kind]) { const canvas = document.createElement('canvas');"
+    " window.opened[kind] = [canvas, await open(canvas)]; }"
+    "const [canvas, engine] = window.opened[kind];"
+    "const { loadWeights } = await import('/engine/weights.js');"
     "const facts = await (await fetch('/site.json')).json();"
     + TO_PICTURE
     + "if (!engine) throw new Error('no engine');"
-    "const style = facts.styles.find((style) => style.name === look);"
-    "engine.addNetwork('one', await loadWeights(new URL('/', location.href), "
-    "facts.networks[style.network][form]));"
-    "engine.resize('one', picture.width, picture.height);"
+    "const style = facts.styles.find((style) => style.name === look), network = `${style.network} ${form}`;"
+    "if (!engine.hasNetwork(network)) engine.addNetwork(network, await loadWeights("
+    "new URL('/', location.href), facts.networks[style.network][form]));"
+    "engine.resize(network, picture.width, picture.height);"
     "await engine.setLook({ ...style.look, ...changes });"
     "engine.draw(picture);"
     "if (again) engine.redraw();"
@@ -45,7 +50,7 @@ DRAW = (
     "height: canvas.height });"
     "copy.getContext('2d').drawImage(canvas, 0, 0); await engine.finished(); const address = "
     "copy.toDataURL();"
-    "engine.close(); return [engine.kind, address];"
+    "return [engine.kind, address];"
 )
 
 
@@ -102,7 +107,7 @@ def drawn_by(
 
     `look` names a style; `changes` are keys of its look. With `again`, the look alone is drawn a second time.
     """
-    given = {"png": png(picture), "form": form, "look": look, "again": again, "changes": changes}
+    given = {"png": png(picture), "kind": engine, "form": form, "look": look, "again": again, "changes": changes}
     kind, address = run(browser, DRAW % OPEN[engine], **given)
     assert kind == engine
     return picture_of(address)

@@ -14,7 +14,7 @@ from rgb_styles import rgb_style
 
 from engines.export.typed_onnx import task_network
 
-HEIGHT, WIDTH = 96, 128
+HEIGHT, WIDTH = 48, 64
 
 
 @pytest.mark.parametrize("name", ["unet", "lwcomicgan"])
@@ -32,7 +32,7 @@ def test_half_precision_is_near_single_on_photographs(name: str) -> None:
 def test_half_precision_overflows_nowhere(name: str) -> None:
     """torch rounds to fp16 after every layer: each is looked at."""
     style = rgb_style(name)
-    network = task_network(style, task_for(style, 64, 64), half=True)
+    network = task_network(style, task_for(style, 32, 32), half=True)
     largest: dict[str, float] = {}
 
     def look(name: str) -> Any:
@@ -43,7 +43,7 @@ def test_half_precision_overflows_nowhere(name: str) -> None:
 
     for layer, module in network.generator.named_modules():
         module.register_forward_hook(look(layer))
-    for planes in extremes(64, 64).values():
+    for planes in extremes(32, 32).values():
         drawn(network, planes)
     assert len(largest) > 15
     assert all(value <= 65504 / 4 for value in largest.values()), largest

@@ -59,7 +59,7 @@ def _require_alike(style: Style, tmp_path: Path) -> NDArray[np.float64]:
     """The first picture of a video in every engine, which are alike: the first engine's."""
     frames = {}
     for engine in [row.name for row in available() if row.present]:
-        with Cartoonizer(style.folder, engine=engine, precision="fp32", detail=0.5) as cartoonize:
+        with Cartoonizer(style.folder, engine=engine, precision="fp32", detail=0.25) as cartoonize:
             report = cartoonize.video(SAMPLE, tmp_path / f"{engine}.mp4", end=0.2)
         assert report.frames_out >= 5
         video = cv2.VideoCapture(str(tmp_path / f"{engine}.mp4"))

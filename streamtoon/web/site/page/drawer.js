@@ -7,6 +7,7 @@ import { changedLook, loadFacts } from "./facts.js";
 
 /** From the best drawing to the fastest: network, short side of the drawing, share that the network works at. */
 const STEPS = [["full", 720, 1], ["lite", 720, 1], ["lite", 720, 0.75], ["lite", 540, 1], ["lite", 480, 0.75], ["lite", 360, 1], ["lite", 240, 1], ["lite", 144, 1]];
+const MAX_ENLARGEMENT = 1.5; // of a small picture, so that strokes are as thin as in a large one
 const SPARE = 0.8; // share of the time between two frames that a drawing may take
 const FRAME_MS = 1000 / 30;
 
@@ -72,7 +73,7 @@ export class Drawer {
 
   /** Makes the engine ready for pictures of a size. @returns {Promise<void>} */
   async fit(width, height, { form, side, share, even = false } = this.#chosen(width, height)) {
-    const scale = Math.min(1, side / Math.min(width, height)), step = even ? 2 : 1;
+    const scale = side / Math.min(width, height), step = even ? 2 : 1;
     const [w, h] = [width, height].map((one) => Math.max(16, step * Math.round((one * scale) / step)));
     const key = [form, w, h, share, this.#style.network].join(" ");
     if (key === this.#fitted) return;
@@ -85,7 +86,7 @@ export class Drawer {
 
   /** Of a photograph or of a file that may take its time: the large network at its working size. */
   fitBest(width, height, most, even = false) {
-    const side = this.#limit(Math.min(most, width, height));
+    const side = this.#limit(Math.min(most, largest(width, height)));
     return this.fit(width, height, { form: this.#isWeak ? "lite" : "full", side, share: Math.min(1, WORKING_SIDE / side), even });
   }
 
@@ -94,13 +95,13 @@ export class Drawer {
   #limit(side) { return this.#engine.kind === "webgl2" ? Math.min(side, 360) : side; }
 
   #chosen(width, height) {
-    const short = Math.min(width, height);
+    const most = largest(width, height);
     if (this.#size !== "auto") {
-      const side = this.#limit(Math.min(this.#size, short));
+      const side = this.#limit(Math.min(this.#size, most));
       return { form: this.#step === 0 ? "full" : "lite", side, share: Math.min(1, WORKING_SIDE / side) };
     }
     const [form, side, share] = STEPS[this.#step];
-    return { form, side: Math.min(this.#limit(side), short), share };
+    return { form, side: Math.min(this.#limit(side), most), share };
   }
 
   /** Finds the best step that keeps up with pictures of a size, by the time that one of them takes. */
@@ -130,7 +131,7 @@ export class Drawer {
   #work(step, width, height) {
     const [form, side, share] = STEPS[step];
     const forms = this.#facts.networks[this.#style.network];
-    const scale = Math.min(1, side / Math.min(width, height)) ** 2;
+    const scale = (Math.min(side, largest(width, height)) / Math.min(width, height)) ** 2;
     return ((width * height) / 16) * scale * ((forms[form] ?? forms.full).multiplications * share * share + 3000);
   }
 
@@ -150,4 +151,10 @@ export class Drawer {
   draw(source, options) { this.#engine.draw(source, options); }
   redraw() { this.#engine.redraw(); }
   finished() { return this.#engine.finished(); }
+}
+
+/** Short side of the largest drawing of a picture: its own, or that of the enlarged picture. */
+function largest(width, height) {
+  const short = Math.min(width, height);
+  return Math.max(short, Math.min(WORKING_SIDE, MAX_ENLARGEMENT * short));
 }

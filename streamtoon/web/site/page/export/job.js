@@ -61,12 +61,19 @@ export function makeExport(drawer, video, page) {
   async function drawFrames(signal) {
     page.pause();
     const start = performance.now();
+    const reduced = document.createElement("canvas"), brush = reduced.getContext("2d");
     const blob = await frames.run(async (frame) => {
       await drawer.fitBest(frame.displayWidth, frame.displayHeight, LARGEST, true);
       drawer.draw(frame);
       await drawer.finished();
       drawer.redraw(); // what a canvas shows is there for the task that drew it
-      return drawer.canvas;
+      const { canvas } = drawer;
+      const [width, height] = [frame.displayWidth, frame.displayHeight].map((side) => 2 * Math.round(side / 2));
+      if (canvas.width <= width) return canvas;
+      [reduced.width, reduced.height] = [width, height];
+      brush.imageSmoothingQuality = "high";
+      brush.drawImage(canvas, 0, 0, width, height);
+      return reduced;
     }, signal, (done) => tell(done / frames.frames, start, `${done.toLocaleString("en")} of ${frames.frames.toLocaleString("en")} frames`));
     return { blob, suffix: "mp4", note: "" };
   }
