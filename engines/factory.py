@@ -37,9 +37,9 @@ def open_engine(
 
     `full` renders at the style's working height, `fast` at half of it, and `lite` at half of it with the
     style's lite form. For a style that is a look, `fast` is the small network at the working height, and
-    `lite` is the small network at three quarters of it; `full` and `fast` enlarge smaller frames first. `auto` is the first of these that keeps up with
-    `rate`, measured in about a second. If none does, it is the best that is almost as fast as the fastest.
-    Without a rate, and on a GPU, it is `full`.
+    `lite` is the small network at three quarters of it; `full` and `fast` enlarge smaller frames first.
+    `auto` is the first of these that keeps up with `rate`, measured in about a second. If none does, it is
+    the best that is almost as fast as the fastest. Without a rate, and on a GPU, it is `full`.
 
     If memory is short, the engine renders one frame at a time, and then `fast` instead of `full` and `auto`.
 

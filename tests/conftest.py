@@ -20,7 +20,12 @@ import pytest
 from paths import ROOT
 from run_folder import run_folder
 
-LONG = ("test_container_steps.py", "test_training_torchrun.py", "test_web_site_memory.py")
+LONG = (
+    "test_container_steps.py",
+    "test_training_torchrun.py",
+    "test_web_site_memory.py",
+    "test_training_ray.py",
+)
 """Files whose few tests take minutes; the length of all others is told by their number of tests."""
 
 
@@ -31,12 +36,16 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Return 0, which is no worker, for named files and for real-time tests; None for a worker per core."""
+    """Return None, a worker per core, for a tier of tests; 0, which is no worker, for everything else.
+
+    Real-time tests mostly wait, so they do not disturb each other. Others would disturb them.
+    """
     named = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
     if all(path.is_file() for path in named):
         return 0  # a second process would take longer to start than the tests take
     chosen = config.option.markexpr
-    return None if "not e2e" in chosen or "not realtime" in chosen else 0
+    is_tier = chosen == "realtime" or "not e2e" in chosen or "not realtime" in chosen
+    return None if is_tier else 0
 
 
 @pytest.fixture(scope="session", autouse=True)

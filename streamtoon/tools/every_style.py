@@ -71,8 +71,8 @@ def fields_of(
 
 def drawn_with(fields: FieldPlanes, look: Look, height: int, width: int) -> Rgb:
     """Draw the fields of an image of height x width pixels with a look."""
-    planes = LookRenderer(look, RGB_COLOR, *fields.y.shape)(fields)
-    return yuv_to_rgb(*(fit(plane, height, width) for plane in planes), RGB_COLOR)
+    y, u, v = (fit(plane, height, width) for plane in LookRenderer(look, RGB_COLOR, *fields.y.shape)(fields))
+    return yuv_to_rgb(y, u, v, RGB_COLOR)
 
 
 def of_one_network(styles: Sequence[Style]) -> list[list[int]]:

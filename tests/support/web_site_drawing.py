@@ -107,8 +107,8 @@ def drawn_by(
 
     `look` names a style; `changes` are keys of its look. With `again`, the look alone is drawn a second time.
     """
-    given = {"png": png(picture), "kind": engine, "form": form, "look": look, "again": again, "changes": changes}
-    kind, address = run(browser, DRAW % OPEN[engine], **given)
+    given = {"png": png(picture), "kind": engine, "form": form, "look": look, "changes": changes}
+    kind, address = run(browser, DRAW % OPEN[engine], again=again, **given)
     assert kind == engine
     return picture_of(address)
 

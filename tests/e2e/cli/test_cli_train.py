@@ -14,8 +14,9 @@ import pytest
 from engines.registry.style import load_style
 
 STREAMTOON = [sys.executable, "-m", "streamtoon"]
-QUICK = ["--set", "data.crop=64", "--set", "batch=2", "--set", "checkpoints=2", "--set", "precision=fp32",
-         "--set", "weights={texture=0.0, structure=0.0}", "--device", "cpu"]  # fmt: skip
+QUICK = ["--set", "generator=lite", "--set", "data.crop=64", "--set", "batch=2", "--set", "checkpoints=2",
+         "--set", "precision=fp32", "--set", "weights={texture=0.0, structure=0.0}",
+         "--device", "cpu"]  # fmt: skip
 
 
 def train(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -39,7 +40,7 @@ def test_a_line_makes_a_style_and_says_where_it_is(tmp_path: Path, line: list[st
     said = done.stderr.splitlines()
     assert said[0].startswith("learning from ") and " drawings" in said[0]
     assert said[1].startswith("warning: ") and "500 or more" in said[1]
-    assert said[2].startswith("fpt-unet: unet, 3 steps of 2, from step 0, fp32 on cpu")
+    assert said[2].startswith("fpt-unet: lite, 3 steps of 2, from step 0, fp32 on cpu")
     assert said[-1] == "try it: streamtoon video in.mp4 out.mp4 --style fpt-unet"
     assert json.loads((tmp_path / "fpt-unet" / "recipe.json").read_text())["weights"]["texture"]["end"] == 0
     again = train(tmp_path, *line, "--set", "steps=3", "--run", "other")

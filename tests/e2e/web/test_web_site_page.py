@@ -203,9 +203,9 @@ def test_a_video_in_another_page(site: Path, tmp_path: Path) -> None:
         part = "document.querySelector('streamtoon-video').shadowRoot.querySelector"
         until(
             lambda: browser.execute_script(
-                f"return {part}('canvas').width === 128 || {part}('p').textContent"
+                f"return {part}('canvas').width === 192 || {part}('p').textContent"
             ),
-            "a drawing",
+            "a drawing, one and a half times as large as the small film",
         )
         assert browser.execute_script(f"return {part}('p').textContent") == ""
         browser.execute_script(

@@ -81,7 +81,8 @@ def drawn(name: str, size: str, precision: str = "fp32") -> list[Image]:
     found = []
     for each in fields(size, precision):
         planes = LookRenderer(look, COLOR, *each.y.shape)(each)
-        found.append(yuv_to_rgb(*(fit(plane, HEIGHT, WIDTH) for plane in planes), COLOR))
+        y, u, v = (fit(plane, HEIGHT, WIDTH) for plane in planes)
+        found.append(yuv_to_rgb(y, u, v, COLOR))
     return found
 
 

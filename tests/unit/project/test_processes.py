@@ -20,7 +20,7 @@ DEFAULT = "not e2e"
         (["tests"], DEFAULT, True),
         (["tests/unit"], DEFAULT, True),
         (["tests"], "e2e and not realtime", True),
-        (["tests"], "realtime", False),
+        (["tests"], "realtime", True),
         (["tests"], "e2e", False),
         (["tests"], "gpu", False),
         (["tests"], "", False),
@@ -29,7 +29,7 @@ DEFAULT = "not e2e"
         (["tests/unit/project/test_processes.py", "tests/unit/cli"], DEFAULT, True),
     ],
 )
-def test_whole_folders_without_real_time_tests_run_in_several_processes(
+def test_a_tier_runs_in_several_processes(
     arguments: list[str], chosen: str, is_parallel: bool, pytestconfig: pytest.Config
 ) -> None:
     asked = SimpleNamespace(
