@@ -162,7 +162,7 @@ def test_what_tensorrt_gets_is_run_by_onnx_runtime_and_accepted(
 ) -> None:
     """The very file that a plan is built from, held to the photographs that a plan is held to."""
     asked = engine_spec.spec_for(style, 192, 108, precision=precision)
-    assert (asked.task, asked.batch) == (FieldsTask(28, 48), 4)
+    assert (asked.task, asked.batch) == (FieldsTask(32, 58), 4)  # 192x108, enlarged to 228x128
     data = engine_spec.typed_graph(asked)
     pairs = [node for node in onnx.load_from_string(data).graph.node if node.op_type == "QuantizeLinear"]
     # All nine but the last, and in fp8 the first, which takes the picture.
@@ -230,7 +230,7 @@ def test_looks_over_one_network_ask_for_one_plan_and_find_it_again(shared: dict[
         assert engine_spec.graph_digest(one) == engine_spec.graph_digest(two)
         place = engine_spec.spec_facts(one)
         assert place["style"] == "both"
-        assert str(one).startswith("style both at 64x48")
+        assert str(one).startswith("style both at 96x72")
         key = PlanKey("0", "0", "fp16", "onnx", "0", "11.0", "12.8", "G", "9.0", "575")
         now = datetime.now(UTC)
         entry = PlanEntry(key, {**place, "level": 3, "workspace": 4096}, 1, "0", now, now)
@@ -280,7 +280,8 @@ def test_an_engine_draws_by_it_what_it_draws_on_the_host(
         cartoons = play(engine, sources())
         assert engine.reused == 1
         assert isinstance(engine, FieldsEngine)
-        assert engine.fields(sources()[0]).y.shape == (56, 72)
+        drawn_at = (76, 104) if engine.facts.scale > 1 else (50, 70)
+        assert engine.fields(sources()[0]).y.shape == drawn_at
     (runner,) = runners
     assert len(runner.opened) == 1  # one for every colour
     assert all(batches.closed for batches in runner.opened)
