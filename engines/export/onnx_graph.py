@@ -32,6 +32,10 @@ from engines.untrusted.folder_validator import file_sha256
 
 OPSET = 18
 """ONNX operator set: the lowest that torch's exporter writes without conversion, so the most compatible."""
+SIZES = ((16, 24), (7, 5), (12, 33))
+"""Height and width of the images by which a graph is written (the first) and compared with torch, in units
+of up to 4 pixels.
+"""
 TOLERANCE = 1e-4
 """Largest allowed difference between the graph and torch in fp32, for values in [-1, 1]."""
 
@@ -49,7 +53,7 @@ def export_onnx(generator: nn.Module, file: Path) -> None:
     twin = copy.deepcopy(generator).cpu().float().eval()
     use_pixel_shuffle_head(twin)
     multiple = int(getattr(generator, "size_multiple", 1))
-    example = torch.zeros(1, _taken(generator), 16 * multiple, 24 * multiple)
+    example = torch.zeros(1, _taken(generator), *_sides(*SIZES[0], multiple))
     free = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
     with quiet_exporter():
         program = torch.onnx.export(
@@ -104,8 +108,8 @@ def _check_against_torch(generator: nn.Module, data: bytes, multiple: int) -> No
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
-    for height, width in ((16, 24), (7, 5), (12, 33)):
-        shape = (1, _taken(generator), height * multiple, width * multiple)
+    for size in SIZES:
+        shape = (1, _taken(generator), *_sides(*size, multiple))
         picture = rng.uniform(-1, 1, shape).astype(np.float32)
         with torch.inference_mode():
             expected = generator(torch.from_numpy(picture)).numpy()
@@ -116,6 +120,12 @@ def _check_against_torch(generator: nn.Module, data: bytes, multiple: int) -> No
                 f"the exported graph differs from torch by {error:.2e} at {shape[3]}x{shape[2]}, "
                 f"more than {TOLERANCE:g}"
             )
+
+
+def _sides(height: int, width: int, multiple: int) -> tuple[int, int]:
+    """Return about that many units of up to 4 pixels, rounded up to multiples."""
+    unit = min(multiple, 4)
+    return -(-height * unit // multiple) * multiple, -(-width * unit // multiple) * multiple
 
 
 def _taken(generator: nn.Module) -> int:
