@@ -3,7 +3,8 @@
 The ink response says where a line may be. It cannot say whether a draughtsman would draw it: the ripples of
 water, the grains of sand and the rings that differences of Gaussians draw around stars have a strong
 response. A line is left out here if it is short and lies among many others or next to a small light. Eyes and
-mouths of small heads are as short, so the colours of skin are handled with more care.
+mouths of small heads are as short, so the colours of skin are handled with more care: lines of what is dark
+stay, and those around the light on a nose or a cheek, where nothing is dark, are left out.
 """
 
 from __future__ import annotations
@@ -100,32 +101,41 @@ class Details:
             new_ink: Room for the ink response.
             spare: A plane of the same size, which is overwritten.
         """
-        luma, *room = self._own_buffers()
+        luma, plain, *room = self._own_buffers()
         cells(fields.y, self._fine, luma)
         skin, ink = self._skin(fields), fields.ink
+        plain.fill(0)
         if self._deepening and skin.any():
-            self._darker(luma, skin, room)
+            self._darker(luma, skin, plain, room)
             y = np.asarray(cv2.subtract(y, enlarged(room[0], self._full, spare), new_y), np.uint8)
-        if self._strokes and self._short(ink, luma, skin, room, spare):
+        if self._strokes and self._short(ink, luma, skin, plain, room, spare):
             ink = np.asarray(cv2.subtract(ink, enlarged(room[0], self._full, spare), new_ink), np.uint8)
         return y, ink
 
     def _own_buffers(self) -> list[Plane]:
-        """Return five fine planes, which belong to this thread: memory of such a size is slow to come by."""
+        """Return six fine planes, which belong to this thread: memory of such a size is slow to come by."""
         if not hasattr(self._buffers, "planes"):
-            self._buffers.planes = [np.empty(self._fine[::-1], np.uint8) for _ in range(5)]
+            self._buffers.planes = [np.empty(self._fine[::-1], np.uint8) for _ in range(6)]
         return list(self._buffers.planes)
 
-    def _darker(self, luma: Plane, skin: Share, room: list[Plane]) -> None:
-        """Write what `features` takes away from luma to the first plane of `room`."""
+    def _darker(self, luma: Plane, skin: Share, plain: Plane, room: list[Plane]) -> None:
+        """Write what `features` takes away from luma to the first plane of `room`.
+
+        Write to `plain` what it takes away from short lines: where a cell is skin and nothing is dark.
+        """
         one, two, *_ = room
         cv2.morphologyEx(luma, cv2.MORPH_CLOSE, self._square, one)
         cv2.subtract(one, luma, one)
         faint = self._share(_between(one, *FAINT, out=one), CROWD_WINDOW, FAINT[1] - FAINT[0])
         care = np.asarray(skin * (1 - ramp(faint, *FEATURE_CROWD)), np.float32)
-        cv2.multiply(one, self._weight(care, two), one, scale=self._deepening / 255)
+        self._weight(care, two)
+        cv2.convertScaleAbs(two, plain, self._deepening / DEEPEST)
+        plain *= one == 0
+        cv2.multiply(one, two, one, scale=self._deepening / 255)
 
-    def _short(self, ink: Plane, luma: Plane, skin: Share, room: list[Plane], spare: Plane) -> bool:
+    def _short(
+        self, ink: Plane, luma: Plane, skin: Share, plain: Plane, room: list[Plane], spare: Plane
+    ) -> bool:
         """Write the response of lines that are left out to the first plane of `room`, if there are any."""
         small, long, one, two = room
         # The most of a cell, not the mean, which would lose thin lines.
@@ -145,10 +155,10 @@ class Details:
             CROWD_CODES / 255 * ramp(crowd - SKIN_CROWD * skin, *CROWD),
             ramp(lights - SKIN_LIGHTS * skin, *LIGHTS),
         )
-        if not most.any():
+        if not most.any() and not plain.any():
             return False
         cv2.subtract(small, long, small)
-        cv2.min(small, self._weight(most, one), small)
+        cv2.min(small, cv2.max(self._weight(most, one), plain, one), small)
         return True
 
     def _skin(self, fields: FieldPlanes) -> Share:

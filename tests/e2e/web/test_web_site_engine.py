@@ -106,6 +106,7 @@ def test_details_of_equal_fields_are_those_of_python(browser: Any, size: tuple[i
             ink[row : row + 2, column : column + int(rng.integers(2, 12))] = 190
         else:
             y[row : row + 4, column : column + 6] -= np.uint8(rng.integers(0, 12))
+            ink[row : row + 2, column : column + 6] = rng.integers(50, 230)
     ink[:, width // 4 : width // 4 + 3] = 230
     u, v = (np.full((height // 2, width // 2), code, np.uint8) for code in (150, 110))
     u[:, width // 4 :], v[:, width // 4 :] = 110, 152

@@ -112,6 +112,21 @@ def test_the_ring_around_a_light_in_the_dark_goes(
     assert stays or (kept > 150).sum() == 0
 
 
+@pytest.mark.parametrize(
+    ("code", "chroma", "features", "stays"),
+    [(200, SKIN, 1.0, False), (200, SKIN, 0.0, True), (120, SKIN, 1.0, True), (200, GREY, 1.0, True)],
+)
+def test_the_ring_around_a_light_on_skin_goes_and_that_of_an_eye_stays(
+    code: int, chroma: tuple[int, int], features: float, stays: bool
+) -> None:
+    y, ink = flat(code=150), flat(code=50)
+    y[355:366, 355:366] = code
+    ink[ring(5)] = 220
+    kept = changed(replace(LINES, features=features), fields_of(y, ink, chroma))[1]
+    assert bool((kept[ring(5)] > 150).mean() > 0.9) == stays
+    assert stays or (kept > 150).sum() == 0
+
+
 def test_a_bright_stroke_is_no_light() -> None:
     y, ink = flat(code=60), flat(code=50)
     y[300:420, 358:362] = 220  # and a dash next to it

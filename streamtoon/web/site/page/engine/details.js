@@ -26,12 +26,13 @@ export function detailed(look, fields, y, height, width) {
     const cells = Float32Array.from(shrunk(plane, fine.columns, fine.rows, coarse), (code) => code / (range.high - range.low));
     return meanAround(cells, coarse, window);
   };
-  let { ink } = fields;
+  let { ink } = fields, plain = new Uint8Array(luma.length);
   if (deepening) {
     const { low, high } = DETAILS.feature;
     const faint = minus(closed(luma, fine, square), luma).map((code) => clamp(code, low, high) - low);
     const care = share(faint, DETAILS.texture, DETAILS.feature).map((one, at) => skin[at] * (1 - step(one, skin[at], DETAILS.texture)));
     const weights = Uint8Array.from(care, (share) => rint(255 * share));
+    plain = changed(faint, [fine.columns, fine.rows], weights, coarse, (code, weight) => (code ? 0 : rint(weight * look.features)));
     y = taken(y, changed(faint, [fine.columns, fine.rows], weights, coarse, (code, weight) => rint((code * deepening * weight) / 255)));
   }
   if (strokes.length) {
@@ -40,7 +41,8 @@ export function detailed(look, fields, y, height, width) {
     const seen = small.map((code, at) => Math.max(0, Math.min(code, DETAILS.ink.high) - Math.max(long[at], DETAILS.ink.low)));
     const [crowd, lights] = [share(seen, DETAILS.crowd, DETAILS.ink), share(lightsOf(luma, fine, bright), DETAILS.lights, DETAILS.light)];
     const limit = Uint8Array.from(crowd, (one, at) => rint(Math.max(DETAILS.crowd.codes * step(one, skin[at], DETAILS.crowd), 255 * step(lights[at], skin[at], DETAILS.lights))));
-    ink = taken(ink, changed(short, [fine.columns, fine.rows], limit, coarse, Math.min));
+    const most = changed(plain, [fine.columns, fine.rows], limit, coarse, Math.max);
+    ink = taken(ink, short.map((code, at) => Math.min(code, most[at])));
   }
   return { y, ink };
 }

@@ -192,7 +192,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let around = interpolated((vec2<f32>(id.xy) + 0.5) * vec2<f32>(look.slopes) / vec2<f32>(look.fine) - 0.5);
   let at = id.y * look.fine.x + id.x;
   let own = bytes(given[at]);
-  let less = vec2<u32>(min(own.x, u32(around.x)), u32(round(f32(own.w) * look.deepening * around.y / 255.0)));
+  let plain = select(0u, u32(round(around.y * look.deepening / ${DETAILS.feature.deepest}.0)), own.w == 0u);
+  let less = vec2<u32>(min(own.x, max(u32(around.x), plain)), u32(round(f32(own.w) * look.deepening * around.y / 255.0)));
   to[at] = less.x | (less.y << 8u);
 }`;
 
