@@ -43,7 +43,7 @@ class EngineSettings:
     """One of `engines.spec.QUALITIES`."""
     detail: float | None = None
     """Working size as a share of the frame's size, above 0 and at most 2; None for the quality's own.
-    Above 1, which only looks can do, the drawing is reduced to the frame's size.."""
+    Above 1, which only looks can do, the drawing is reduced to the frame's size."""
     strength: float = 1.0
     """Share of the cartoon in the result, 0 (the source) to 1."""
     stabilize: float = STABILIZE

@@ -123,7 +123,7 @@ def _check_against_torch(generator: nn.Module, data: bytes, multiple: int) -> No
 
 
 def _sides(height: int, width: int, multiple: int) -> tuple[int, int]:
-    """Return about that many units of up to 4 pixels, rounded up to multiples."""
+    """Return sides of that many units of up to 4 pixels, rounded up to the multiple."""
     unit = min(multiple, 4)
     return -(-height * unit // multiple) * multiple, -(-width * unit // multiple) * multiple
 
