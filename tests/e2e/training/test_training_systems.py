@@ -29,6 +29,14 @@ from training.trainer import Trainer
 SAMPLE = ROOT / "samples" / "phone.mp4"
 
 
+@pytest.fixture(autouse=True)
+def _small_previews(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heavy networks would need longer for the images of a run than for its steps."""
+    monkeypatch.setattr("training.export_style.PREVIEW_HEIGHT", 64)
+    monkeypatch.setattr("training.run_logger.WIDTH", 64)
+    monkeypatch.setattr("training.run_logger.HEIGHT", 64)
+
+
 # That of fields learns from pairs: test_field_training.py.
 @pytest.mark.parametrize("name", [name for name in bundled_recipes() if name != "paint-and-ink"])
 def test_a_recipe_learns_to_reconstruct_then_plays_and_its_style_runs_a_video_in_every_engine(
