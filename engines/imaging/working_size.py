@@ -43,8 +43,8 @@ def field_scale(
 ) -> float:
     """Return working size / frame size, above 0, for generators of fields.
 
-    Above 1, a frame is enlarged, drawn, and its drawing reduced again. So strokes of a small frame are as
-    thin as those of a large one, and heads keep their eyes.
+    Above 1, a frame is enlarged, drawn, and its drawing reduced again. So strokes of a small frame are finer,
+    and small heads keep more of their eyes and mouths.
 
     Args:
         quality: `full` and `fast` scale the short side to `working_height`, up at most by `MAX_ENLARGEMENT`.
