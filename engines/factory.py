@@ -17,7 +17,7 @@ from engines.fields_engine import FieldsEngine
 from engines.frame import ColorInfo
 from engines.generators import margin_of
 from engines.imaging.temporal_filter import Stabilizer
-from engines.imaging.working_size import BlockSize, WorkingSize, field_scale, working_scale
+from engines.imaging.working_size import WorkingSize, field_scale, field_size, working_scale
 from engines.registry.style import Style, names_with_lite
 from engines.rgb_engine import RgbEngine
 from engines.settings import EngineSettings
@@ -37,7 +37,8 @@ def open_engine(
 
     `full` renders at the style's working height, `fast` at half of it, and `lite` at half of it with the
     style's lite form. For a style that is a look, `fast` is the small network at the working height, and
-    `lite` is the small network at three quarters of it; `full` and `fast` enlarge smaller frames first.
+    `lite` is the small network at three quarters of it; `full` and `fast` enlarge smaller frames first, and
+    `full` draws with smooth edges.
     `auto` is the first of these that keeps up with `rate`, measured in about a second. If none does, it is
     the best that is almost as fast as the fastest. Without a rate, and on a GPU, it is `full`.
 
@@ -94,7 +95,6 @@ def _open(
 ) -> Engine:
     """Open an engine in exactly one way."""
     style, detail = settings.style, settings.detail
-    scale_of = field_scale if style.gives_fields else working_scale
     kinds: tuple[Quality, ...] = NAMED_QUALITIES if style.lite is not None else ("full", "fast")
     forms: dict[Quality, Style] = {kind: style.form(kind) for kind in kinds}
     forms["custom"] = style.form(settings.quality)
@@ -115,9 +115,10 @@ def _open(
 
     def size_at(kind: Quality) -> WorkingSize:
         form = forms[kind]
-        scale = scale_of(kind, detail, form.working_height, height, width)
-        kind_of_size = BlockSize if form.gives_fields else WorkingSize
-        return kind_of_size.of(height, width, scale, form.size_multiple, margin_of(form.generator))
+        if form.gives_fields:
+            return field_size(kind, detail, form.working_height, height, width, form.size_multiple)
+        scale = working_scale(kind, detail, form.working_height, height, width)
+        return WorkingSize.of(height, width, scale, form.size_multiple, margin_of(form.generator))
 
     def open_kind(kind: Quality) -> Runner:
         return open_form(forms[kind], *size_at(kind).given[:2])
@@ -128,6 +129,7 @@ def _open(
     has_lite = "lite" in forms and (settings.precision != "int8" or forms["lite"].int8_graph is not None)
     choice = choose_quality(asked, rate, size_at, open_kind, has_lite=has_lite)
     size, form = size_at(choice.quality), forms[choice.quality]
+    scale_of = field_scale if form.gives_fields else working_scale
     facts = EngineFacts(
         backend=chosen_backend,
         device=choice.runner.device,

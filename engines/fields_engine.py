@@ -3,8 +3,9 @@
 A frame's planes, in limited range, are extended to whole blocks, scaled down if the frame is larger than the
 style was made for, and passed to the network as blocks. The fields are enlarged to the frame's size before
 the look, so that lines and edges of patches, which are thresholds, are sharp at any size. A frame that is
-smaller than the style was made for is enlarged first, and its drawing is reduced to the frame's size. Nothing
-is converted to RGB. The network does not depend on the matrix; the look knows the colour of the output.
+smaller than the style was made for is enlarged first, and `full` enlarges the fields further; the drawing is
+then reduced to the frame's size, which smooths its edges. Nothing is converted to RGB. The network does not
+depend on the matrix; the look knows the colour of the output.
 
 On a CPU, fields of rows that are the previous frame's are taken from there (`engines.strips`).
 """
@@ -30,7 +31,7 @@ from engines.frame import ColorInfo, Frame, Planes
 from engines.frame_dedup import PendingDrawing
 from engines.generators import REACH_BLOCKS
 from engines.imaging.field_blocks import FieldPlanes, pack, unpack
-from engines.imaging.working_size import BlockSize, extend, field_scale, fit, reduce
+from engines.imaging.working_size import BlockSize, extend, field_scale, field_size, fit, reduce
 from engines.looks.look import Look
 from engines.looks.renderer import LookRenderer
 from engines.registry.style import Style
@@ -59,7 +60,8 @@ class FieldsEngine(Engine):
 
     def fields(self, frame: Frame) -> FieldPlanes:
         """Return the paint and ink of a frame before the look, at the size at which looks draw."""
-        return self._fields(_planes(frame), frame.color)
+        size = self._working_size(frame.height, frame.width)
+        return _drawable(self._fields(_planes(frame), frame.color), size)
 
     @property
     def own_look(self) -> Look:
@@ -69,7 +71,7 @@ class FieldsEngine(Engine):
 
     def looks(self, frame: Frame, looks: Iterable[Look]) -> Iterator[Frame]:
         """Yield a frame in each of several looks, at full strength, with a single run of the network."""
-        fields = self.fields(frame)
+        fields = self._fields(_planes(frame), frame.color)
         for look in looks:
             y, u, v = self._finished(_planes(frame), frame.color, fields, look)
             yield dataclasses.replace(frame, y=y, u=u, v=v)
@@ -119,10 +121,10 @@ class FieldsEngine(Engine):
         if self._device is not None:
             small = _small(planes, color, size)
             drawn = self._device.start((pack(small),), fields_task(size))
-            fields = partial(_fetched, drawn, small, size)
+            fields: Callable[[], FieldPlanes] = partial(_fetched, drawn, small)
         else:
             self._last_fields = self._pending_fields(frame, size)
-            fields = partial(_shown, self._last_fields, size)
+            fields = self._last_fields.planes
         if self.stabilizer.amount:
             return fields
         return partial(self._draw, planes, color, fields, self.look, strength)
@@ -190,23 +192,23 @@ class FieldsEngine(Engine):
         return finished[0], fit(finished[1], height, width), fit(finished[2], height, width)
 
     def _fields(self, planes: Planes, color: ColorInfo) -> FieldPlanes:
-        """Return the fields of 4:2:0 planes of any size, at the size at which looks draw."""
+        """Return the fields of 4:2:0 planes of any size, at working size."""
         size = self._working_size(*planes[0].shape)
         small = _small(planes, color, size)
         with self._translate_oom(size):
-            return _drawable(unpack(self._runner(size)(pack(small)), small), size)
+            return unpack(self._runner(size)(pack(small)), small)
 
     def _translate_oom(self, size: BlockSize) -> AbstractContextManager[None]:
         return translate_oom(f"rendering {size.width}x{size.height} in style {self._style.name}")
 
     def _finished(self, planes: Planes, color: ColorInfo, fields: FieldPlanes, look: Look) -> Planes:
-        """Apply a look to fields at full strength. Return planes of the source's sizes."""
+        """Apply a look to fields of working size at full strength. Return planes of the source's sizes."""
         height, width = planes[0].shape
         size = self._working_size(height, width)
-        y, u, v = self._renderer(look, color, height, width)(fields)
-        if size.enlarges:
+        y, u, v = self._renderer(look, color, height, width)(_drawable(fields, size))
+        if size.oversamples:
             half = size.height // 2, size.width // 2
-            y, u, v = fit(y, size.height, size.width), fit(u, *half), fit(v, *half)
+            y, u, v = reduce(y, size.height, size.width), reduce(u, *half), reduce(v, *half)
         return y[:height, :width], u, v
 
     def _renderer(self, look: Look, color: ColorInfo, height: int, width: int) -> LookRenderer:
@@ -225,7 +227,10 @@ class FieldsEngine(Engine):
         return renderer
 
     def _working_size(self, height: int, width: int) -> BlockSize:
-        return BlockSize.of(height, width, self._scale(height, width), self._style.size_multiple)
+        style = self._style
+        return field_size(
+            self.facts.quality, self._detail, style.working_height, height, width, style.size_multiple
+        )
 
     def _scale(self, height: int, width: int) -> float:
         return field_scale(self.facts.quality, self._detail, self._style.working_height, height, width)
@@ -235,9 +240,9 @@ def _small(planes: Planes, color: ColorInfo, size: BlockSize) -> Planes:
     """Return 4:2:0 planes of any size in limited range, scaled to working size."""
     y, u, v = _limited(planes) if color.full_range else planes
     if size.enlarges:
-        drawn_half = size.drawn_height // 2, size.drawn_width // 2
-        y = fit(extend(y, size.height, size.width), size.drawn_height, size.drawn_width)
-        u, v = fit(u, *drawn_half), fit(v, *drawn_half)
+        source_half = size.source_height // 2, size.source_width // 2
+        y = fit(extend(y, size.height, size.width), size.source_height, size.source_width)
+        u, v = fit(u, *source_half), fit(v, *source_half)
     half = size.block_height // 2, size.block_width // 2
     y, u, v = extend(y, size.block_height, size.block_width), extend(u, *half), extend(v, *half)
     small_half = size.working_height // 2, size.working_width // 2
@@ -246,25 +251,22 @@ def _small(planes: Planes, color: ColorInfo, size: BlockSize) -> Planes:
 
 def _drawable(fields: FieldPlanes, size: BlockSize) -> FieldPlanes:
     """Return fields of working size, scaled and cropped to the size at which looks draw."""
-    half = size.block_height // 2, size.block_width // 2
+    height, width = size.field_sides
+    half = height // 2, width // 2
     ends = slice(size.drawn_height), slice(size.drawn_width)
     half_ends = slice(size.drawn_height // 2), slice(size.drawn_width // 2)
     return FieldPlanes(
-        fit(fields.y, size.block_height, size.block_width)[ends],
+        fit(fields.y, height, width)[ends],
         fit(fields.u, *half)[half_ends],
         fit(fields.v, *half)[half_ends],
-        fit(fields.ink, size.block_height, size.block_width)[ends],
+        fit(fields.ink, height, width)[ends],
     )
 
 
-def _fetched(drawn: Callable[[], Samples], small: Planes, size: BlockSize) -> FieldPlanes:
-    """Wait for a device and return its fields, at the size at which looks draw."""
+def _fetched(drawn: Callable[[], Samples], small: Planes) -> FieldPlanes:
+    """Wait for a device and return its fields."""
     (blocks,) = drawn()
-    return _drawable(unpack(blocks, small), size)
-
-
-def _shown(drawing: PendingDrawing[FieldPlanes], size: BlockSize) -> FieldPlanes:
-    return _drawable(drawing.planes(), size)
+    return unpack(blocks, small)
 
 
 def _planes(frame: Frame) -> Planes:

@@ -85,8 +85,8 @@ def changed_block_rows(changed: Rows, frame_height: int, size: BlockSize) -> Row
     """
     first, end = changed
     if end == frame_height:  # which is repeated below the frame
-        end = size.height + size.block_height - size.drawn_height
-    scale = Fraction(size.drawn_height, size.height) * Fraction(size.working_height, size.block_height)
+        end = size.height + size.block_height - size.source_height
+    scale = Fraction(size.source_height, size.height) * Fraction(size.working_height, size.block_height)
     if scale != 1:
         # A pixel of chroma, at any size, spans two of luma, and scaling mixes it with its neighbours.
         first, end = math.floor((first - 4) * scale) - 4, math.ceil((end + 4) * scale) + 4

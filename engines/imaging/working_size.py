@@ -17,6 +17,10 @@ LITE_FIELDS_SHARE = 3 / 4
 """The same for `lite` and generators of fields, which run on blocks and need less time."""
 MAX_ENLARGEMENT = 1.5
 """How much small frames are enlarged for a look. At twice their size, blurred ones lost their outlines."""
+MAX_OVERSAMPLING = 1.5
+"""How much larger than the frame `full` draws a look."""
+OVERSAMPLED_SIDE = 1080
+"""Short side, in pixels, above which a look is not drawn larger than the frame."""
 
 
 def working_scale(
@@ -59,6 +63,35 @@ def field_scale(
         return detail
     scale = working_height / min(height, width)
     return min(1.0, LITE_FIELDS_SHARE * scale) if quality == "lite" else min(MAX_ENLARGEMENT, scale)
+
+
+def drawing_scale(quality: Quality, height: int, width: int) -> float:
+    """Return at least how much larger than the frame a look is drawn, from 1 to `MAX_OVERSAMPLING`.
+
+    A look has hard edges. An edge that moves by a part of a pixel jumps by a whole one, and flickers. `full`
+    draws larger and reduces the drawing, so edges are smooth and move smoothly. Large frames have small
+    pixels and are not oversampled.
+    """
+    if quality != "full":
+        return 1.0
+    return min(MAX_OVERSAMPLING, max(1.0, OVERSAMPLED_SIDE / min(height, width)))
+
+
+def field_size(
+    quality: Quality, detail: float | None, working_height: int, height: int, width: int, multiple: int
+) -> BlockSize:
+    """Return the sizes for a frame, a generator of fields, and a look.
+
+    Args:
+        quality: As in `field_scale` and `drawing_scale`.
+        detail: The scale for `custom`; None otherwise.
+        working_height: Short side that the style was made for, pixels.
+        height: Height of the frame, at least 1 pixel.
+        width: Width of the frame, at least 1 pixel.
+        multiple: The generator's `size_multiple`, in blocks.
+    """
+    scale = field_scale(quality, detail, working_height, height, width)
+    return BlockSize.of(height, width, scale, multiple, drawn_scale=drawing_scale(quality, height, width))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,15 +178,20 @@ class BlockSize(WorkingSize):
     No margin is needed: paint is a difference from the frame, and lines start at a threshold.
     """
 
-    drawn_height: int
-    """Height at which the look draws: the frame's, or that of the enlarged frame; even."""
-    drawn_width: int
+    source_height: int
+    """Height of the frame after its enlargement, if it is enlarged; even."""
+    source_width: int
     block_height: int
-    """Drawn height, extended to whole blocks."""
+    """Source height, extended to whole blocks."""
     block_width: int
+    drawn_height: int
+    """Height at which the look draws: the source's or more; even."""
+    drawn_width: int
 
     @staticmethod
-    def of(height: int, width: int, scale: float, multiple: int, margin: int = 0) -> BlockSize:
+    def of(
+        height: int, width: int, scale: float, multiple: int, margin: int = 0, *, drawn_scale: float = 1.0
+    ) -> BlockSize:
         """Return the sizes for a frame, whose working size may be stretched slightly to whole blocks.
 
         Args:
@@ -162,30 +200,46 @@ class BlockSize(WorkingSize):
             scale: Working size / frame size, as returned by `field_scale`.
             multiple: The generator's `size_multiple`, in blocks.
             margin: Must be 0.
+            drawn_scale: Drawn size / frame size, at least 1. Where `scale` is larger, it counts.
         """
         assert not margin, "generators of fields have no margin"
         step = BLOCK * multiple
         sides = height + height % 2, width + width % 2
-        drawn = [2 * round(side * max(1.0, scale) / 2) for side in sides]
-        blocks = [-(-side // step) * step for side in drawn]
+        source = [2 * round(side * max(1.0, scale) / 2) for side in sides]
+        blocks = [-(-side // step) * step for side in source]
         small = [max(step, -(-round(side * min(1.0, scale)) // step) * step) for side in blocks]
+        drawn = [2 * round(side * max(scale, drawn_scale, 1.0) / 2) for side in sides]
         return BlockSize(
             height=sides[0],
             width=sides[1],
-            drawn_height=drawn[0],
-            drawn_width=drawn[1],
+            source_height=source[0],
+            source_width=source[1],
             block_height=blocks[0],
             block_width=blocks[1],
             working_height=small[0],
             working_width=small[1],
             padded_height=small[0],
             padded_width=small[1],
+            drawn_height=drawn[0],
+            drawn_width=drawn[1],
         )
 
     @property
     def enlarges(self) -> bool:
-        """Whether the frame is enlarged for the look, and the drawing reduced."""
+        """Whether the frame is enlarged for the network."""
+        return (self.source_height, self.source_width) != (self.height, self.width)
+
+    @property
+    def oversamples(self) -> bool:
+        """Whether the look draws larger than the frame, so that the drawing is reduced."""
         return (self.drawn_height, self.drawn_width) != (self.height, self.width)
+
+    @property
+    def field_sides(self) -> tuple[int, int]:
+        """Height and width to which fields are scaled: of whole blocks, from which the drawing's are cut."""
+        height = 2 * round(self.block_height * self.drawn_height / self.source_height / 2)
+        width = 2 * round(self.block_width * self.drawn_width / self.source_width / 2)
+        return height, width
 
     @property
     def given(self) -> tuple[int, int, int]:

@@ -22,14 +22,14 @@ from engines.fields_engine import FieldsEngine
 from engines.frame import ColorInfo, Frame
 from engines.imaging.color import rgb_to_yuv
 from engines.imaging.field_blocks import BLOCK, INK_THRESHOLD, FieldPlanes, ink_code
-from engines.imaging.working_size import fit
+from engines.imaging.working_size import field_size, fit, reduce
 from engines.looks.renderer import LookRenderer
 from engines.registry.style import Style
 from engines.settings import EngineSettings
 from eval.metrics.flat import flat
 from eval.metrics.outline import outline
 from eval.metrics.ssim import ssim
-from training.abstraction.fields import fields_of
+from training.abstraction.fields import AbstractionFields, fields_of
 
 COLOR = ColorInfo("bt709", full_range=False)
 """Colour of the photos that are given to the network."""
@@ -116,12 +116,11 @@ def _score(style: Style, photo: Image, backend: str, precision: str, quality: st
             raise EngineError(f"style {style.name} has no fields in this engine; use openvino")
         network = engine.fields(picture)
         (finished,) = engine.looks(picture, [style.look])
-    drawn_size = network.y.shape  # that of the photo, or of the enlarged photo
-    fields = fields_of(fit(photo, *drawn_size))
-    y, u, v = _planes(fields.paint)
-    program = FieldPlanes(y, u, v, ink_code(fields.ink))
-    render = LookRenderer(style.look, COLOR, *drawn_size)
-    drawn, wanted = _luma(finished.y), _luma(fit(render(program)[0], height, width))
+        form, kind = style.form(quality), engine.facts.quality
+    size = field_size(kind, None, form.working_height, height, width, form.size_multiple)
+    program = _drawable(fields_of(fit(photo, size.source_height, size.source_width)), *network.y.shape)
+    render = LookRenderer(style.look, COLOR, *network.y.shape)
+    drawn, wanted = _luma(finished.y), _luma(reduce(render(program)[0], height, width))
     seen = _luma(picture.y)
     ours, theirs = network.ink >= INK_THRESHOLD, program.ink >= INK_THRESHOLD
     return FieldScore(
@@ -133,6 +132,14 @@ def _score(style: Style, photo: Image, backend: str, precision: str, quality: st
         program_outline=outline(seen, wanted, data_range=RANGE),
         photo_flat=flat(seen, seen, data_range=RANGE),
     )
+
+
+def _drawable(fields: AbstractionFields, height: int, width: int) -> FieldPlanes:
+    """Return the program's fields at the size at which the look draws."""
+    y, u, v = _planes(fields.paint)
+    half = height // 2, width // 2
+    ink = fit(ink_code(fields.ink), height, width)
+    return FieldPlanes(fit(y, height, width), fit(u, *half), fit(v, *half), ink)
 
 
 def _picture(photo: Image) -> Frame:

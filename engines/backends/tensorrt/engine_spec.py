@@ -21,7 +21,7 @@ from engines.export.tasks import FieldsTask, FrameTask, Task
 from engines.export.typed_onnx import export_task, task_network
 from engines.frame import ColorInfo, Frame
 from engines.generators import margin_of
-from engines.imaging.working_size import BlockSize, WorkingSize, field_scale, working_scale
+from engines.imaging.working_size import WorkingSize, field_size, working_scale
 from engines.quantization.qdq import measure_ranges, quantize
 from engines.registry.style import CARD, LITE, WEIGHTS, Style, load_style
 from engines.spec import PRECISIONS, Precision, Quality
@@ -109,8 +109,8 @@ def spec_for(
     form, color = style.form(quality), color or ColorInfo()
     settings = settings or BuilderSettings()
     if form.gives_fields:
-        scale = field_scale(quality, None, form.working_height, height, width)
-        blocks = fields_task(BlockSize.of(height, width, scale, form.size_multiple))
+        size_of_fields = field_size(quality, None, form.working_height, height, width, form.size_multiple)
+        blocks = fields_task(size_of_fields)
         return EngineSpec(
             form, blocks, batch_size(blocks, throughput=not live), precision, gpu, via, settings
         )

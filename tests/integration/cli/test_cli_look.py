@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from engines.errors import StyleError
 from engines.fields_engine import FieldsEngine
-from engines.frame import Frame
+from engines.frame import ColorInfo, Planes
 from engines.imaging.field_blocks import FieldPlanes
 from engines.looks.look import Look, look_keys
 from engines.registry.look_changes import as_texts, read_changes, with_look
@@ -173,14 +173,14 @@ def test_looks_of_one_network_are_drawn_by_one_run_of_it(
     for each in styles:
         with Cartoonizer(each, **EXACT) as cartoonizer:  # type: ignore[arg-type]
             expected.append(cartoonizer(photo))
-    runs: list[Frame] = []
-    fields = FieldsEngine.fields
+    runs: list[Planes] = []
+    fields = FieldsEngine._fields
 
-    def counted(engine: FieldsEngine, picture: Frame) -> FieldPlanes:
-        runs.append(picture)
-        return fields(engine, picture)
+    def counted(engine: FieldsEngine, planes: Planes, color: ColorInfo) -> FieldPlanes:
+        runs.append(planes)
+        return fields(engine, planes, color)
 
-    monkeypatch.setattr(FieldsEngine, "fields", counted)
+    monkeypatch.setattr(FieldsEngine, "_fields", counted)
     drawn = dict(in_every_style(photo, styles, backend="openvino", precision="fp32"))
     assert list(drawn) == [0, 2, 1]
     assert len(runs) == 1

@@ -26,7 +26,6 @@ from engines.fields_engine import FieldsEngine
 from engines.frame import ColorInfo, Frame
 from engines.imaging.color import rgb_to_yuv
 from engines.imaging.field_blocks import FieldPlanes
-from engines.imaging.working_size import BlockSize, field_scale
 from engines.looks.look import Look
 from engines.looks.renderer import LookRenderer
 from engines.quantization.nncf_ptq import quantize_style
@@ -64,7 +63,9 @@ def same(left: Frame, right: Frame) -> bool:
 
 
 def opened(style: Style | Path, width: int, height: int, **settings: Any) -> FieldsEngine:
-    asked: dict[str, Any] = {"quality": "full", "width": width, "height": height} | settings
+    asked: dict[str, Any] = {"width": width, "height": height} | settings
+    if "quality" not in settings:
+        asked = {"detail": 1.0} | asked
     engine = open_engine(style, **asked)
     assert isinstance(engine, FieldsEngine)
     return engine
@@ -151,7 +152,7 @@ def test_what_is_no_whole_block_is_extended_by_its_edge(style: Style) -> None:
         )
     ]  # fmt: skip
     expected = fields_by_hand(style, *planes)
-    with opened(dataclasses.replace(style, working_height=63), 81, 63, precision="fp32") as engine:
+    with opened(style, 81, 63, precision="fp32") as engine:
         given = engine.fields(source)
     for plane, whole in zip((given.y, given.u, given.v, given.ink), expected, strict=True):
         wanted = whole[: plane.shape[0], : plane.shape[1]]
@@ -161,7 +162,7 @@ def test_what_is_no_whole_block_is_extended_by_its_edge(style: Style) -> None:
 
 @pytest.mark.parametrize(
     ("choice", "enlargement"),
-    [({"quality": "lite"}, 4 / 3), ({"detail": 0.5}, 2.0), ({"quality": "full"}, 1.0)],
+    [({"quality": "lite"}, 4 / 3), ({"detail": 0.5}, 2.0), ({"quality": "fast"}, 1.0)],
 )
 def test_lines_of_fields_below_full_quality_are_widened_less(
     style: Style, choice: dict[str, Any], enlargement: float
@@ -190,55 +191,11 @@ def test_a_large_picture_has_its_fields_at_working_size_and_its_look_at_full(sty
     look = style.look
     assert look is not None
     expected = LookRenderer(look, source.color, 128, 160)(FieldPlanes(*large))
-    with opened(half, 160, 128, precision="fp32") as engine:
+    with opened(half, 160, 128, precision="fp32", detail=0.5) as engine:
         assert (engine.facts.working_width, engine.facts.working_height) == (80, 64)
         given = engine(source)
     for plane, wanted in zip((given.y, given.u, given.v), expected, strict=True):
         assert (plane != wanted).mean() < 0.003
-
-
-def two_thirds(plane: NDArray[Any]) -> NDArray[np.float64]:
-    """Area averages: two rows of three, and two columns of three."""
-    for _ in range(2):
-        first, middle, last = (plane[at::3].astype(float) for at in range(3))
-        pairs = np.stack(((2 * first + middle) / 3, (middle + 2 * last) / 3), axis=1)
-        plane = pairs.reshape(-1, plane.shape[1]).T
-    return plane
-
-
-@pytest.mark.parametrize("settings", [{"quality": "full"}, {"detail": 1.5}], ids=str)
-def test_a_small_picture_is_enlarged_and_its_drawing_reduced(style: Style, settings: dict[str, Any]) -> None:
-    made_for = dataclasses.replace(style, working_height=192)
-    source = picture(np.asarray(data.coffee()[40:168, 60:220]))
-    large = [
-        np.asarray(cv2.resize(p, (p.shape[1] * 3 // 2, p.shape[0] * 3 // 2)), np.uint8)
-        for p in (source.y, source.u, source.v)
-    ]
-    fields = [plane.astype(np.uint8) for plane in fields_by_hand(style, *large)]
-    look = style.look
-    assert look is not None
-    expected = LookRenderer(look, source.color, 192, 240)(FieldPlanes(*fields))
-    with opened(made_for, 160, 128, precision="fp32", **settings) as engine:
-        assert (engine.facts.working_width, engine.facts.working_height) == (240, 192)
-        given = engine(source)
-    for plane, whole in zip((given.y, given.u, given.v), expected, strict=True):
-        wanted = two_thirds(whole)
-        assert plane.shape == wanted.shape
-        assert (np.abs(plane - wanted) > 0.51).mean() < 0.01
-
-
-@pytest.mark.parametrize(
-    "quality, height, expected",
-    [
-        ("full", 720, 1), ("full", 1440, 1 / 2), ("full", 600, 1.2), ("full", 480, 1.5), ("full", 240, 1.5),
-        ("fast", 720, 1), ("fast", 2160, 1 / 3), ("fast", 480, 1.5),
-        ("lite", 720, 3 / 4), ("lite", 1080, 1 / 2), ("lite", 540, 1), ("lite", 240, 1),
-    ],
-)  # fmt: skip
-def test_the_working_height_is_reached_from_both_sides(quality: Any, height: int, expected: float) -> None:
-    assert field_scale(quality, None, 720, height, 2 * height) == pytest.approx(expected)
-    assert field_scale(quality, None, 720, 2 * height, height) == pytest.approx(expected)
-    assert field_scale("custom", 1.7, 720, height, height) == 1.7
 
 
 def test_both_ranges_are_drawn_alike(style: Style) -> None:
@@ -346,32 +303,6 @@ def test_styles_of_one_network_switch_without_opening_it_again(
 def test_a_network_alone_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(StyleError, match="is a network without a look"):
         open_engine(save_network(tmp_path / "net"), width=64, height=64)
-
-
-@pytest.mark.parametrize(
-    "size, scale, multiple, expected",
-    [
-        ((720, 1280), 1.0, 1, (720, 1280, 720, 1280, (180, 320, 24))),
-        ((719, 1278), 1.0, 1, (720, 1280, 720, 1280, (180, 320, 24))),
-        ((1080, 1920), 2 / 3, 1, (1080, 1920, 720, 1280, (180, 320, 24))),
-        ((720, 1280), 3 / 4, 1, (720, 1280, 540, 960, (135, 240, 24))),
-        ((720, 1280), 3 / 4, 2, (720, 1280, 544, 960, (136, 240, 24))),
-        ((500, 1278), 1.0, 2, (504, 1280, 504, 1280, (126, 320, 24))),
-        ((1, 1), 1.0, 1, (4, 4, 4, 4, (1, 1, 24))),
-        ((10, 4000), 0.1, 1, (12, 4000, 4, 400, (1, 100, 24))),
-        ((480, 854), 1.5, 2, (720, 1280, 720, 1280, (180, 320, 24))),
-    ],
-)
-def test_sizes_are_whole_blocks(
-    size: tuple[int, int], scale: float, multiple: int, expected: tuple[Any, ...]
-) -> None:
-    given = BlockSize.of(*size, scale, multiple)
-    blocks = given.block_height, given.block_width
-    assert (*blocks, given.working_height, given.working_width, given.given) == expected
-    assert (given.height, given.width) == tuple(side + side % 2 for side in size)
-    drawn = given.drawn_height, given.drawn_width
-    assert drawn == tuple(2 * round(side * max(1, scale) / 2) for side in (given.height, given.width))
-    assert given.enlarges == (scale > 1)
 
 
 def moving(number: int) -> Frame:

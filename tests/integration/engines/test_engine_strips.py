@@ -266,7 +266,7 @@ def test_stills_are_drawn_whole(style: Style) -> None:
         for frame in frames[:12]:
             drawn(engine, frame)
         before = engine.partly_reused
-        fields = engine.fields(frames[11])
+        fields = engine._fields((frames[11].y, frames[11].u, frames[11].v), frames[11].color)
         assert engine.partly_reused == before
         assert engine._last_fields is not None
         held = engine._last_fields.planes()
