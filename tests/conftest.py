@@ -103,6 +103,17 @@ def uneven_cartoon(uneven_clip: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
+def face_models() -> Path:
+    """MediaPipe's wheel, from the variable STREAMTOON_FACES."""
+    wheel = os.environ.get("STREAMTOON_FACES")
+    if not wheel:
+        pytest.skip(
+            "STREAMTOON_FACES does not name MediaPipe's wheel (pip download --no-deps mediapipe==0.10.21)"
+        )
+    return Path(wheel)
+
+
+@pytest.fixture(scope="session")
 def vgg_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """VGG-16's and VGG-19's shapes with seeded random values: enough for shapes and gradients."""
     torch = pytest.importorskip("torch")

@@ -247,6 +247,9 @@ class FieldSettings:
     """Share of small isolated features that is put back onto the paint. On skin the share is always 1."""
     skin_lines: Factor = 1.2
     """Factor on the strength of fine lines on skin colours. It keeps eyes and mouths in small faces."""
+    faces: bool = False
+    """Whether eyes, brows and mouths of small faces are drawn however faint they are. MediaPipe's models find
+    them. Each photograph with faces then also gives a sheet of its heads, small, dim and blurred."""
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ class Trainer:
         recipe: The recipe.
         run: The run's folder.
         fabric: The device, and the other processes.
-        vgg: Local weight files to use instead of a download, as {"vgg16": file}.
+        weight_files: Local files to use instead of a download, as {"vgg16": file}; keys as in
+            `engines.pretrained.downloads.FILES`.
         cache: The folder of photographs with their fields; default: the user's own.
 
     Raises:
@@ -81,14 +82,15 @@ class Trainer:
         recipe: Recipe,
         run: Path,
         fabric: Fabric,
-        vgg: dict[str, Path] | None = None,
+        weight_files: dict[str, Path] | None = None,
         cache: Path | None = None,
     ) -> None:
         require_sizes(recipe, fabric.world_size)
         self.recipe, self.run, self.fabric = recipe, run, fabric
         self.precision = precision_on(fabric.device.type, recipe)
-        self.batches = _batches(recipe, fabric, cache)
-        feature_vgg, discriminator_vgg = load_vggs(recipe, fabric, vgg or {})
+        files = weight_files or {}
+        self.batches = _batches(recipe, fabric, cache, files.get("faces"))
+        feature_vgg, discriminator_vgg = load_vggs(recipe, fabric, files)
         self.system = TrainingSystem(
             recipe, fabric, feature_vgg, discriminator_vgg, load_teacher(recipe, fabric)
         )
@@ -230,7 +232,9 @@ class Trainer:
         return bool(told)
 
 
-def _batches(recipe: Recipe, fabric: Fabric, cache: Path | None) -> BatchLoader | FieldBatches:
+def _batches(
+    recipe: Recipe, fabric: Fabric, cache: Path | None, face_models: Path | None
+) -> BatchLoader | FieldBatches:
     """Make the loader of the recipe's training data, with this process's share of every batch."""
     rank, ranks = fabric.global_rank, fabric.world_size
     if recipe.learns_from_fields and ranks > 1:  # the loaders then find all pairs
@@ -240,6 +244,7 @@ def _batches(recipe: Recipe, fabric: Fabric, cache: Path | None) -> BatchLoader 
             recipe.fields,
             recipe.data.scales,
             local_ranks(fabric),
+            face_models,
         )
         fabric.barrier()
     if recipe.makes_fields:
@@ -249,6 +254,7 @@ def _batches(recipe: Recipe, fabric: Fabric, cache: Path | None) -> BatchLoader 
             seed=recipe.seed,
             settings=recipe.fields,
             folder=cache,
+            face_models=face_models,
             rank=rank,
             ranks=ranks,
         )
@@ -259,6 +265,7 @@ def _batches(recipe: Recipe, fabric: Fabric, cache: Path | None) -> BatchLoader 
         look=recipe.abstraction if "abstraction" in recipe.terms() else None,
         settings=recipe.fields,
         cache=cache,
+        face_models=face_models,
         rank=rank,
         ranks=ranks,
     )

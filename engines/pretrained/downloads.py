@@ -50,8 +50,18 @@ FILES = {
         96,
         "--inception",
     ),
+    "faces": WeightFile(
+        "MediaPipe's face models",
+        "https://files.pythonhosted.org/packages/ad/83/"
+        "56f760fecdc60de84c529d6c05c9dfc7d972617c6632bd254d5e021e5b16/"
+        "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl",
+        "05dc4a9e",
+        36,
+        "--faces",
+    ),
 }
-"""Torchvision's VGG (IMAGENET1K_V1), and FID's Inception as ported by the authors of pytorch-fid."""
+"""Torchvision's VGG (IMAGENET1K_V1), FID's Inception as ported by the authors of pytorch-fid, and the wheel
+that MediaPipe's face models are published in (Apache 2.0), which is not installed."""
 
 DOWNLOAD_TIMEOUT_S = 30.0
 """Timeout for connecting, and for each further piece of the file."""

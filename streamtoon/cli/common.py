@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -158,6 +159,15 @@ OverwriteOption = Annotated[
 JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON object on standard output.", rich_help_panel=TALK_PANEL),
+]
+FacesOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="MediaPipe's wheel 0.10.21, whose models find faces for a recipe with fields.faces. "
+        "Default: downloaded once.",
+        show_default=False,
+    ),
 ]
 QuietOption = Annotated[
     bool,

@@ -12,7 +12,7 @@ import typer
 
 from engines.common.extras import install_line
 from streamtoon.cli.commands import Commands
-from streamtoon.cli.common import JsonOption, QuietOption, print_json, say, say_warnings
+from streamtoon.cli.common import FacesOption, JsonOption, QuietOption, print_json, say, say_warnings
 from streamtoon.errors import StreamtoonError
 
 dataset = Commands(no_args_is_help=True, help="Make training images from videos and folders, and clean them.")
@@ -299,6 +299,7 @@ def fields(
         ),
     ] = None,
     workers: WorkersOption = None,
+    faces: FacesOption = None,
     ray: Annotated[
         str,
         typer.Option(
@@ -335,7 +336,14 @@ def fields(
             stack.enter_context(ray_cluster(ray))
         count = stack.enter_context(_image_progress(folder, quiet=quiet))
         pairs = make_pairs(
-            folder.resolve(), place, read.fields, read.data.scales, workers, count, ray_map if ray else None
+            folder.resolve(),
+            place,
+            read.fields,
+            read.data.scales,
+            workers,
+            count,
+            ray_map if ray else None,
+            faces,
         )
     if as_json:
         print_json({"cache": str(place), "pairs": len(pairs)})

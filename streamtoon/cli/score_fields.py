@@ -9,7 +9,15 @@ from typing import Annotated, Literal
 import typer
 
 from engines.common.extras import install_line
-from streamtoon.cli.common import EngineOption, JsonOption, PrecisionOption, QuietOption, console, print_json
+from streamtoon.cli.common import (
+    EngineOption,
+    FacesOption,
+    JsonOption,
+    PrecisionOption,
+    QuietOption,
+    console,
+    print_json,
+)
 from streamtoon.cli.score_shared import ticks
 from streamtoon.errors import StreamtoonError
 
@@ -25,6 +33,7 @@ def score_fields(
     quality: Annotated[Literal["full", "fast", "lite"], typer.Option(help="Quality, as for video.")] = "full",
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
+    faces: FacesOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -49,7 +58,14 @@ def score_fields(
     total = len(list_images(photos))
     each: dict[str, FieldScore] = {}
     with ticks(style, "photos", total, quiet) as tick:
-        found = scores_of(load_style(style), photos, backend=engine, precision=precision, quality=quality)
+        found = scores_of(
+            load_style(style),
+            photos,
+            backend=engine,
+            precision=precision,
+            quality=quality,
+            face_models=faces,
+        )
         for path, score in found:
             each[path.name] = score
             if tick:

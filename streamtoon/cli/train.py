@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from streamtoon.cli.common import OverwriteOption, QuietOption
+from streamtoon.cli.common import FacesOption, OverwriteOption, QuietOption
 from streamtoon.errors import OutputError
 
 DATA_PANEL = "Data"
@@ -149,6 +149,7 @@ def train(
             show_default=False,
         ),
     ] = None,
+    faces: FacesOption = None,
     explain: Annotated[
         bool,
         typer.Option(
@@ -183,7 +184,7 @@ def train(
     _require_free_place(style_folder, overwrite)
     from streamtoon.cli.train_run import TrainJob, train_here, train_on_ray
 
-    files = {name: path for name, path in (("vgg16", vgg16), ("vgg19", vgg19)) if path}
+    files = {name: path for name, path in {"vgg16": vgg16, "vgg19": vgg19, "faces": faces}.items() if path}
     job = TrainJob(
         read, folder, style_folder, Path.cwd(), device, devices, files, cache, resume, save_every, quiet
     )

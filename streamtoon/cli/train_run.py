@@ -32,7 +32,7 @@ class TrainJob:
     directory: Path
     device: str
     devices: int
-    vgg: dict[str, Path]
+    weight_files: dict[str, Path]
     cache: Path | None
     resume: bool
     save_every_min: float
@@ -55,7 +55,7 @@ def train_here(job: TrainJob) -> None:
     fabric = open_fabric(job.recipe, job.device, job.devices)
     if fabric.is_global_zero:
         report_images(job.recipe, quiet=job.quiet)
-    trainer = Trainer(job.recipe, job.run, fabric, job.vgg, job.cache)
+    trainer = Trainer(job.recipe, job.run, fabric, job.weight_files, job.cache)
     if job.resume:
         trainer.resume()
     _train(trainer, job)

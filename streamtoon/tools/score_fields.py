@@ -6,7 +6,7 @@ program's drawing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,15 +21,19 @@ from engines.factory import open_engine
 from engines.fields_engine import FieldsEngine
 from engines.frame import ColorInfo, Frame
 from engines.imaging.color import rgb_to_yuv
-from engines.imaging.field_blocks import BLOCK, INK_THRESHOLD, FieldPlanes, ink_code
+from engines.imaging.field_blocks import BLOCK, INK_THRESHOLD, FieldPlanes
 from engines.imaging.working_size import field_size, fit, reduce
 from engines.looks.renderer import LookRenderer
+from engines.pretrained.downloads import FILES, find_weights
 from engines.registry.style import Style
 from engines.settings import EngineSettings
 from eval.metrics.flat import flat
 from eval.metrics.outline import outline
 from eval.metrics.ssim import ssim
-from training.abstraction.fields import AbstractionFields, fields_of
+from training.abstraction.face_finder import Face, FaceFinder
+from training.data.field_pairs import pair_of
+from training.recipe import FieldSettings
+from training.recipe_loader import bundled_recipes, find_recipe, read_recipe
 
 COLOR = ColorInfo("bt709", full_range=False)
 """Colour of the photos that are given to the network."""
@@ -64,6 +68,7 @@ def score_fields(
     precision: str = "auto",
     quality: str = "full",
     height: int = 720,
+    face_models: Path | None = None,
 ) -> Iterator[tuple[Path, FieldScore]]:
     """Score every photo of a folder; each takes about 3 s on one core at 720 lines.
 
@@ -74,6 +79,7 @@ def score_fields(
         precision: Numeric precision, as for `open_engine`.
         quality: Quality, as for `open_engine`.
         height: Larger photos are reduced to this short side in pixels.
+        face_models: MediaPipe's wheel, if the style's recipe draws faces; default: downloaded once.
 
     Yields:
         The path of each photo and its figures.
@@ -81,14 +87,15 @@ def score_fields(
     Raises:
         StyleError: The style is not a look.
         EngineError: The engine cannot be opened.
-        StreamtoonError: The folder has no photos.
+        StreamtoonError: The folder has no photos, or the face models cannot be read.
     """
     if style.look is None:
         raise StyleError(f"style {style.name} has no look; there is no program to compare its network with")
+    program = _Program(style, face_models)
     multiple = BLOCK * style.form(quality).size_multiple
     for path in list_images(photos):
         photo = _prepared(read_image(path), height, multiple)
-        yield path, _score(style, photo, backend, precision, quality)
+        yield path, _score(style, program, photo, backend, precision, quality)
 
 
 def mean_score(scores: Iterable[FieldScore]) -> FieldScore:
@@ -106,7 +113,30 @@ def _prepared(photo: Image, height: int, multiple: int) -> Image:
     return fit(photo, rows, columns) if scale < 1 else np.ascontiguousarray(photo[:rows, :columns])
 
 
-def _score(style: Style, photo: Image, backend: str, precision: str, quality: str) -> FieldScore:
+class _Program:
+    """The abstraction program with the settings of a style's recipe, or its defaults if that is unknown."""
+
+    def __init__(self, style: Style, face_models: Path | None) -> None:
+        self._settings = FieldSettings()
+        name = style.recipe.removesuffix(".toml")
+        if name in bundled_recipes():
+            self._settings = read_recipe(find_recipe(name)).fields
+        self._find: Callable[[Image], list[Face]] = lambda _: []
+        if self._settings.faces:
+            self._find = FaceFinder(find_weights(FILES["faces"], face_models))
+
+    def __call__(self, photo: Image, height: int, width: int) -> FieldPlanes:
+        """Return the fields of a photo, scaled to the size at which the look draws."""
+        pair = pair_of(photo, self._settings, self._find(photo))
+        y, u, v = _planes(np.ascontiguousarray(pair[..., 3:6]))
+        half = height // 2, width // 2
+        ink = fit(np.ascontiguousarray(pair[..., 6]), height, width)
+        return FieldPlanes(fit(y, height, width), fit(u, *half), fit(v, *half), ink)
+
+
+def _score(
+    style: Style, program_of: _Program, photo: Image, backend: str, precision: str, quality: str
+) -> FieldScore:
     assert style.look is not None, "asked for by the caller"
     height, width = photo.shape[:2]
     picture = _picture(photo)
@@ -118,7 +148,7 @@ def _score(style: Style, photo: Image, backend: str, precision: str, quality: st
         (finished,) = engine.looks(picture, [style.look])
         form, kind = style.form(quality), engine.facts.quality
     size = field_size(kind, None, form.working_height, height, width, form.size_multiple)
-    program = _drawable(fields_of(fit(photo, size.source_height, size.source_width)), *network.y.shape)
+    program = program_of(fit(photo, size.source_height, size.source_width), *network.y.shape)
     render = LookRenderer(style.look, COLOR, *network.y.shape)
     drawn, wanted = _luma(finished.y), _luma(reduce(render(program)[0], height, width))
     seen = _luma(picture.y)
@@ -132,14 +162,6 @@ def _score(style: Style, photo: Image, backend: str, precision: str, quality: st
         program_outline=outline(seen, wanted, data_range=RANGE),
         photo_flat=flat(seen, seen, data_range=RANGE),
     )
-
-
-def _drawable(fields: AbstractionFields, height: int, width: int) -> FieldPlanes:
-    """Return the program's fields at the size at which the look draws."""
-    y, u, v = _planes(fields.paint)
-    half = height // 2, width // 2
-    ink = fit(ink_code(fields.ink), height, width)
-    return FieldPlanes(fit(y, height, width), fit(u, *half), fit(v, *half), ink)
 
 
 def _picture(photo: Image) -> Frame:

@@ -42,6 +42,7 @@ class FieldBatches:
         seed: Random seed of the run.
         settings: How the fields are computed.
         folder: Folder of the pairs. Default: the user's own.
+        face_models: MediaPipe's wheel, for settings with faces; default: downloaded once.
         rank: Number of this process, from 0. Each process makes its own share of a batch.
         ranks: Number of processes.
 
@@ -57,12 +58,15 @@ class FieldBatches:
         seed: int,
         settings: FieldSettings,
         folder: Path | None = None,
+        face_models: Path | None = None,
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
         self._data, self._batch, self._seed = data, batch, seed
         self._items = range(rank, batch, ranks)
-        self._pairs = make_pairs(Path(data.source), pair_cache(folder), settings, data.scales)
+        self._pairs = make_pairs(
+            Path(data.source), pair_cache(folder), settings, data.scales, face_models=face_models
+        )
 
     @property
     def sources(self) -> int:

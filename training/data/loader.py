@@ -63,6 +63,7 @@ class BatchLoader:
         look: With a look, sources come with the abstraction program's drawing in that look.
         settings: How the fields of these drawings are computed, if they are not in `cache`.
         cache: Folder of the fields. Default: the user's own.
+        face_models: MediaPipe's wheel, for settings with faces; default: downloaded once.
         rank: Number of this process, from 0. Each process decodes its own share of a batch.
         ranks: Number of processes.
 
@@ -79,6 +80,7 @@ class BatchLoader:
         look: Look | None = None,
         settings: FieldSettings | None = None,
         cache: Path | None = None,
+        face_models: Path | None = None,
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
@@ -88,7 +90,9 @@ class BatchLoader:
             self._sources = list_images(Path(data.source))
         else:
             how = settings or FieldSettings()
-            self._sources = make_pairs(Path(data.source), pair_cache(cache), how, data.scales)
+            self._sources = make_pairs(
+                Path(data.source), pair_cache(cache), how, data.scales, face_models=face_models
+            )
         if data.paired:
             self._targets = _partners(self._sources, Path(data.source), Path(data.target), "target")
         else:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from film_clips import painting, shot, write_film
 from paths import ROOT
+from skimage import data
 
 from engines.common.extras import install_line
 from engines.common.image_files import list_images, read_image, write_image
@@ -123,12 +124,12 @@ def test_smooth_fields_and_collages(photos: Path, tmp_path: Path, monkeypatch: p
     larger = tmp_path / "larger"
     larger.mkdir()
     write_image(larger / "a.png", painting(1, size=(260, 220)))
-    facts = json.loads(_run("fields", larger, "--json").stdout)
+    facts = json.loads(_run("fields", larger, "--recipe", "pepper", "--json").stdout)
     kept = list(Path(facts["cache"]).glob("*.npy"))
     assert facts["pairs"] == len(kept) == 1, "half of it would be too small"
     stamp = kept[0].stat().st_mtime_ns
     assert "1 pair" in _run("fields", larger, "--recipe", "pepper").stdout
-    assert _run("fields", larger, "--quiet").stdout == ""
+    assert _run("fields", larger, "--recipe", "gouache", "--quiet").stdout == ""
     assert kept[0].stat().st_mtime_ns == stamp, "and it is not computed again"
     said = _run("fields", larger, "--recipe", "fpt-unet", code=1).stderr
     assert "fpt-unet does not use fields" in said
@@ -138,6 +139,25 @@ def test_smooth_fields_and_collages(photos: Path, tmp_path: Path, monkeypatch: p
     assert "1 pair, 4 images skipped" in said
     np.testing.assert_array_equal(read_image(tmp_path / "pairs/cartoon/collage.png"), parts[2])
     _run("collages", photos, tmp_path / "p", "--cartoon", "top-left", code=2)
+
+
+def test_a_photograph_with_a_face_gives_a_sheet_of_heads_too(tmp_path: Path, face_models: Path) -> None:
+    pytest.importorskip("numba")
+    photos, cache = tmp_path / "photos", tmp_path / "cache"
+    photos.mkdir()
+    write_image(photos / "face.png", np.asarray(data.astronaut()))
+    write_image(photos / "cup.png", np.asarray(data.coffee()))
+    command = ("fields", photos, "--cache", cache, "--faces", face_models)
+    assert json.loads(_run(*command, "--json").stdout)["pairs"] == 6
+    heads = sorted(cache.glob("*-heads-*.npy"))
+    assert [np.load(pair).shape for pair in heads] == [(240, 360, 7), (480, 720, 7)]
+    stamps = {pair: pair.stat().st_mtime_ns for pair in cache.iterdir()}
+    assert "6 pairs" in _run(*command).stdout
+    assert {pair: pair.stat().st_mtime_ns for pair in cache.iterdir()} == stamps
+    wrong = _run(
+        "fields", photos, "--cache", tmp_path / "other", "--faces", photos / "cup.png", code=1
+    ).stderr
+    assert "MediaPipe's wheel" in wrong and wrong.count("\n") == 1
 
 
 def test_a_missing_extra_is_one_sentence_with_the_install_line(photos: Path) -> None:

@@ -16,6 +16,7 @@ import torch
 from paths import ROOT
 from ray_available import require_ray
 from safetensors.torch import load_file
+from skimage import data
 
 from training.data.field_pairs import make_pairs
 from training.recipe_loader import find_recipe, read_recipe
@@ -94,19 +95,22 @@ def test_ray_train_learns_what_one_process_learns(picture_folders: Path, tmp_pat
     assert facts[1]["losses"] == pytest.approx(facts[0]["losses"], rel=1e-3)
 
 
-def test_fields_of_ray_tasks_are_those_of_this_process(tmp_path: Path) -> None:
+def test_fields_of_ray_tasks_are_those_of_this_process(tmp_path: Path, face_models: Path) -> None:
     photos, dice = tmp_path / "photos", np.random.default_rng(4)
     photos.mkdir()
     for n in range(3):
         rough = dice.integers(0, 256, (9, 12, 3), dtype=np.uint8)
         cv2.imwrite(str(photos / f"{n}.png"), cv2.resize(rough, (280, 210), interpolation=cv2.INTER_CUBIC))
+    cv2.imwrite(str(photos / "face.png"), data.astronaut()[:250, 80:380, ::-1])
     command = [sys.executable, "-m", "streamtoon", "dataset", "fields", photos, "--cache", tmp_path / "ray"]
-    said = json.loads(_run([*command, "--ray", "local", "--json"]))
+    said = json.loads(_run([*command, "--faces", face_models, "--ray", "local", "--json"]))
     (tmp_path / "own").mkdir()
     recipe = read_recipe(find_recipe("paint-and-ink"))
-    own = make_pairs(photos, tmp_path / "own", recipe.fields, recipe.data.scales, workers=1)
+    own = make_pairs(
+        photos, tmp_path / "own", recipe.fields, recipe.data.scales, workers=1, face_models=face_models
+    )
     made = sorted((tmp_path / "ray").glob("*.npy"))
-    assert said["pairs"] == len(made) == len(own) == 3
+    assert said["pairs"] == len(made) == len(own) == 5, "one of the four shows a face"
     for a, b in zip(own, made, strict=True):
         assert a.name == b.name and a.read_bytes() == b.read_bytes()
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from skimage import data
 from typer.testing import CliRunner
 
 from engines.common.image_files import write_image
@@ -49,6 +51,22 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         noise = dice.normal(0, 2, photo.shape)
         write_image(folder / f"{n}.png", np.clip(photo + noise, 0, 255).astype(np.uint8))
     return folder
+
+
+def test_the_program_draws_faces_if_the_styles_recipe_does(
+    fields_style: Path, photos: Path, face_models: Path, tmp_path: Path
+) -> None:
+    for photo in photos.iterdir():
+        shutil.copy(photo, tmp_path)
+    small = cv2.resize(data.astronaut()[:300, 50:400], (280, 240), interpolation=cv2.INTER_AREA)
+    write_image(tmp_path / "face.png", cv2.GaussianBlur(small, (0, 0), 2))
+    plain = load_style(fields_style)
+    learned = dataclasses.replace(plain, recipe="paint-and-ink.toml")
+    without, with_faces = (
+        {path.name: score for path, score in score_fields(style, tmp_path, face_models=face_models)}
+        for style in (plain, learned)
+    )
+    assert {name for name, score in without.items() if score != with_faces[name]} == {"face.png"}
 
 
 def test_a_network_without_ink_has_none_in_common(fields_style: Path, photos: Path) -> None:
