@@ -39,7 +39,7 @@ from engines.strips import Strip, Strips, changed_block_rows
 
 MAX_RENDERERS = 3
 """Renderers that are kept, by look, size and colour: the current, the previous, and that of a still image."""
-RendererKey = tuple[Look, ColorInfo, int, int, float]
+RendererKey = tuple[Look, ColorInfo, int, int, float, tuple[int, int]]
 
 
 class FieldsEngine(Engine):
@@ -59,7 +59,7 @@ class FieldsEngine(Engine):
         """At working size, of the frame in `_last`; not on a device."""
 
     def fields(self, frame: Frame) -> FieldPlanes:
-        """Return the paint and ink of a frame before the look, at the size at which looks draw."""
+        """Return the paint and ink of a frame before the look, at the size of the frame or more."""
         size = self._working_size(frame.height, frame.width)
         return _drawable(self._fields(_planes(frame), frame.color), size)
 
@@ -216,7 +216,8 @@ class FieldsEngine(Engine):
         size = self._working_size(height, width)
         at_full = field_scale("full", None, self._style.working_height, height, width)
         enlargement = max(1.0, min(1.0, at_full) / self._scale(height, width))
-        key = (look, color, size.drawn_height, size.drawn_width, enlargement)
+        drawn = size.drawn_height, size.drawn_width
+        key = (look, color, size.source_height, size.source_width, enlargement, drawn)
         with self._making:
             renderer = self._renderers.pop(key, None)
             if renderer is None:
@@ -250,16 +251,15 @@ def _small(planes: Planes, color: ColorInfo, size: BlockSize) -> Planes:
 
 
 def _drawable(fields: FieldPlanes, size: BlockSize) -> FieldPlanes:
-    """Return fields of working size, scaled and cropped to the size at which looks draw."""
-    height, width = size.field_sides
-    half = height // 2, width // 2
-    ends = slice(size.drawn_height), slice(size.drawn_width)
-    half_ends = slice(size.drawn_height // 2), slice(size.drawn_width // 2)
+    """Return fields of working size, scaled and cropped to the source's size."""
+    half = size.block_height // 2, size.block_width // 2
+    ends = slice(size.source_height), slice(size.source_width)
+    half_ends = slice(size.source_height // 2), slice(size.source_width // 2)
     return FieldPlanes(
-        fit(fields.y, height, width)[ends],
+        fit(fields.y, size.block_height, size.block_width)[ends],
         fit(fields.u, *half)[half_ends],
         fit(fields.v, *half)[half_ends],
-        fit(fields.ink, height, width)[ends],
+        fit(fields.ink, size.block_height, size.block_width)[ends],
     )
 
 

@@ -17,8 +17,8 @@ LITE_FIELDS_SHARE = 3 / 4
 """The same for `lite` and generators of fields, which run on blocks and need less time."""
 MAX_ENLARGEMENT = 1.5
 """How much small frames are enlarged for a look. At twice their size, blurred ones lost their outlines."""
-MAX_OVERSAMPLING = 1.5
-"""How much larger than the frame `full` draws a look."""
+MAX_OVERSAMPLING = 1.25
+"""How much larger than the frame `full` draws a look. At 1.5, edges move no more smoothly."""
 OVERSAMPLED_SIDE = 1080
 """Short side, in pixels, above which a look is not drawn larger than the frame."""
 
@@ -233,13 +233,6 @@ class BlockSize(WorkingSize):
     def oversamples(self) -> bool:
         """Whether the look draws larger than the frame, so that the drawing is reduced."""
         return (self.drawn_height, self.drawn_width) != (self.height, self.width)
-
-    @property
-    def field_sides(self) -> tuple[int, int]:
-        """Height and width to which fields are scaled: of whole blocks, from which the drawing's are cut."""
-        height = 2 * round(self.block_height * self.drawn_height / self.source_height / 2)
-        width = 2 * round(self.block_width * self.drawn_width / self.source_width / 2)
-        return height, width
 
     @property
     def given(self) -> tuple[int, int, int]:

@@ -85,23 +85,34 @@ class LookRenderer:
     """Renders the fields of frames of one size to finished planes. Any number of threads may call it."""
 
     def __init__(
-        self, look: Look, color: ColorInfo, height: int, width: int, enlargement: float = 1.0
+        self,
+        look: Look,
+        color: ColorInfo,
+        height: int,
+        width: int,
+        enlargement: float = 1.0,
+        drawn: tuple[int, int] | None = None,
     ) -> None:
         """Make the tables and patterns.
 
         Args:
             look: The look.
             color: Colour of the output: matrix, which is also the paint's, and range.
-            height: Height of the frames, an even number of pixels.
-            width: Width of the frames, an even number of pixels.
+            height: Height of the fields, an even number of pixels.
+            width: Width of the fields, an even number of pixels.
             enlargement: How much more the fields were enlarged than at full quality, at least 1. Their lines
                 are wider, so they are widened less.
+            drawn: Height and width of the drawing, even numbers; default: those of the fields. What measures
+                a place's surroundings is done before the fields are scaled to it, since it costs the most.
 
         Raises:
-            ValueError: The height or width is odd.
+            ValueError: A height or width is odd.
         """
-        if height < 2 or width < 2 or height % 2 or width % 2:
-            raise ValueError(f"expected even sizes, got {width}x{height}")
+        self._fields_size = height, width
+        height, width = drawn or self._fields_size
+        for sides in (self._fields_size, (height, width)):
+            if min(sides) < 2 or sides[0] % 2 or sides[1] % 2:
+                raise ValueError(f"expected even sizes, got {sides[1]}x{sides[0]}")
         self.look, self.color, self.height, self.width = look, color, height, width
         self._buffers = threading.local()
         self._scale = patterns.scale_of(height, width)
@@ -124,27 +135,35 @@ class LookRenderer:
         # After the screen, which may lie between tones and lines. Less than 0.001 pixels is a rounding error.
         self._make_lines(round(widen * self._scale, 3))
         detailed = look.features or (look.line_length and look.line_opacity)
-        self._details = Details(look, height, width) if detailed else None
+        self._details = Details(look, *self._fields_size) if detailed else None
         self._make_washes()
         self._make_paper()
 
     def __call__(self, fields: FieldPlanes) -> Planes:
-        """Return (y, u, v) of the sizes of the fields' planes.
+        """Return (y, u, v) of the drawing's size, 4:2:0.
 
         Raises ValueError for fields of another size.
         """
-        if fields.y.shape != (self.height, self.width):
-            raise ValueError(f"expected fields of shape {(self.height, self.width)}, got {fields.y.shape}")
-        one, two, three, pairs, half_pairs = self._own_buffers()
-        y, ink = self._calmed(fields.y, one, two), fields.ink
+        if fields.y.shape != self._fields_size:
+            raise ValueError(f"expected fields of shape {self._fields_size}, got {fields.y.shape}")
+        (one, two, three), (pairs, half_pairs), large = self._own_buffers()
+        y, ink, colors = self._calmed(fields.y, one, two), fields.ink, (fields.u, fields.v)
         if self._details is not None:
             y, ink = self._details(fields, y, one, three, two)
         y = self._lifted(y, one)
-        luma = np.empty_like(fields.y)
-        tone = (
-            y if self._by_steepness is None else self._by_steepness(y, self._steepness(y, two), pairs, luma)
-        )
-        chroma = self._colors(fields, tone, half_pairs)
+        steepness = None if self._by_steepness is None else self._steepness(y)
+        if large is not None:
+            one, two, three = large
+            y, ink = (
+                enlarged(plane, (self.width, self.height), out) for plane, out in ((y, one), (ink, three))
+            )
+            u, v = (enlarged(plane, (self.width // 2, self.height // 2)) for plane in colors)
+            colors = u, v
+        luma, tone = np.empty_like(y), y
+        if self._by_steepness is not None and steepness is not None:
+            steep = enlarged(steepness, (self.width, self.height), two)
+            tone = self._by_steepness(y, steep, pairs, luma)
+        chroma = self._colors(colors, tone, half_pairs)
         if not self._ink_includes_tones:
             cv2.LUT(tone, self._luma, luma)
         if self.look.edge_darkening:
@@ -163,17 +182,21 @@ class LookRenderer:
         self._on_paper(luma, chroma)
         return luma, chroma[0], chroma[1]
 
-    def _own_buffers(self) -> tuple[Plane, Plane, Plane, Plane, Plane]:
-        """Return three planes of luma's size, and room for the pairs of luma and of chroma.
+    def _own_buffers(self) -> tuple[list[Plane], tuple[Plane, Plane], list[Plane] | None]:
+        """Return three planes of the fields' size, room for the pairs of luma and of chroma, and three planes
+        of the drawing's size if that is another.
 
         They belong to this thread.
         """
         if not hasattr(self._buffers, "planes"):
             size = self.height, self.width
-            planes = [np.empty(size, np.uint8) for _ in range(3)]
-            self._buffers.planes = *planes, pair_buffer(*size), pair_buffer(size[0] // 2, size[1] // 2)
-        one, two, three, pairs, half_pairs = self._buffers.planes
-        return one, two, three, pairs, half_pairs
+            planes, large = (
+                [np.empty(sides, np.uint8) for _ in range(3)] for sides in (self._fields_size, size)
+            )
+            pairs = pair_buffer(*size), pair_buffer(size[0] // 2, size[1] // 2)
+            self._buffers.planes = planes, pairs, None if size == self._fields_size else large
+        planes, pairs, larger = self._buffers.planes
+        return planes, pairs, larger
 
     def _calmed(self, y: Plane, out: Plane, spare: Plane) -> Plane:
         """Return the paint's luma without speckle, written to `out` if there is anything to do."""
@@ -186,22 +209,23 @@ class LookRenderer:
         """Return the paint's luma with dark surroundings lifted towards a middle tone."""
         if not self.look.local:
             return y
-        step = cell_side(LOCAL_STEP, self.height, self.width)
-        sigma = SURROUNDINGS * min(self.height, self.width) / step
-        means = cells(y, grid_size(step, self.height, self.width))
+        size = self._fields_size
+        step = cell_side(LOCAL_STEP, *size)
+        sigma = SURROUNDINGS * min(size) / step
+        means = cells(y, grid_size(step, *size))
         around = cv2.GaussianBlur(means, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
         lift = cv2.LUT(around, self._lift)
-        lifted = enlarged(np.asarray(lift, np.uint8), (self.width, self.height))
+        lifted = enlarged(np.asarray(lift, np.uint8), size[::-1])
         return np.asarray(cv2.add(y, lifted, out), np.uint8)
 
-    def _steepness(self, y: Plane, out: Plane) -> Plane:
-        """Return how steep the shading around every pixel is: 0 up to SOFT_SLOPE, 255 from HARD_SLOPE.
+    def _steepness(self, y: Plane) -> Plane:
+        """Return how steep the shading in every cell is: 0 up to SOFT_SLOPE, 255 from HARD_SLOPE.
 
         Slopes are measured behind the curve, which amplifies the noise of dark areas: hard edges hide it.
         """
-        step = cell_side(SLOPE_STEP, self.height, self.width)
-        small = cv2.LUT(cells(y, grid_size(step, self.height, self.width)), self._seen)
-        per_pixel = self._scale / (2 * step)
+        step = cell_side(SLOPE_STEP, *self._fields_size)
+        small = cv2.LUT(cells(y, grid_size(step, *self._fields_size)), self._seen)
+        per_pixel = patterns.scale_of(*self._fields_size) / (2 * step)
         across, down = (
             cv2.Sobel(small, cv2.CV_32F, *axis, ksize=1, scale=per_pixel, borderType=cv2.BORDER_REPLICATE)
             for axis in ((1, 0), (0, 1))
@@ -215,8 +239,7 @@ class LookRenderer:
         )
         slope = np.where(count > 0.5, total / np.maximum(count, 1), HARD_SLOPE)
         ramp = (slope - SOFT_SLOPE) * (255 / (HARD_SLOPE - SOFT_SLOPE))
-        steepness = np.clip(np.rint(ramp), 0, 255).astype(np.uint8)
-        return enlarged(steepness, (self.width, self.height), out)
+        return np.asarray(np.clip(np.rint(ramp), 0, 255), np.uint8)
 
     def _make_colors(self, of_luma: tuple[tables.Curve, tables.Curve] | None) -> None:
         """Make the tables of chroma: of the paint's own, of its luma (or its tone), or of both."""
@@ -231,8 +254,7 @@ class LookRenderer:
         else:
             self._chroma_of_both = [PairTable(own + curve[:, None] - 128) for curve in of_luma]
 
-    def _colors(self, fields: FieldPlanes, tone: Plane, pairs: Plane) -> list[Plane]:
-        planes = (fields.u, fields.v)
+    def _colors(self, planes: tuple[Plane, Plane], tone: Plane, pairs: Plane) -> list[Plane]:
         if self._chroma is not None:
             return [np.asarray(cv2.LUT(plane, self._chroma), np.uint8) for plane in planes]
         half = halved(tone)

@@ -125,13 +125,11 @@ class _Program:
         if self._settings.faces:
             self._find = FaceFinder(find_weights(FILES["faces"], face_models))
 
-    def __call__(self, photo: Image, height: int, width: int) -> FieldPlanes:
-        """Return the fields of a photo, scaled to the size at which the look draws."""
+    def __call__(self, photo: Image) -> FieldPlanes:
+        """Return the fields of a photo."""
         pair = pair_of(photo, self._settings, self._find(photo))
         y, u, v = _planes(np.ascontiguousarray(pair[..., 3:6]))
-        half = height // 2, width // 2
-        ink = fit(np.ascontiguousarray(pair[..., 6]), height, width)
-        return FieldPlanes(fit(y, height, width), fit(u, *half), fit(v, *half), ink)
+        return FieldPlanes(y, u, v, np.ascontiguousarray(pair[..., 6]))
 
 
 def _score(
@@ -148,8 +146,9 @@ def _score(
         (finished,) = engine.looks(picture, [style.look])
         form, kind = style.form(quality), engine.facts.quality
     size = field_size(kind, None, form.working_height, height, width, form.size_multiple)
-    program = program_of(fit(photo, size.source_height, size.source_width), *network.y.shape)
-    render = LookRenderer(style.look, COLOR, *network.y.shape)
+    program = program_of(fit(photo, size.source_height, size.source_width))
+    drawn_at = size.drawn_height, size.drawn_width
+    render = LookRenderer(style.look, COLOR, size.source_height, size.source_width, drawn=drawn_at)
     drawn, wanted = _luma(finished.y), _luma(reduce(render(program)[0], height, width))
     seen = _luma(picture.y)
     ours, theirs = network.ink >= INK_THRESHOLD, program.ink >= INK_THRESHOLD

@@ -21,7 +21,8 @@ from engines.fields_engine import FieldsEngine
 from engines.frame import ColorInfo, Frame
 from engines.imaging.color import rgb_to_yuv
 from engines.imaging.field_blocks import FieldPlanes
-from engines.imaging.working_size import BlockSize, drawing_scale, field_scale, field_size
+from engines.imaging.working_size import BlockSize, drawing_scale, field_scale
+from engines.looks.look import Look
 from engines.looks.renderer import LookRenderer
 from engines.registry.style import Style
 
@@ -32,7 +33,8 @@ Bytes = NDArray[np.uint8]
 @pytest.fixture(scope="module")
 def style(tmp_path_factory: pytest.TempPathFactory) -> Style:
     """Made for 128 lines."""
-    return save_network(tmp_path_factory.mktemp("styles") / "shaken", look=LOOK)
+    look = LOOK | {"gradients": 0.0, "features": 0.0, "line_length": 0.0, "smooth": 0}
+    return save_network(tmp_path_factory.mktemp("styles") / "shaken", look=look)
 
 
 @pytest.fixture(scope="module")
@@ -51,35 +53,39 @@ def opened(style: Style, **settings: Any) -> FieldsEngine:
     return engine
 
 
-def half_as_large_again(planes: Any) -> list[Bytes]:
+def enlarged(planes: Any, times: Fraction) -> list[Bytes]:
+    sizes = [(int(plane.shape[1] * times), int(plane.shape[0] * times)) for plane in planes]
     return [
-        np.asarray(
-            cv2.resize(plane.astype(np.uint8), (plane.shape[1] * 3 // 2, plane.shape[0] * 3 // 2)), np.uint8
-        )
-        for plane in planes
+        np.asarray(cv2.resize(plane.astype(np.uint8), size), np.uint8)
+        for plane, size in zip(planes, sizes, strict=True)
     ]
 
 
-def drawn_by_hand(style: Style, fields: list[Bytes]) -> list[NDArray[np.float64]]:
-    """The look's drawing of 192 x 240 fields, reduced to 128 x 160."""
+def drawn_by_hand(style: Style, fields: Any) -> list[NDArray[np.float64]]:
+    """The look's drawing of fields, reduced to 128 x 160."""
     assert style.look is not None
-    drawn = LookRenderer(style.look, COLOR, 192, 240)(FieldPlanes(*fields))
-    return [two_thirds(plane) for plane in drawn]
+    planes = LookRenderer(style.look, COLOR, *fields[0].shape)(FieldPlanes(*fields))
+    return reduced(planes)
 
 
-def two_thirds(plane: NDArray[Any]) -> NDArray[np.float64]:
-    """Two rows of three and two columns of three, each weighted by how near it is."""
-    for _ in range(2):
-        first, middle, last = (plane[at::3].astype(float) for at in range(3))
-        pairs = np.stack(((3 * first + middle) / 4, (middle + 3 * last) / 4), axis=1)
-        plane = pairs.reshape(-1, plane.shape[1]).T
-    return plane
+def reduced(planes: Any) -> list[NDArray[np.float64]]:
+    """Planes of a drawing, interpolated at the centres of the pixels of 128 x 160."""
+    return [
+        between_rows(between_rows(plane.astype(float), rows).T, columns).T
+        for plane, (rows, columns) in zip(planes, ((128, 160), (64, 80), (64, 80)), strict=True)
+    ]
+
+
+def between_rows(plane: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    at = (np.arange(count) + 0.5) * len(plane) / count - 0.5
+    share = (at % 1)[:, None]
+    return plane[np.floor(at).astype(int)] * (1 - share) + plane[np.ceil(at).astype(int)] * share
 
 
 def assert_near(given: Frame, expected: list[NDArray[np.float64]]) -> None:
     for plane, wanted in zip((given.y, given.u, given.v), expected, strict=True):
         assert plane.shape == wanted.shape
-        assert (np.abs(plane - wanted) > 0.6).mean() < 0.025  # a field that is one code off
+        assert (np.abs(plane - wanted) > 0.8).mean() < 0.01  # or a field is one code off
 
 
 @pytest.mark.parametrize("settings", [{"quality": "full"}, {"quality": "fast"}, {"detail": 1.5}], ids=str)
@@ -87,7 +93,7 @@ def test_a_small_frame_is_enlarged_and_its_drawing_reduced(
     style: Style, source: Frame, settings: dict[str, Any]
 ) -> None:
     made_for = dataclasses.replace(style, working_height=192)
-    fields = fields_by_hand(style, *half_as_large_again((source.y, source.u, source.v)))
+    fields = fields_by_hand(style, *enlarged((source.y, source.u, source.v), Fraction(3, 2)))
     expected = drawn_by_hand(style, [plane.astype(np.uint8) for plane in fields])
     with opened(made_for, **settings) as engine:
         assert (engine.facts.working_width, engine.facts.working_height) == (240, 192)
@@ -98,12 +104,22 @@ def test_a_small_frame_is_enlarged_and_its_drawing_reduced(
 def test_full_draws_larger_than_the_frame_from_the_same_fields(
     style: Style, source: Frame, stabilize: float
 ) -> None:
-    fields = half_as_large_again(fields_by_hand(style, source.y, source.u, source.v))
-    expected = drawn_by_hand(style, fields)
+    fields = fields_by_hand(style, source.y, source.u, source.v)
+    expected = drawn_by_hand(style, enlarged(fields, Fraction(5, 4)))
     with opened(style, quality="full", stabilize=stabilize) as engine:
         assert (engine.facts.working_width, engine.facts.working_height) == (160, 128)
-        assert engine.fields(source).ink.shape == (192, 240)
+        assert engine.fields(source).ink.shape == (128, 160)
         assert_near(engine(source), expected)
+
+
+def test_surroundings_are_measured_before_fields_are_scaled_to_the_drawing(
+    style: Style, source: Frame
+) -> None:
+    look = Look(gradients=1.0, features=1.0, line_length=20.0)
+    with opened(dataclasses.replace(style, look=look), quality="full") as engine:
+        given, fields = engine(source), engine.fields(source)
+    drawn = LookRenderer(look, COLOR, 128, 160, drawn=(160, 200))(fields)
+    assert_near(given, reduced(drawn))
 
 
 def test_an_edge_that_moves_by_parts_of_a_pixel_moves_smoothly(style: Style) -> None:
@@ -164,14 +180,13 @@ def test_sizes_are_whole_blocks(
     source = tuple(2 * round(side * max(1, scale) / 2) for side in (given.height, given.width))
     assert (given.source_height, given.source_width) == (given.drawn_height, given.drawn_width) == source
     assert given.enlarges == given.oversamples == (scale > 1)
-    assert given.field_sides == blocks
 
 
 @pytest.mark.parametrize(
     "quality, height, width, expected",
     [
-        ("full", 720, 1280, 1.5), ("full", 900, 1600, 1.2), ("full", 1080, 1920, 1), ("full", 2160, 3840, 1),
-        ("full", 1280, 720, 1.5), ("full", 240, 320, 1.5), ("fast", 720, 1280, 1), ("lite", 720, 1280, 1),
+        ("full", 720, 1280, 1.25), ("full", 900, 1600, 1.2), ("full", 1080, 1920, 1), ("full", 2160, 3840, 1),
+        ("full", 1280, 720, 1.25), ("full", 240, 320, 1.25), ("fast", 720, 1280, 1), ("lite", 720, 1280, 1),
         ("custom", 720, 1280, 1),
     ],
 )  # fmt: skip
@@ -179,21 +194,3 @@ def test_full_draws_frames_below_1080_lines_larger(
     quality: Any, height: int, width: int, expected: float
 ) -> None:
     assert drawing_scale(quality, height, width) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    "height, width", [(720, 1280), (721, 1279), (480, 853), (902, 1600), (333, 77), (1, 1)]
-)
-@pytest.mark.parametrize("quality", ["full", "fast", "lite"])
-def test_fields_cover_the_drawing_and_keep_their_place(quality: Any, height: int, width: int) -> None:
-    size = field_size(quality, None, 720, height, width, 2)
-    sides = zip(
-        size.field_sides,
-        (size.block_height, size.block_width),
-        (size.source_height, size.source_width),
-        (size.drawn_height, size.drawn_width),
-        strict=True,
-    )
-    for whole, block, source, drawn in sides:
-        assert drawn <= whole
-        assert abs(whole * source / drawn - block) <= 1  # a pixel of the source at most, at the far end
