@@ -15,12 +15,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.imaging.field_blocks import BLOCK, SAMPLES
+from engines.imaging.field_blocks import BLOCK, FIELDS, SAMPLES
 from engines.pretrained.vgg import VGG
 from training.adversary import Adversary, DiscriminatorBatch
 from training.data.superpixels import superpixel_abstraction
 from training.losses.drawing import Drawing, drawing_distance
-from training.losses.fields import ink_distance, line_distance, paint_and_ink, paint_distance, shifted
+from training.losses.fields import (
+    face_distance,
+    ink_distance,
+    line_distance,
+    paint_and_ink,
+    paint_distance,
+    shifted,
+)
 from training.losses.perceptual import feature_distance, gram_distance
 from training.losses.pixels import gradient_distance, half_size, total_variation, yuv, yuv_color
 from training.ranks import StepRandom
@@ -45,7 +52,7 @@ class LossContext:
     """One direction of translation in one step.
 
     Images are N x 3 x H x W in [-1, 1]. A generator of fields takes N x 24 x H x W and returns N x 40 x H x
-    W, in the layout of `training.data.field_batches`.
+    W. Its target is N x 56 x H x W, in the layout of `training.data.field_batches`.
     """
 
     source: Tensor
@@ -98,7 +105,7 @@ class LossContext:
         """The planes of the drawing that the same look makes from the abstraction program's fields."""
         assert self.drawing is not None
         with torch.no_grad():
-            return self.drawing.planes(self.source, self.target)
+            return self.drawing.planes(self.source, self.target[:, :FIELDS])
 
     def generate(self, picture: Tensor) -> Tensor:
         """Return the generator's output for `picture`, in fp32."""
@@ -232,11 +239,16 @@ def _paint(context: LossContext) -> Tensor:
 
 
 def _ink(context: LossContext) -> Tensor:
-    return ink_distance(context.output[:, SAMPLES:], context.target[:, SAMPLES:])
+    return ink_distance(context.output[:, SAMPLES:], context.target[:, SAMPLES:FIELDS])
 
 
 def _lines(context: LossContext) -> Tensor:
-    return line_distance(context.output[:, SAMPLES:], context.target[:, SAMPLES:])
+    return line_distance(context.output[:, SAMPLES:], context.target[:, SAMPLES:FIELDS])
+
+
+def _faces(context: LossContext) -> Tensor:
+    target = context.target
+    return face_distance(context.output[:, SAMPLES:], target[:, SAMPLES:FIELDS], target[:, FIELDS:])
 
 
 def _drawing(context: LossContext) -> Tensor:
@@ -282,6 +294,7 @@ TERMS: dict[str, Callable[[LossContext], Tensor]] = {
     "paint": _paint,
     "ink": _ink,
     "lines": _lines,
+    "faces": _faces,
     "drawing": _drawing,
     "drawing_features": _drawing_features,
 }

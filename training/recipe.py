@@ -163,6 +163,9 @@ class Weights:
     between neighbours. Inked samples count more."""
     lines: Ramp = OFF
     """For fields: L1 distance between the lines that a soft threshold makes from the two ink responses."""
+    faces: Ramp = OFF
+    """For fields: distance of the ink in features of faces, which are too small to count in other terms. It
+    needs `fields.faces`."""
     drawing: Ramp = OFF
     """For fields: L1 distance between the two drawings in the look [abstraction], both of colours and of
     differences between neighbours."""
@@ -188,7 +191,7 @@ RENAMED_KEYS = {"colour": "color", "colour_blocks": "color_blocks", "colour_blin
 """Keys of earlier versions, and what replaced them."""
 BACKWARD_TERMS = {"cycle", "cycle_features"}
 """The terms that need a backward generator."""
-FIELD_TERMS = {"paint", "ink", "lines", "drawing", "drawing_features"}
+FIELD_TERMS = {"paint", "ink", "lines", "faces", "drawing", "drawing_features"}
 """The terms that only generators of fields have. Such generators can also use `consistency`."""
 FEATURE_TERMS = {"structure", "content", "gram", "drawing_features"}
 """The terms that compare VGG features."""

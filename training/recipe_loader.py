@@ -245,6 +245,10 @@ def _check_together(recipe: Recipe, path: Path) -> None:
                 "generators need those weights"
             ),
         ),
+        (
+            "faces" not in terms or recipe.fields.faces,
+            "weights.faces is above 0, but fields.faces is false; set both, or neither",
+        ),
         (bool(weights.used()), "every weight is 0; at least one must be above 0"),
         (
             not first.steps or bool(first.weights.used()),

@@ -77,22 +77,25 @@ MOUTH_WIDTH = 0.035
 """Width of the line between closed lips, as a share of the face's size."""
 
 
-def with_face_ink(ink: Floats, photo: Image, faces: Sequence[Face]) -> Floats:
-    """Return an ink response with the features of small faces.
+def with_face_ink(ink: Floats, photo: Image, faces: Sequence[Face]) -> tuple[Floats, Image]:
+    """Return an ink response with the features of small faces, and where these features are.
+
+    The second value is H x W: 255 around features that were drawn, else 0.
 
     Args:
         ink: The response, H x W; a line begins at 1.
         photo: The photograph, H x W x 3 RGB, or a clearer version of it: what is drawn is measured there.
         faces: The faces that it shows.
     """
+    where = np.zeros(ink.shape, np.uint8)
     if not faces:
-        return ink
+        return ink, where
     light = cv2.cvtColor(photo, cv2.COLOR_RGB2LAB)[..., 0].astype(np.float32) / np.float32(255)
     light = np.asarray(cv2.GaussianBlur(light, (0, 0), 0.5), np.float32)
     drawn = ink.copy()
     for face in faces:
-        _draw(drawn, light, face)
-    return drawn
+        _draw(drawn, where, light, face)
+    return drawn, where
 
 
 def face_size(face: Face) -> float:
@@ -102,8 +105,8 @@ def face_size(face: Face) -> float:
     return max(width, 0.75 * float(np.linalg.norm(points[CHIN] - points[FOREHEAD])))
 
 
-def _draw(ink: Floats, light: Floats, face: Face) -> None:
-    """Draw the features of a face into a response, in place."""
+def _draw(ink: Floats, where: Image, light: Floats, face: Face) -> None:
+    """Draw the features of a face into a response and mark them, in place."""
     size = face_size(face)
     share = 1 - float(smoothstep(np.array(size, np.float32), SMALL_FACE_PIXELS, LARGE_FACE_PIXELS))
     if share == 0 or size < MIN_FACE_PIXELS:
@@ -119,13 +122,13 @@ def _draw(ink: Floats, light: Floats, face: Face) -> None:
         mask.fill(ring)
         if region.margin:
             mask.line(ring, max(0.8, region.margin * size), closed=True)
-        _darken(ink, light, mask, region.ink_from, region.strength * share, size)
+        _darken(ink, where, light, mask, region.ink_from, region.strength * share, size)
     lips = points[list(UPPER_LIP)], points[list(LOWER_LIP)]
     mouth = np.concatenate([lips[0], lips[1][::-1]])
     mask = _Mask(mouth, ink.shape)
     mask.fill(mouth)
     mask.line(np.asarray((lips[0] + lips[1]) / 2, np.float32), max(1.6, MOUTH_WIDTH * size), closed=False)
-    _darken(ink, light, mask, MOUTH_INK_FROM, share, size)
+    _darken(ink, where, light, mask, MOUTH_INK_FROM, share, size)
 
 
 class _Mask:
@@ -164,8 +167,10 @@ class _Mask:
         return np.asarray((points - self._start + 0.5) * SUBPIXELS, np.int32)
 
 
-def _darken(ink: Floats, light: Floats, mask: _Mask, ink_from: float, strength: float, size: float) -> None:
-    """Turn the darkest samples of a region into ink, in place."""
+def _darken(
+    ink: Floats, where: Image, light: Floats, mask: _Mask, ink_from: float, strength: float, size: float
+) -> None:
+    """Turn the darkest samples of a region into ink and mark the region, in place."""
     covered = mask.coverage()
     inside = covered > 0.3
     if np.count_nonzero(inside) < 3:
@@ -179,5 +184,6 @@ def _darken(ink: Floats, light: Floats, mask: _Mask, ink_from: float, strength: 
     darkness = np.clip((skin - part) / (skin - darkest), 0, 1.15)
     response = np.minimum(1 + STEEPNESS * (darkness - ink_from), MAX_RESPONSE)
     response *= strength * np.minimum(1, 1.6 * covered)
+    where[mask.place][around] = 255
     here = ink[mask.place]
     np.maximum(here, np.where(covered > 0, response, here), out=here)

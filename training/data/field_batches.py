@@ -31,8 +31,9 @@ class FieldBatches:
     """The batch of every step, which depends only on the recipe's random seed and the step.
 
     `source` of a batch is N x 24 x S/4 x S/4 (in the order of `engines.imaging.field_blocks`, code / 127.5 -
-    1), `target` N x 40 x S/4 x S/4: the difference of paint from photograph, and the ink. Half of the
-    photographs get noise, but keep the fields without it: a camera's noise should not be drawn.
+    1), `target` N x 56 x S/4 x S/4: the difference of paint from photograph, the ink, and 1 where features of
+    faces were drawn, else 0. Half of the photographs get noise, but keep the fields without it: a camera's
+    noise should not be drawn.
 
     Missing pairs are computed first.
 
@@ -98,16 +99,16 @@ class FieldBatches:
         seen = photo
         if sigma:
             seen = photo + rng.standard_normal(photo.shape, np.float32) * np.float32(sigma)
-        ink = F.pixel_unshuffle(
-            torch.from_numpy(np.ascontiguousarray(cut[..., 6])).float()[None, None], BLOCK
-        )[0]
+        ink, faces = (_unshuffled(cut[..., channel]) for channel in (6, 7))
         noisy = _blocks(seen, matrix) if sigma else clean
         change = _blocks(paint, matrix) - noisy
-        return noisy, change, ink
+        return noisy, change, ink, faces / 255
 
 
-_Sample = tuple[Tensor, Tensor, Tensor]
-"""Samples in code values, 24 x h x w; the paint's difference from them; ink codes, 16 x h x w."""
+_Sample = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Samples in code values, 24 x h x w; the paint's difference from them; ink codes, 16 x h x w; 1 where
+features of faces were drawn, 16 x h x w.
+"""
 
 
 @cache
@@ -141,8 +142,13 @@ def _blocks(rgb: NDArray[np.float32], matrix: NDArray[np.float64]) -> Tensor:
     return torch.cat([F.pixel_unshuffle(luma, BLOCK), F.pixel_unshuffle(chroma, 2)], 1)[0]
 
 
+def _unshuffled(plane: NDArray[np.uint8]) -> Tensor:
+    """Convert H x W codes to 16 x H/4 x W/4."""
+    return F.pixel_unshuffle(torch.from_numpy(np.ascontiguousarray(plane)).float()[None, None], BLOCK)[0]
+
+
 def _stacked(samples: list[_Sample]) -> Batch:
-    source, change, ink = (torch.stack(column) for column in zip(*samples, strict=True))
-    target = torch.cat([(change + 0.5) / 127.5, ink / 127.5 - 1], 1)
+    source, change, ink, faces = (torch.stack(column) for column in zip(*samples, strict=True))
+    target = torch.cat([(change + 0.5) / 127.5, ink / 127.5 - 1, faces], 1)
     last = torch.channels_last
     return Batch((source / 127.5 - 1).contiguous(memory_format=last), target.contiguous(memory_format=last))

@@ -3,8 +3,9 @@
 With `FieldSettings.faces`, a photograph that shows faces also gives a sheet of its heads, as another
 photograph.
 
-A pair is one `.npy` file, height x width x 7 uint8: the photograph's RGB, the paint's RGB, the ink response
-as code values. Crops are read from it by memory mapping, without decoding.
+A pair is one `.npy` file, height x width x 8 uint8: the photograph's RGB, the paint's RGB, the ink response
+as code values, and 255 where features of faces were drawn. Crops are read from it by memory mapping, without
+decoding.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from training.data.head_sheets import head_sheet
 from training.data.parallel import parallel_map
 from training.recipe import FieldSettings
 
-VERSION = 2
+VERSION = 3
 """Part of the cache key. Increase it when `fields_of` computes something else."""
 MIN_SIDE_PIXELS = 200
 """Pixels of the short side: photographs that a scale would make smaller are left out at that scale."""
@@ -127,7 +128,8 @@ def _pairs_of(
     photo: Path, *, cache: Path, settings: FieldSettings, scales: tuple[float, ...], wheel: Path | None
 ) -> list[Path]:
     """Return the pairs of a photograph, and of its sheet of heads; compute missing ones."""
-    key = hashlib.sha256(photo.read_bytes() + f"{VERSION}{settings}".encode()).hexdigest()[:24]
+    content = photo.read_bytes()
+    key = hashlib.sha256(content + f"{VERSION}{settings}".encode()).hexdigest()[:24]
     image: Image | None = None
     faces: list[Face] = []
     pairs = []
@@ -141,11 +143,9 @@ def _pairs_of(
             if scaled is None:
                 continue
             if faces:  # before the photograph's own pair, which tells that both are complete
-                replace_file(
-                    heads, partial(_write, _pair_of_heads(image, faces, scale, int(key, 16), settings))
-                )
-            moved = _moved(faces, scale)
-            replace_file(own, partial(_write, pair_of(scaled, settings, moved)))
+                dice = np.random.default_rng(int.from_bytes(hashlib.sha256(content).digest()))
+                replace_file(heads, partial(_write, _pair_of_heads(image, faces, scale, dice, settings)))
+            replace_file(own, partial(_write, pair_of(scaled, settings, _moved(faces, scale))))
         pairs += [own, heads] if heads.exists() else [own]
     return pairs
 
@@ -153,7 +153,7 @@ def _pairs_of(
 def pair_of(
     photo: Image, settings: FieldSettings, faces: Sequence[Face] = (), clear: Image | None = None
 ) -> NDArray[np.uint8]:
-    """Return the pair of one H x W x 3 RGB photograph, H x W x 7.
+    """Return the pair of one H x W x 3 RGB photograph, H x W x 8.
 
     Args:
         photo: The photograph.
@@ -162,15 +162,15 @@ def pair_of(
         clear: A clearer version of the photograph, on which these features are measured.
     """
     fields = fields_of(photo, settings)
-    ink = with_face_ink(fields.ink, photo if clear is None else clear, faces)
-    return np.dstack([photo, fields.paint, ink_code(ink)])
+    ink, where = with_face_ink(fields.ink, photo if clear is None else clear, faces)
+    return np.dstack([photo, fields.paint, ink_code(ink), where])
 
 
 def _pair_of_heads(
-    photo: Image, faces: list[Face], scale: float, seed: int, settings: FieldSettings
+    photo: Image, faces: list[Face], scale: float, rng: np.random.Generator, settings: FieldSettings
 ) -> NDArray[np.uint8]:
-    """Return the pair of a sheet of heads; at every scale it shows the same heads."""
-    seen, clear, found = head_sheet(photo, faces, np.random.default_rng(seed))
+    """Return the pair of a sheet of heads; with the same random numbers, it shows the same at every scale."""
+    seen, clear, found = head_sheet(photo, faces, rng)
     if scale != 1:
         seen, clear = (_resized(sheet, scale) for sheet in (seen, clear))
     return pair_of(seen, settings, _moved(found, scale), clear)

@@ -150,7 +150,7 @@ def test_a_photograph_with_a_face_gives_a_sheet_of_heads_too(tmp_path: Path, fac
     command = ("fields", photos, "--cache", cache, "--faces", face_models)
     assert json.loads(_run(*command, "--json").stdout)["pairs"] == 6
     heads = sorted(cache.glob("*-heads-*.npy"))
-    assert [np.load(pair).shape for pair in heads] == [(240, 360, 7), (480, 720, 7)]
+    assert [np.load(pair).shape for pair in heads] == [(240, 360, 8), (480, 720, 8)]
     stamps = {pair: pair.stat().st_mtime_ns for pair in cache.iterdir()}
     assert "6 pairs" in _run(*command).stdout
     assert {pair: pair.stat().st_mtime_ns for pair in cache.iterdir()} == stamps

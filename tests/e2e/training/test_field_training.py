@@ -20,7 +20,7 @@ from training.abstraction.fields import fields_of
 from training.data.field_batches import FieldBatches
 from training.data.field_pairs import MIN_SIDE_PIXELS, make_pairs
 from training.data.loader import Batch
-from training.losses.fields import ink_distance, line_distance, paint_distance
+from training.losses.fields import face_distance, ink_distance, line_distance, paint_distance
 from training.recipe import Data, FieldSettings, RecipeError
 from training.recipe_loader import find_recipe, read_recipe
 
@@ -154,6 +154,13 @@ def test_ink_and_line_distances_are_their_definitions() -> None:
 
     lines = np.abs(cover(response) - cover(wanted)).mean()
     assert float(line_distance(torch.tensor(output), torch.tensor(target))) == pytest.approx(lines, rel=1e-5)
+    where = DICE.integers(0, 2, target.shape).astype(float)
+    here = _shuffled(where[0], 4)
+    far = np.abs(response - wanted) * (1 + 3 * np.clip(wanted, 0, 1.3)) + np.abs(
+        cover(response) - cover(wanted)
+    )
+    given = face_distance(torch.tensor(output), torch.tensor(target), torch.tensor(where))
+    assert float(given) == pytest.approx((far * here).mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", FIELD_GENERATORS)
@@ -212,6 +219,7 @@ def test_ink_codes_round_and_clip() -> None:
         ('generator="unet"', "does not fit the weights"),
         ("data.crop=104", None),
         ("fields.passes=0", "fields.passes"),
+        ("fields.faces=false", "weights.faces is above 0, but fields.faces is false"),
     ],
 )
 def test_what_does_not_fit_fields_is_refused(setting: str, said: str | None) -> None:

@@ -86,7 +86,7 @@ def test_the_recipe_of_fields_makes_a_style_that_runs_a_video_in_every_engine(tm
         low, high = photo.min(), photo.max()
         cv2.imwrite(str(tmp_path / "photos" / f"{at}.png"), np.rint((photo - low) * 255 / (high - low)))
     changes = [f"data.source={tmp_path / 'photos'}", "data.crop=64", "batch=2", "checkpoints=1", "steps=3"]
-    changes += ["fields.faces=false"]  # MediaPipe's models may be missing
+    changes += ["fields.faces=false", "weights.faces=0"]  # MediaPipe's models may be missing
     recipe = read_recipe(find_recipe("paint-and-ink"), "lite", changes)
     trainer = Trainer(recipe, tmp_path / "run", open_fabric(recipe, "cpu"), {})
     losses: list[dict[str, float]] = []

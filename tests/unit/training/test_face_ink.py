@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
@@ -25,9 +26,16 @@ X, Y, SIZE = 100.0, 80.0, 90.0
 NOTHING = np.zeros((160, 200), np.float32)
 
 
+def drawn(ink: NDArray[np.float32], photo: NDArray[np.uint8], faces: list[Face]) -> NDArray[np.float32]:
+    response, where = with_face_ink(ink, photo, faces)
+    assert set(np.unique(where)) <= {0, 255} and where.shape == ink.shape
+    assert not (response - ink)[where == 0].any(), "features are marked"
+    return response
+
+
 @pytest.mark.parametrize("faint", [14, 30, 90])
 def test_eyes_are_ink_however_faint_they_are(faint: int) -> None:
-    ink = with_face_ink(NOTHING, photo_of(X, Y, SIZE, faint), [front_face(X, Y, SIZE)])
+    ink = drawn(NOTHING, photo_of(X, Y, SIZE, faint), [front_face(X, Y, SIZE)])
     eyes = eye_mask(NOTHING.shape, X, Y, SIZE, 0) | eye_mask(NOTHING.shape, X, Y, SIZE, 1)
     core, around = (method(eyes.astype(np.uint8), np.ones((3, 3))) > 0 for method in (cv2.erode, cv2.dilate))
     assert ink[core].min() == pytest.approx(MAX_RESPONSE, abs=0.02)
@@ -44,7 +52,7 @@ def test_the_response_grows_from_the_skin_to_the_darkest_sample() -> None:
         photo[half, column] = np.array([190, 150, 130]) - np.uint8(60 * share)
     light = cv2.cvtColor(photo, cv2.COLOR_RGB2LAB)[..., 0].astype(float)
     skin, darkest = light[0, 0], light[right].min()
-    ink = with_face_ink(NOTHING, photo, [front_face(X, Y, SIZE)])
+    ink = drawn(NOTHING, photo, [front_face(X, Y, SIZE)])
     row = half.start + 1
     inner = columns[3:-3]
     expected = 1 + 2.2 * ((skin - light[row, inner]) / (skin - darkest) - 0.5)
@@ -52,16 +60,16 @@ def test_the_response_grows_from_the_skin_to_the_darkest_sample() -> None:
 
 
 def test_what_is_as_light_as_the_skin_is_no_feature() -> None:
-    assert not with_face_ink(NOTHING, photo_of(X, Y, SIZE, 5), [front_face(X, Y, SIZE)]).any()
+    assert not drawn(NOTHING, photo_of(X, Y, SIZE, 5), [front_face(X, Y, SIZE)]).any()
 
 
-@pytest.mark.parametrize("size, drawn", [(12, False), (40, True), (140, True), (300, False)])
-def test_tiny_and_large_faces_are_left_to_the_filter(size: float, drawn: bool) -> None:
+@pytest.mark.parametrize("size, seen", [(12, False), (40, True), (140, True), (300, False)])
+def test_tiny_and_large_faces_are_left_to_the_filter(size: float, seen: bool) -> None:
     shape = (400, 400)
-    ink = with_face_ink(
+    ink = drawn(
         np.zeros(shape, np.float32), photo_of(200, 200, size, 50, shape), [front_face(200, 200, size)]
     )
-    assert ink.any() == drawn
+    assert ink.any() == seen
 
 
 def test_the_far_side_of_a_turned_head_is_left_out() -> None:
@@ -69,7 +77,7 @@ def test_the_far_side_of_a_turned_head_is_left_out() -> None:
     for turned_to, seen in ((RIGHT_SIDE, 1), (LEFT_SIDE, 0)):
         face = front_face(X, Y, SIZE)
         face.points[NOSE_TIP] = 0.85 * face.points[turned_to] + 0.15 * np.array([X, Y])
-        ink = with_face_ink(NOTHING, photo, [face])
+        ink = drawn(NOTHING, photo, [face])
         assert [ink[eye_mask(NOTHING.shape, X, Y, SIZE, eye)].max() > 1 for eye in (0, 1)] == [
             seen == 0,
             seen == 1,
@@ -80,15 +88,15 @@ def test_lines_stay_and_features_are_measured_on_the_clearer_photograph() -> Non
     lines = np.zeros_like(NOTHING)
     lines[30] = 2
     face, clear = front_face(X, Y, SIZE), photo_of(X, Y, SIZE, 50)
-    assert not (with_face_ink(lines, photo_of(X, Y, SIZE, 0), [face]) - lines).any()
-    drawn = with_face_ink(lines, clear, [face])
-    assert (drawn >= lines).all() and drawn[eye_mask(NOTHING.shape, X, Y, SIZE, 0)].min() > 1
-    assert with_face_ink(lines, clear, []) is lines
+    assert not (drawn(lines, photo_of(X, Y, SIZE, 0), [face]) - lines).any()
+    inked = drawn(lines, clear, [face])
+    assert (inked >= lines).all() and inked[eye_mask(NOTHING.shape, X, Y, SIZE, 0)].min() > 1
+    assert drawn(lines, clear, []) is lines
 
 
 @pytest.mark.parametrize("x, y", [(0, 0), (199, 80), (100, 159), (-60, 80), (100, 300)])
 def test_faces_may_be_cut_by_the_border(x: float, y: float) -> None:
-    ink = with_face_ink(NOTHING, photo_of(x, y, SIZE, 50), [front_face(x, y, SIZE)])
+    ink = drawn(NOTHING, photo_of(x, y, SIZE, 50), [front_face(x, y, SIZE)])
     assert ink.shape == NOTHING.shape
 
 
