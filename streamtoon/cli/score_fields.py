@@ -11,7 +11,6 @@ import typer
 from engines.common.extras import install_line
 from streamtoon.cli.common import (
     EngineOption,
-    FacesOption,
     JsonOption,
     PrecisionOption,
     QuietOption,
@@ -33,7 +32,14 @@ def score_fields(
     quality: Annotated[Literal["full", "fast", "lite"], typer.Option(help="Quality, as for video.")] = "full",
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
-    faces: FacesOption = None,
+    faces: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="MediaPipe's wheel 0.10.21. The program then draws small faces, too, as it did for training.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

@@ -6,7 +6,7 @@ program's drawing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -24,16 +24,14 @@ from engines.imaging.color import rgb_to_yuv
 from engines.imaging.field_blocks import BLOCK, INK_THRESHOLD, FieldPlanes
 from engines.imaging.working_size import field_size, fit, reduce
 from engines.looks.renderer import LookRenderer
-from engines.pretrained.downloads import FILES, find_weights
 from engines.registry.style import Style
 from engines.settings import EngineSettings
 from eval.metrics.flat import flat
 from eval.metrics.outline import outline
 from eval.metrics.ssim import ssim
-from training.abstraction.face_finder import Face, FaceFinder
+from training.abstraction.face_finder import FaceFinder
 from training.data.field_pairs import pair_of
 from training.recipe import FieldSettings
-from training.recipe_loader import bundled_recipes, find_recipe, read_recipe
 
 COLOR = ColorInfo("bt709", full_range=False)
 """Colour of the photos that are given to the network."""
@@ -79,7 +77,8 @@ def score_fields(
         precision: Numeric precision, as for `open_engine`.
         quality: Quality, as for `open_engine`.
         height: Larger photos are reduced to this short side in pixels.
-        face_models: MediaPipe's wheel, if the style's recipe draws faces; default: downloaded once.
+        face_models: MediaPipe's wheel. With it, the program draws small faces, too, as it did for the shipped
+            looks.
 
     Yields:
         The path of each photo and its figures.
@@ -91,7 +90,7 @@ def score_fields(
     """
     if style.look is None:
         raise StyleError(f"style {style.name} has no look; there is no program to compare its network with")
-    program = _Program(style, face_models)
+    program = _Program(face_models)
     multiple = BLOCK * style.form(quality).size_multiple
     for path in list_images(photos):
         photo = _prepared(read_image(path), height, multiple)
@@ -114,20 +113,14 @@ def _prepared(photo: Image, height: int, multiple: int) -> Image:
 
 
 class _Program:
-    """The abstraction program with the settings of a style's recipe, or its defaults if that is unknown."""
+    """The abstraction program with its default settings."""
 
-    def __init__(self, style: Style, face_models: Path | None) -> None:
-        self._settings = FieldSettings()
-        name = style.recipe.removesuffix(".toml")
-        if name in bundled_recipes():
-            self._settings = read_recipe(find_recipe(name)).fields
-        self._find: Callable[[Image], list[Face]] = lambda _: []
-        if self._settings.faces:
-            self._find = FaceFinder(find_weights(FILES["faces"], face_models))
+    def __init__(self, face_models: Path | None) -> None:
+        self._find = FaceFinder(face_models) if face_models else None
 
     def __call__(self, photo: Image) -> FieldPlanes:
         """Return the fields of a photo."""
-        pair = pair_of(photo, self._settings, self._find(photo))
+        pair = pair_of(photo, FieldSettings(), self._find(photo) if self._find else ())
         y, u, v = _planes(np.ascontiguousarray(pair[..., 3:6]))
         return FieldPlanes(y, u, v, np.ascontiguousarray(pair[..., 6]))
 

@@ -87,6 +87,6 @@ def test_fields_of_a_working_size_are_enlarged_as_in_python(browser: Any) -> Non
     width, height, working = 256, 192, 96
     style = dataclasses.replace(load_style("comic"), working_height=working)
     run(browser, OPEN, form="full", width=width, height=height, share=working / height)
-    with open_engine(style, width=width, height=height, quality="full", **PLAIN) as engine:
+    with open_engine(style, width=width, height=height, detail=working / height, **PLAIN) as engine:
         found = differences(browser, engine, frames(width, height, 2))
     assert max(found) < MEAN, found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,9 +38,8 @@ def browser(shaken: Style, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.mark.parametrize("engine", ["webgpu", "webgl2"])
 def test_a_picture_is_extended_as_in_python(engine: str, browser: Any, shaken: Style) -> None:
     picture = photo(ROOT / "samples" / "photos" / "otter.jpg", WIDTH, HEIGHT)
-    made_for = dataclasses.replace(shaken, working_height=HEIGHT)
     with open_engine(
-        made_for, width=WIDTH, height=HEIGHT, quality="full", precision="fp32", stabilize=0.0
+        shaken, width=WIDTH, height=HEIGHT, detail=1.0, precision="fp32", stabilize=0.0
     ) as python:
         (wanted,) = in_python(python, picture[np.newaxis])
     assert apart(wanted, picture) > 5 * MEAN
