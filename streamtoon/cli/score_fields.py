@@ -36,7 +36,7 @@ def score_fields(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="MediaPipe's wheel 0.10.21. The program then draws small faces, too, as it did for training.",
+            help="MediaPipe's wheel 0.10.21: the program then draws small faces, as it did for training.",
             show_default=False,
         ),
     ] = None,
