@@ -41,6 +41,7 @@ FIELDS_EXAMPLES = """\b
 [bold]Examples[/bold]
 streamtoon dataset fields photos/
 streamtoon dataset fields photos/ --recipe my-style.toml
+streamtoon dataset fields photos/ --variant faces
 streamtoon dataset fields photos/ --cache /shared/fields --ray auto
 """
 COLLAGES_EXAMPLES = """\b
@@ -289,6 +290,7 @@ def fields(
         str,
         typer.Option(metavar="RECIPE", help="Name or file of the recipe that will learn from them."),
     ] = "paint-and-ink",
+    variant: Annotated[str, typer.Option(metavar="NAME", help="One of the recipe's variants.")] = "",
     cache: Annotated[
         Path | None,
         typer.Option(
@@ -325,7 +327,7 @@ def fields(
     from training.data.field_pairs import make_pairs, pair_cache
     from training.recipe_loader import find_recipe, read_recipe
 
-    read = read_recipe(find_recipe(recipe))
+    read = read_recipe(find_recipe(recipe), variant)
     if not read.learns_from_fields:
         raise StreamtoonError(f"recipe {recipe} does not use fields: nothing to compute")
     place = pair_cache(cache)

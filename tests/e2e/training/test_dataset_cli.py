@@ -147,16 +147,15 @@ def test_a_photograph_with_a_face_gives_a_sheet_of_heads_too(tmp_path: Path, fac
     photos.mkdir()
     write_image(photos / "face.png", np.asarray(data.astronaut()))
     write_image(photos / "cup.png", np.asarray(data.coffee()))
-    command = ("fields", photos, "--cache", cache, "--faces", face_models)
+    command = ("fields", photos, "--variant", "faces", "--cache", cache, "--faces", face_models)
     assert json.loads(_run(*command, "--json").stdout)["pairs"] == 6
     heads = sorted(cache.glob("*-heads-*.npy"))
     assert [np.load(pair).shape for pair in heads] == [(240, 360, 8), (480, 720, 8)]
     stamps = {pair: pair.stat().st_mtime_ns for pair in cache.iterdir()}
     assert "6 pairs" in _run(*command).stdout
     assert {pair: pair.stat().st_mtime_ns for pair in cache.iterdir()} == stamps
-    wrong = _run(
-        "fields", photos, "--cache", tmp_path / "other", "--faces", photos / "cup.png", code=1
-    ).stderr
+    elsewhere = ("fields", photos, "--variant", "faces", "--cache", tmp_path / "other")
+    wrong = _run(*elsewhere, "--faces", photos / "cup.png", code=1).stderr
     assert "MediaPipe's wheel" in wrong and wrong.count("\n") == 1
 
 

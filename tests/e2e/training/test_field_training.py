@@ -219,7 +219,7 @@ def test_ink_codes_round_and_clip() -> None:
         ('generator="unet"', "does not fit the weights"),
         ("data.crop=104", None),
         ("fields.passes=0", "fields.passes"),
-        ("fields.faces=false", "weights.faces is above 0, but fields.faces is false"),
+        ("weights.faces=1.0", "weights.faces is above 0, but fields.faces is false"),
     ],
 )
 def test_what_does_not_fit_fields_is_refused(setting: str, said: str | None) -> None:

@@ -103,9 +103,10 @@ def test_fields_of_ray_tasks_are_those_of_this_process(tmp_path: Path, face_mode
         cv2.imwrite(str(photos / f"{n}.png"), cv2.resize(rough, (280, 210), interpolation=cv2.INTER_CUBIC))
     cv2.imwrite(str(photos / "face.png"), data.astronaut()[:250, 80:380, ::-1])
     command = [sys.executable, "-m", "streamtoon", "dataset", "fields", photos, "--cache", tmp_path / "ray"]
-    said = json.loads(_run([*command, "--faces", face_models, "--ray", "local", "--json"]))
+    command += ["--variant", "faces", "--faces", face_models]
+    said = json.loads(_run([*command, "--ray", "local", "--json"]))
     (tmp_path / "own").mkdir()
-    recipe = read_recipe(find_recipe("paint-and-ink"))
+    recipe = read_recipe(find_recipe("paint-and-ink"), "faces")
     own = make_pairs(
         photos, tmp_path / "own", recipe.fields, recipe.data.scales, workers=1, face_models=face_models
     )

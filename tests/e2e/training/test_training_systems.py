@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from fields_styles import save_network
 from numpy.typing import NDArray
 from paths import ROOT
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from skimage import data
 from tiny_recipes import tiny
 
 from engines.backends.selection import available
@@ -78,6 +80,23 @@ def _require_alike(style: Style, tmp_path: Path) -> NDArray[np.float64]:
     return reference
 
 
+def test_the_second_phase_of_the_fields_goes_on_from_the_first_with_faces(
+    tmp_path: Path, face_models: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    cv2.imwrite(str(tmp_path / "photos" / "face.png"), data.astronaut()[:300, 60:400, ::-1])
+    first = save_network(tmp_path / "base")
+    changes = [f"data.source={tmp_path / 'photos'}", f"start={tmp_path / 'base'}"]
+    changes += ["data.crop=64", "batch=2", "checkpoints=1", "steps=1", "optimizer.generator_rate=1e-6"]
+    recipe = read_recipe(find_recipe("paint-and-ink"), "lite-faces", changes)
+    trainer = Trainer(recipe, tmp_path / "run", open_fabric(recipe, "cpu"), {"faces": face_models}, tmp_path)
+    losses: list[dict[str, float]] = []
+    trainer.train(lambda progress: losses.append(progress.losses))
+    assert "faces" in losses[-1] and len(list(tmp_path.glob("*-heads-*.npy"))) == 1
+    before, after = load_file(first.weights), trainer.system.forward.generator.state_dict()
+    assert all(torch.allclose(after[name], weight, atol=1e-4) for name, weight in before.items())
+
+
 def test_the_recipe_of_fields_makes_a_style_that_runs_a_video_in_every_engine(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for at in range(2):
@@ -86,7 +105,6 @@ def test_the_recipe_of_fields_makes_a_style_that_runs_a_video_in_every_engine(tm
         low, high = photo.min(), photo.max()
         cv2.imwrite(str(tmp_path / "photos" / f"{at}.png"), np.rint((photo - low) * 255 / (high - low)))
     changes = [f"data.source={tmp_path / 'photos'}", "data.crop=64", "batch=2", "checkpoints=1", "steps=3"]
-    changes += ["fields.faces=false", "weights.faces=0"]  # MediaPipe's models may be missing
     recipe = read_recipe(find_recipe("paint-and-ink"), "lite", changes)
     trainer = Trainer(recipe, tmp_path / "run", open_fabric(recipe, "cpu"), {})
     losses: list[dict[str, float]] = []
