@@ -190,13 +190,13 @@ class LookRenderer:
         """
         if not hasattr(self._buffers, "planes"):
             size = self.height, self.width
-            planes, large = (
-                [np.empty(sides, np.uint8) for _ in range(3)] for sides in (self._fields_size, size)
-            )
+            planes = [np.empty(self._fields_size, np.uint8) for _ in range(3)]
             pairs = pair_buffer(*size), pair_buffer(size[0] // 2, size[1] // 2)
-            self._buffers.planes = planes, pairs, None if size == self._fields_size else large
-        planes, pairs, larger = self._buffers.planes
-        return planes, pairs, larger
+            is_same = size == self._fields_size
+            large = None if is_same else [np.empty(size, np.uint8) for _ in range(3)]
+            self._buffers.planes = planes, pairs, large
+        planes, pairs, large = self._buffers.planes
+        return planes, pairs, large
 
     def _calmed(self, y: Plane, out: Plane, spare: Plane) -> Plane:
         """Return the paint's luma without speckle, written to `out` if there is anything to do."""
