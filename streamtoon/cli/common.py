@@ -177,6 +177,12 @@ QuietOption = Annotated[
 ]
 
 
+def require_use_of_faces(faces: Path | None, *, found: bool) -> None:
+    """Raise BadParameter if `--faces` is given, but the recipe finds no faces."""
+    if faces and not found:
+        raise typer.BadParameter("the recipe has fields.faces = false; leave out --faces, or name a variant")
+
+
 def chosen_style(style: str | None, look: list[str] | None) -> Style:
     """Load the style of `--style` with the changes of `--look`. Raises StyleError."""
     from engines.registry.look_changes import read_changes, with_look

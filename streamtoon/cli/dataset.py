@@ -12,7 +12,15 @@ import typer
 
 from engines.common.extras import install_line
 from streamtoon.cli.commands import Commands
-from streamtoon.cli.common import FacesOption, JsonOption, QuietOption, print_json, say, say_warnings
+from streamtoon.cli.common import (
+    FacesOption,
+    JsonOption,
+    QuietOption,
+    print_json,
+    require_use_of_faces,
+    say,
+    say_warnings,
+)
 from streamtoon.errors import StreamtoonError
 
 dataset = Commands(no_args_is_help=True, help="Make training images from videos and folders, and clean them.")
@@ -330,6 +338,7 @@ def fields(
     read = read_recipe(find_recipe(recipe), variant)
     if not read.learns_from_fields:
         raise StreamtoonError(f"recipe {recipe} does not use fields: nothing to compute")
+    require_use_of_faces(faces, found=read.fields.faces)
     place = pair_cache(cache)
     with ExitStack() as stack:
         if ray:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from streamtoon.cli.common import FacesOption, OverwriteOption, QuietOption
+from streamtoon.cli.common import FacesOption, OverwriteOption, QuietOption, require_use_of_faces
 from streamtoon.errors import OutputError
 
 DATA_PANEL = "Data"
@@ -178,6 +178,7 @@ def train(
     folders = {"source": source, "target": target, "show": watch}
     given = [f"data.{key}={json.dumps(str(path))}" for key, path in folders.items() if path]
     read = read_recipe(find_recipe(recipe), variant, [*given, *(settings or ())])
+    require_use_of_faces(faces, found=read.fields.faces)
     folder, style_folder = run or Path("runs") / read.name, out or Path(read.name)
     resume = resume or _goes_on_after_failure(folder)
     _require_new_run(folder, resume)

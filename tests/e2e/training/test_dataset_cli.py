@@ -154,6 +154,8 @@ def test_a_photograph_with_a_face_gives_a_sheet_of_heads_too(tmp_path: Path, fac
     stamps = {pair: pair.stat().st_mtime_ns for pair in cache.iterdir()}
     assert "6 pairs" in _run(*command).stdout
     assert {pair: pair.stat().st_mtime_ns for pair in cache.iterdir()} == stamps
+    unused = _run("fields", photos, "--faces", face_models, code=2).stderr
+    assert "fields.faces = false" in unused
     elsewhere = ("fields", photos, "--variant", "faces", "--cache", tmp_path / "other")
     wrong = _run(*elsewhere, "--faces", photos / "cup.png", code=1).stderr
     assert "MediaPipe's wheel" in wrong and wrong.count("\n") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from skimage.feature import Cascade
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from engines.errors import StreamtoonError
-from training.abstraction.face_finder import FaceFinder
+from training.abstraction.face_finder import DETECTOR, LANDMARKS, FaceFinder
 from training.abstraction.face_ink import face_size
 
 RIGHT_EYE, LEFT_EYE = (33, 133), (263, 362)
@@ -73,3 +74,13 @@ def test_other_files_are_one_sentence(tmp_path: Path) -> None:
     for path in (wrong, tmp_path / "none.whl", tmp_path):
         with pytest.raises(StreamtoonError, match=r"cannot be read as MediaPipe's wheel .* --faces"):
             FaceFinder(path)
+
+
+@pytest.mark.parametrize("names", [["other.txt"], [DETECTOR, LANDMARKS]])
+def test_archives_without_the_models_are_one_sentence(names: list[str], tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "wheel.whl", "w") as archive:
+        for name in names:
+            archive.writestr(name, b"no model")
+    with pytest.raises(StreamtoonError, match=r"does not contain MediaPipe's face models.*--faces") as raised:
+        FaceFinder(tmp_path / "wheel.whl")
+    assert "\n" not in str(raised.value)
