@@ -146,14 +146,33 @@ def test_lines_are_opened_as_scikit_image_opens() -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 3, 5, 10, 15, 40])
-def test_features_deepen_by_their_own_depth(depth: int) -> None:
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_features_deepen_and_gain_ink_by_their_own_depth(depth: int, share: float) -> None:
     y = flat()
     y[300:308, 300:320] = 120 - depth
-    darker = changed(FEATURES, fields_of(y, flat(code=50), SKIN))[0]
-    assert (darker[303:305, 305:315] == 120 - depth - 2 * min(max(depth - 3, 0), 12)).all()
+    amount = round(2 * share) * min(max(depth - 3, 0), 12)
+    darker, inked = changed(replace(FEATURES, features=share), fields_of(y, flat(code=100), SKIN))
+    assert (darker[303:305, 305:315] == 120 - depth - amount).all()
+    assert (inked[303:305, 305:315] == 100 + 2 * amount).all()
     outside = np.ones(y.shape, bool)
     outside[298:310, 298:322] = False
-    assert (darker[outside] == 120).all()
+    assert (darker[outside] == 120).all() and (inked[outside] == 100).all()
+
+
+def test_ink_of_features_has_a_most() -> None:
+    y = flat()
+    y[300:308, 300:320] = 100
+    inked = changed(FEATURES, fields_of(y, flat(code=230), SKIN))[1]
+    assert (inked[303:305, 305:315] == 255).all()
+
+
+def test_a_feature_that_is_almost_a_line_becomes_one_and_a_crowd_of_lines_still_goes() -> None:
+    y, ink = flat(), np.where(np.arange(720) < 360, dashes(18), 50).astype(np.uint8)
+    y[300:308, 500:520], ink[300:308, 500:520] = 110, 130
+    kept = changed(replace(LINES, features=1.0), fields_of(y, ink, SKIN))[1]
+    assert (kept[302:306, 504:516] > 150).all()
+    assert (ink[120:600, 120:300] > 150).sum() > 1000
+    assert (kept[120:600, 120:300] > 150).sum() == 0
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ export function detailed(look, fields, y, height, width) {
   const [fine, coarse] = ["fine", "coarse"].map((key) => gridOf(key, height, width));
   const { strokes, bright, square, deepening } = detailsOf(look, height, width);
   const luma = shrunk(fields.y, width, height, fine), skin = skinOf(fields, height, width, coarse);
-  const taken = (from, cells) => changed(from, [width, height], cells, fine, (code, less) => Math.max(0, code - less));
+  const each = (from, cells, rule) => changed(from, [width, height], cells, fine, rule);
+  const less = (code, taken) => Math.max(0, code - taken);
   const share = (plane, { window }, range) => {
     const cells = Float32Array.from(shrunk(plane, fine.columns, fine.rows, coarse), (code) => code / (range.high - range.low));
     return meanAround(cells, coarse, window);
@@ -33,16 +34,18 @@ export function detailed(look, fields, y, height, width) {
     const care = share(faint, DETAILS.texture, DETAILS.feature).map((one, at) => skin[at] * (1 - step(one, skin[at], DETAILS.texture)));
     const weights = Uint8Array.from(care, (share) => rint(255 * share));
     plain = changed(faint, [fine.columns, fine.rows], weights, coarse, (code, weight) => (code ? 0 : rint(weight * look.features)));
-    y = taken(y, changed(faint, [fine.columns, fine.rows], weights, coarse, (code, weight) => rint((code * deepening * weight) / 255)));
+    const deeper = changed(faint, [fine.columns, fine.rows], weights, coarse, (code, weight) => rint((code * deepening * weight) / 255));
+    y = each(y, deeper, less);
+    ink = each(ink, deeper, (code, given) => Math.min(255, code + DETAILS.feature.inked * given));
   }
   if (strokes.length) {
-    const small = largest(ink, width, height, fine), long = opened(small, fine, strokes);
+    const small = largest(fields.ink, width, height, fine), long = opened(small, fine, strokes);
     const short = minus(small, long);
     const seen = small.map((code, at) => Math.max(0, Math.min(code, DETAILS.ink.high) - Math.max(long[at], DETAILS.ink.low)));
     const [crowd, lights] = [share(seen, DETAILS.crowd, DETAILS.ink), share(lightsOf(luma, fine, bright), DETAILS.lights, DETAILS.light)];
     const limit = Uint8Array.from(crowd, (one, at) => rint(Math.max(DETAILS.crowd.codes * step(one, skin[at], DETAILS.crowd), 255 * step(lights[at], skin[at], DETAILS.lights))));
     const most = changed(plain, [fine.columns, fine.rows], limit, coarse, Math.max);
-    ink = taken(ink, short.map((code, at) => Math.min(code, most[at])));
+    ink = each(ink, short.map((code, at) => Math.min(code, most[at])), less);
   }
   return { y, ink };
 }

@@ -197,7 +197,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   to[at] = less.x | (less.y << 8u);
 }`;
 
-/** The ink and luma without what is taken from them. */
+/** The ink and luma with deeper features, and the ink without short lines. */
 const detailed = `${COMMON}
 @group(0) @binding(0) var<uniform> look: Look;
 @group(0) @binding(1) var<storage, read> cells: array<u32>;
@@ -216,6 +216,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   var i = bytes(ink[word]);
   for (var one = 0u; one < 4u; one++) {
     let less = vec2<u32>(interpolated((vec2<f32>(f32(id.x * 4u + one), f32(id.y)) + 0.5) * vec2<f32>(look.fine) / vec2<f32>(look.size) - 0.5));
+    i[one] = min(255u, i[one] + ${DETAILS.feature.inked}u * less.y);
     i[one] -= min(i[one], less.x);
     y[one] -= min(y[one], less.y);
   }
