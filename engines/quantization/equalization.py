@@ -3,17 +3,20 @@
 M. Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019: if
 everything between two convolutions satisfies f(s x) = s f(x) for s > 0 (leaky ReLU, sums, bilinear resizing),
 a channel of the first one may be scaled by s if the second one scales it by 1/s. The ranges used here are
-those of the activations on photographs, not those of the weights.
+those of the activations on photographs, not those of the weights, and may leave out the largest values.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Protocol, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from engines.quantization.peaks import ChannelPeaks
 
 MIN_RANGE_SHARE = 1e-3
 """Least range of a channel, as a share of the layer's largest, that is used to scale it."""
@@ -27,36 +30,36 @@ class Scalable(Protocol):
 
 
 @torch.inference_mode()
-def equalized(generator: nn.Module, pictures: Iterable[Tensor]) -> nn.Module:
-    """Return a copy that computes the same, with every channel scaled to the largest value of its layer.
+def equalized(generator: nn.Module, pictures: Sequence[Tensor], clipped: float = 0.0) -> nn.Module:
+    """Return a copy that computes the same, with every channel scaled to the range of its layer's widest.
 
-    `pictures` are N x channels x H x W in [-1, 1]. A generator without
-    `equalization_groups` is returned as it is.
+    `pictures` are 1 x channels x H x W in [-1, 1]. `clipped` is the share of a channel's values that exceed
+    its range where several convolutions are added up. A generator without `equalization_groups` is returned
+    as it is.
     """
     if not hasattr(generator, "equalization_groups"):
         return generator
     twin = copy.deepcopy(generator).eval()
     groups = cast(Scalable, twin).equalization_groups()
-    ranges = [torch.zeros(readers[0].in_channels) for _, readers in groups]
-
-    def watch(at: int) -> object:
-        def look(_: nn.Module, taken: tuple[Tensor]) -> None:
-            ranges[at] = torch.maximum(ranges[at], taken[0].abs().amax(dim=(0, 2, 3)))
-
-        return look
-
-    hooks = [
-        reader.register_forward_pre_hook(watch(at))  # type: ignore[arg-type]  # torch's type of a hook is Any
-        for at, (_, readers) in enumerate(groups)
+    positions = sum(picture.shape[2] * picture.shape[3] for picture in pictures)
+    peaks = {
+        reader: ChannelPeaks(clipped if len(writers) > 1 else 0.0, positions)
+        for writers, readers in groups
         for reader in readers
-    ]
+    }
+
+    def watch(reader: nn.Module, taken: tuple[Tensor]) -> None:
+        peaks[cast(nn.Conv2d, reader)].add(taken[0].numpy())
+
+    hooks = [reader.register_forward_pre_hook(watch) for reader in peaks]
     for picture in pictures:
         twin(picture)
     for hook in hooks:
         hook.remove()
-    for (writers, readers), largest in zip(groups, ranges, strict=True):
-        top = largest.max()
-        scale = top / largest.clamp(min=MIN_RANGE_SHARE * float(top)) if top > 0 else torch.ones_like(largest)
+    for writers, readers in groups:
+        ranges = torch.from_numpy(np.max([peaks[reader].peaks() for reader in readers], axis=0))
+        top = ranges.max()
+        scale = top / ranges.clamp(min=MIN_RANGE_SHARE * float(top)) if top > 0 else torch.ones_like(ranges)
         for writer in writers:
             writer.weight.mul_(scale[:, None, None, None])
             if writer.bias is not None:

@@ -1,11 +1,11 @@
 """Post-training quantization with NNCF: an int8 graph with QDQ nodes for OpenVINO and ONNX Runtime.
 
 Channels are equalized (`engines.quantization.equalization`), and the generator is exported in the form that
-is fastest in integers (`INTEGER_FORMS`). NNCF places symmetric quantizers: with AMX,
-OpenVINO has no integer kernel for activations with a zero point. The ranges of activations are the largest
-values on photographs, because a range that clips them would darken bright areas. Weights are quantized per
-output channel and rounded so that their errors cancel (`engines.quantization.weight_rounding`), which makes a
-bias correction unnecessary.
+is fastest in integers (`INTEGER_FORMS`). NNCF places symmetric quantizers: with AMX, OpenVINO has no integer
+kernel for activations with a zero point. The ranges of activations are the largest values on photographs,
+because a range that clips them would darken bright areas. In generators of fields, those of sums leave out a
+few (`FIELDS_CLIPPED`). Weights are quantized per output channel and rounded so that their errors cancel
+(`engines.quantization.weight_rounding`), which makes a bias correction unnecessary.
 
 Needs the packages nncf, onnx, onnxruntime and torch.
 """
@@ -39,6 +39,7 @@ from engines.generators.unet_space_to_depth import SpaceToDepthUNet
 from engines.imaging.color import rgb_to_yuv
 from engines.imaging.field_blocks import BLOCK, pack
 from engines.imaging.working_size import extend, fit
+from engines.quantization.activation_ranges import narrow_ranges
 from engines.quantization.equalization import equalized
 from engines.quantization.weight_rounding import round_weights
 from engines.registry.network import load_network
@@ -56,6 +57,10 @@ CROP_PIXELS = 256
 """Side of the images that the ranges are measured on."""
 MAX_PHOTOGRAPHS = 128
 """Most photographs that are used."""
+FIELDS_CLIPPED = 2e-4
+"""Share of a channel's values beyond its range, in sums of generators of fields. Looks turn fields into few
+tones: an error of some codes in few pixels is not seen there, and an error of one code everywhere is.
+"""
 INTEGER_FORMS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {UNet: SpaceToDepthUNet}
 """Generators with another form of the same function, which is faster in integers."""
 
@@ -75,7 +80,8 @@ def quantize_style(style: Style, photographs: Iterable[NDArray[np.uint8]]) -> St
     if not pictures:
         raise StyleError("quantization needs at least one photograph")
     nncf.set_log_level(logging.WARNING)
-    model = _graph(load_network(style), pictures)
+    clipped = FIELDS_CLIPPED if style.gives_fields else 0.0
+    model = _graph(load_network(style), pictures, clipped)
     # NNCF prints progress bars to standard output, which belongs to the caller.
     with redirect_stdout(io.StringIO()):
         quantized = nncf.quantize(
@@ -89,6 +95,8 @@ def quantize_style(style: Style, photographs: Iterable[NDArray[np.uint8]]) -> St
                 disable_bias_correction=True,
             ),
         )
+    if clipped:
+        narrow_ranges(quantized, model, pictures, clipped)
     round_weights(quantized, model, pictures)
     onnx.checker.check_model(quantized, full_check=True)
     data = quantized.SerializeToString()
@@ -96,9 +104,9 @@ def quantize_style(style: Style, photographs: Iterable[NDArray[np.uint8]]) -> St
     return _enter(style)
 
 
-def _graph(network: nn.Module, pictures: list[NDArray[np.float32]]) -> onnx.ModelProto:
+def _graph(network: nn.Module, pictures: list[NDArray[np.float32]], clipped: float) -> onnx.ModelProto:
     """Return the graph to quantize: the equalized network in the form that is fastest in integers."""
-    even = equalized(network, map(torch.from_numpy, pictures))
+    even = equalized(network, [torch.from_numpy(picture) for picture in pictures], clipped)
     with tempfile.TemporaryDirectory(prefix="streamtoon-") as folder:
         file = Path(folder) / "generator.onnx"
         form = INTEGER_FORMS.get(type(even))
