@@ -4,8 +4,8 @@ The ink response says where a line may be. It cannot say whether a draughtsman w
 water, the grains of sand and the rings that differences of Gaussians draw around stars have a strong
 response. A line is left out here if it is short and lies among many others or next to a small light. Eyes and
 mouths of small heads are as short, so the colours of skin are handled with more care: lines of what is dark
-stay, and those around the light on a nose or a cheek, where nothing is dark, are left out. What is faint there
-gets more ink, too: in dim light, the response of an eye often ends just below the threshold of lines.
+stay, and those around the light on a nose or a cheek, where nothing is dark, are left out. What is faint
+there gets more ink, too: in dim light, the response of an eye often ends just below the threshold of lines.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ FAINT = (3, 15)
 """Codes of luma by which a feature is darker than its surroundings: from the first it is deepened, from the
 second by no more.
 """
-FEATURE_CROWD = (0.25, 0.5)
+FEATURE_CROWD = (0.15, 0.4)
 """Mean faintness around, as a share of the most: up to the first, all features are deepened, from the second
 none. Rock and fur have more of it than faces.
 """

@@ -60,7 +60,7 @@ class Look:
     ] = 0.0
     features: Annotated[
         float,
-        _share("how strongly small dark features, such as eyes, are deepened and inked in the colours of skin"),
+        _share("how strongly small dark features, such as eyes, are deepened in the colours of skin"),
     ] = 0.0
 
     saturation: Annotated[float, Meaning("strength of colour: 0 is grey, 1 the paint's own", 0, 4)] = 1.75

@@ -12,7 +12,7 @@ export const DETAILS = {
   inkDirections: 8, lightDirections: 4, unseen: 64,
   ink: { low: 150, high: 180 }, crowd: { window: 15, low: 0.03, high: 0.065, skin: 0.02, codes: 60 },
   light: { ratio: 1.5, low: 20, high: 50 }, lights: { window: 3, low: 0.002, high: 0.008, skin: 0.012 },
-  feature: { size: 18, low: 3, high: 15, deepest: 2, inked: 2 }, texture: { window: 15, low: 0.25, high: 0.5, skin: 0 },
+  feature: { size: 18, low: 3, high: 15, deepest: 2, inked: 2 }, texture: { window: 15, low: 0.15, high: 0.4, skin: 0 },
   skin: { axis: [-0.53, 0.848], window: 3, low: 0.15, high: 0.5 },
 };
 const STEPS = { local: 16, coarse: 8, fine: 2 }; // pixels of such a picture from one cell to the next
