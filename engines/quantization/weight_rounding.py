@@ -1,13 +1,16 @@
 """Rounding weights to 8 bits so that their errors cancel.
 
-If each of a convolution's weights is rounded to the nearest step, their errors add up where the input is
-constant: a network that passes an image through some of its layers returns it several code values too bright
-or too dark. Here, each weight's error is passed on to the next (error diffusion, as in Floyd and Steinberg's
-dithering of 1976), weighted by the mean of the corresponding input, so that each sum is within half a step of
-its exact value.
+If each of a convolution's weights is rounded to the nearest step, their errors add up where its inputs are
+alike: a network that passes an image through some of its layers returns it several code values too bright or
+too dark. Here, weights are rounded one after the other, and the error that one leaves in the output is taken
+up by those that are still exact, as far as their inputs go with its own (Frantar et al., "GPTQ: Accurate
+Post-Training Quantization for Generative Pre-trained Transformers", ICLR 2023, section 3, equations 2 and 3).
+How inputs go together is measured on photographs.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -29,8 +32,10 @@ MIN_ERROR_GAIN = 0.98
 """A lower number is used if it reduces the squared error below this share."""
 SHUFFLES = ("Reshape", "Transpose", "SpaceToDepth")
 """Operators that only reorder pixels."""
-MIN_MEAN = 1e-6
-"""Channels with a smaller absolute mean receive no error."""
+PLACES = 512
+"""Places of each photograph at which a convolution's inputs are measured."""
+DAMPING = 0.01
+"""Share of the inputs' mean square that is added to each one's own, so that rare inputs decide little."""
 
 
 def round_weights(quantized: onnx.ModelProto, model: onnx.ModelProto, pictures: Pictures) -> None:
@@ -43,7 +48,7 @@ def round_weights(quantized: onnx.ModelProto, model: onnx.ModelProto, pictures: 
     stored = {value.name: value for value in quantized.graph.initializer}
     maker = {name: node for node in quantized.graph.node for name in node.output}
     plain = {node.name: node for node in model.graph.node}
-    means = _input_means(model, pictures)
+    products = _input_products(model, pictures)
     for node in quantized.graph.node:
         reader = maker.get(node.input[1]) if node.op_type == "Conv" else None
         if reader is None or reader.op_type != "DequantizeLinear":
@@ -51,30 +56,29 @@ def round_weights(quantized: onnx.ModelProto, model: onnx.ModelProto, pictures: 
         weight = numpy_helper.to_array(exact[plain[node.name].input[1]]).astype(np.float64)
         taken = plain[node.name].input[0]
         scale = _scales(weight, MAX_CODE_FIRST_LAYER if _is_picture(model, taken) else MAX_CODE)
-        codes = diffused(weight, scale, means[taken])
+        codes = rounded(weight, scale, products[node.name])
         stored[reader.input[0]].CopyFrom(numpy_helper.from_array(codes, reader.input[0]))
         stored[reader.input[1]].CopyFrom(numpy_helper.from_array(scale.astype(np.float32), reader.input[1]))
 
 
-def diffused(weight: Doubles, scale: Doubles, means: Doubles) -> NDArray[np.int8]:
-    """Return the codes of `weight`, out x in x h x w, in steps of `scale` (out), each rounded up or down.
+def rounded(weight: Doubles, scale: Doubles, products: Doubles) -> NDArray[np.int8]:
+    """Return the codes of `weight`, out x in x h x w, in steps of `scale` (out).
 
-    `means` are the means of the input's channels (in). Channels with a large mean come last and settle the
-    sum. Weights of 0 stay 0.
+    `products` are the means of products of every two inputs of a weight, (in h w) x (in h w). Strong inputs
+    come first, while there are many weights to take up their errors.
     """
-    codes = np.zeros(weight.shape, np.int8)
-    owed = np.zeros(len(weight))
-    for channel in np.argsort(np.abs(means)):
-        mean = means[channel]
-        for at in np.ndindex(weight.shape[2:]):
-            place = (slice(None), channel, *at)
-            steps = weight[place] / scale
-            handed = owed / (mean * scale) if abs(mean) > MIN_MEAN else 0.0
-            code = np.clip(np.round(steps + handed), np.floor(steps), np.ceil(steps))
-            code = np.clip(code, -MAX_CODE, MAX_CODE)
-            codes[place] = code
-            owed += (weight[place] - code * scale) * mean
-    return codes
+    exact = weight.reshape(len(weight), -1).copy()
+    squares = np.diag(products)
+    order = np.argsort(-squares)
+    damped = products + DAMPING * squares.mean() * np.eye(len(squares))
+    shares = np.linalg.cholesky(np.linalg.inv(damped[np.ix_(order, order)])).T
+    codes = np.zeros(exact.shape, np.int8)
+    for at, place in enumerate(order):
+        code = np.clip(np.round(exact[:, place] / scale), -MAX_CODE, MAX_CODE)
+        codes[:, place] = code
+        error = (exact[:, place] - code * scale) / shares[at, at]
+        exact[:, order[at + 1 :]] -= np.outer(error, shares[at, at + 1 :])
+    return codes.reshape(weight.shape)
 
 
 def _is_picture(model: onnx.ModelProto, value: str) -> bool:
@@ -101,13 +105,14 @@ def _scales(weight: Doubles, most: int) -> Doubles:
     return best
 
 
-def _input_means(model: onnx.ModelProto, pictures: Pictures) -> dict[str, Doubles]:
-    """Return the mean of each channel of the convolutions' inputs, by the name of the input."""
+def _input_products(model: onnx.ModelProto, pictures: Pictures) -> dict[str, Doubles]:
+    """Return, by convolution, the means of the products of every two of a weight's inputs."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
-    names = dict.fromkeys(node.input[0] for node in model.graph.node if node.op_type == "Conv")
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    sides = {value.name: value.dims[2:] for value in model.graph.initializer}
     given = {value.name for value in model.graph.input}
-    for name in names:
+    for name in dict.fromkeys(node.input[0] for node in convolutions):
         if name not in given:
             watched.graph.output.append(
                 onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
@@ -118,11 +123,29 @@ def _input_means(model: onnx.ModelProto, pictures: Pictures) -> dict[str, Double
         watched.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     outputs = [value.name for value in session.get_outputs()]
+    dice = np.random.default_rng(0)
     sums: dict[str, Doubles] = {}
     for picture in pictures:
         values = dict(zip(outputs, session.run(None, {"picture": picture}), strict=True)) | {
             "picture": picture
         }
-        for name in names:
-            sums[name] = sums.get(name, 0) + values[name].mean(axis=(0, 2, 3), dtype=np.float64)
-    return {name: total / len(pictures) for name, total in sums.items()}
+        for node in convolutions:
+            inputs = _inputs(node, values[node.input[0]][0], sides[node.input[1]], dice)
+            sums[node.name] = sums.get(node.name, 0) + (inputs @ inputs.T).astype(np.float64)
+    return {name: total / (PLACES * len(pictures)) for name, total in sums.items()}
+
+
+def _inputs(
+    node: onnx.NodeProto, image: NDArray[np.float32], sides: Sequence[int], dice: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return what a convolution's weights read at random places, (in h w) x places."""
+    settings = {each.name: list(each.ints) for each in node.attribute}
+    top, left, bottom, right = settings.get("pads", [0] * 4)
+    padded = np.pad(image, ((0, 0), (top, bottom), (left, right)))
+    strides, dilations = (settings.get(key, [1, 1]) for key in ("strides", "dilations"))
+    reads = []
+    for length, side, stride, dilation in zip(padded.shape[1:], sides, strides, dilations, strict=True):
+        first = dice.integers((length - dilation * (side - 1) - 1) // stride + 1, size=PLACES) * stride
+        reads.append(first[None, :] + dilation * np.arange(side)[:, None])
+    rows, columns = reads
+    return padded[:, rows[:, None], columns[None, :]].reshape(-1, PLACES)

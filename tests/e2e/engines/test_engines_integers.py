@@ -24,7 +24,8 @@ onnx = pytest.importorskip("onnx", reason="the extra `train` is not installed")
 from onnx import numpy_helper  # noqa: E402
 from rgb_styles import whole_style  # noqa: E402
 
-from engines.quantization.weight_rounding import diffused  # noqa: E402
+from engines.quantization import weight_rounding  # noqa: E402
+from engines.quantization.weight_rounding import rounded  # noqa: E402
 from engines.registry.style import load_style  # noqa: E402
 
 
@@ -103,20 +104,37 @@ def test_a_generator_that_cannot_be_scaled_stays() -> None:
 
 def test_roundings_cancel() -> None:
     dice = np.random.default_rng(3)
-    weight = dice.normal(size=(6, 64, 3, 3))
-    weight[:, 2] = 0
+    weight = dice.normal(size=(6, 16, 3, 3))
     scale = np.abs(weight).max(axis=(1, 2, 3)) / 127
-    means = dice.uniform(0.1, 2, 64)
-    codes = diffused(weight, scale, means)
-    assert codes.dtype == np.int8 and not codes[:, 2].any()
-    steps = weight / scale[:, None, None, None]
-    assert (np.abs(codes - steps) < 1).all()
+    mixed = dice.normal(size=(144, 20)) @ dice.normal(size=(20, 5000)) + 0.1 * dice.normal(size=(144, 5000))
+    inputs = mixed + dice.uniform(0.1, 2, (144, 1))
+    codes = rounded(weight, scale, inputs @ inputs.T / 5000)
+    assert codes.dtype == np.int8
+    steps = (weight / scale[:, None, None, None]).reshape(6, -1)
 
-    def error(rounded: np.ndarray) -> np.ndarray:
-        return np.abs(np.einsum("oihw,i->o", rounded - steps, means))
+    def error(rounding: np.ndarray) -> float:
+        return float(np.sqrt((((rounding.reshape(6, -1) - steps) @ inputs) ** 2).mean()))
 
-    assert (error(codes) <= 0.5 * means.max() + 1e-9).all()
-    assert error(codes).mean() < 0.3 * error(np.round(steps)).mean()
+    assert error(codes) < 0.3 * error(np.round(steps))
+
+
+def test_inputs_that_have_nothing_in_common_round_to_the_nearest() -> None:
+    weight = np.random.default_rng(4).normal(size=(5, 4, 3, 3))
+    scale = np.abs(weight).max(axis=(1, 2, 3)) / 127
+    codes = rounded(weight, scale, np.diag(np.linspace(1, 2, 36)))
+    assert np.array_equal(codes, np.round(weight / scale[:, None, None, None]))
+
+
+@pytest.mark.parametrize(("pad", "stride", "dilation"), [(0, 1, 1), (1, 1, 1), (1, 2, 1), (2, 1, 2)])
+def test_a_convolution_reads_what_torch_unfolds(pad: int, stride: int, dilation: int) -> None:
+    image = torch.randn(1, 3, 12, 10)
+    settings = {"pads": [pad] * 4, "strides": [stride] * 2, "dilations": [dilation] * 2}
+    node = onnx.helper.make_node("Conv", ["picture", "weight"], ["result"], **settings)
+    read = weight_rounding._inputs(node, image[0].numpy(), [3, 3], np.random.default_rng(0))
+    places = F.unfold(image, 3, dilation=dilation, padding=pad, stride=stride)[0].T.tolist()
+    found = {tuple(place) for place in read.T.tolist()}
+    assert found <= {tuple(place) for place in places}
+    assert len(found) > 0.9 * len(places)
 
 
 @pytest.mark.parametrize("form", ["full", "lite"])
