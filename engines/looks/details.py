@@ -1,4 +1,4 @@
-"""The details of a drawing: short lines that are left out, and faint features of faces that are deepened.
+"""The details of a drawing: short lines that are left out, and faint ones that are drawn after all.
 
 The ink response says where a line may be. It cannot say whether a draughtsman would draw it: the ripples of
 water, the grains of sand and the rings that differences of Gaussians draw around stars have a strong
@@ -6,6 +6,8 @@ response. A line is left out here if it is short and lies among many others or n
 mouths of small heads are as short, so the colours of skin are handled with more care: lines of what is dark
 stay, and those around the light on a nose or a cheek, where nothing is dark, are left out. What is faint
 there gets more ink, too: in dim light, the response of an eye often ends just below the threshold of lines.
+So does the outline of a white cup on a white cloth. What is faint but long is a line as well, an idea of the
+hysteresis of Canny (1986), which keeps faint edges next to strong ones.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from engines.imaging.field_blocks import INK_THRESHOLD, FieldPlanes
 from engines.looks.look import Look
 from engines.looks.patterns import scale_of
 from engines.looks.surroundings import Share, cell_side, cells, enlarged, grid_size, mean_around, ramp
+from engines.looks.tables import CODES, Curve, to_table
 
 FINE_STEP, COARSE_STEP = 2, 8
 """Sides of the cells in which lines and features are measured, and their surroundings, in pixels of a frame
@@ -41,6 +44,14 @@ CROWD_CODES = 60
 """Most codes of ink that short lines lose in a crowd. About three tenths of them are stronger, and stay."""
 SKIN_CROWD = 0.02
 """What these shares are higher by in the colours of skin."""
+FAINT_INK = (95, 130)
+"""Codes of ink of a line that is faint but long: from the first it gains some, from the second it becomes
+`DRAWN_INK`. Noise has fewer.
+"""
+DRAWN_INK = 170
+"""Codes of ink that make a line of full strength in the shipped looks."""
+FAINT_SQUARE = np.ones((5, 5), np.uint8)
+"""Fine cells around a line: it gains nothing if there is a stronger one."""
 LIGHT_RATIO = 1.5
 LIGHT_CODES = (20, 50)
 """A small light has this many codes of luma more than `LIGHT_RATIO` times its surroundings: from the first it
@@ -77,25 +88,26 @@ class Details:
     """Leaves out short lines and deepens faint features. Any number of threads may call it."""
 
     def __init__(self, look: Look, height: int, width: int) -> None:
-        """Prepare a look, with `line_length` or `features` above 0, for frames of one size."""
+        """Prepare a look for which `changes_details` holds, for frames of one size."""
         side = cell_side(FINE_STEP, height, width)
         self._fine, self._full = grid_size(side, height, width), (width, height)
         self._coarse = grid_size(cell_side(COARSE_STEP, height, width), height, width)
         self._cell = np.ones((side, side), np.uint8)
         half_cells = scale_of(height, width) / (2 * side)
-        drawn = look.line_length if look.line_opacity else 0.0
-        reach = max(1, round(drawn * half_cells)) if drawn else 0
-        self._strokes = [_stroke(reach, turn / INK_DIRECTIONS) for turn in range(INK_DIRECTIONS) if reach]
+        reach = max(1, round(look.line_length * half_cells)) if look.line_length else 0
+        turns = range(INK_DIRECTIONS if _changes_lines(look) else 0)
+        self._strokes = [_stroke(reach, turn / INK_DIRECTIONS) for turn in turns]
         self._bright = [_stroke(reach, turn / LIGHT_DIRECTIONS) for turn in range(LIGHT_DIRECTIONS)]
         self._square = np.ones((2 * max(1, round(FEATURE_SIZE * half_cells)) + 1,) * 2, np.uint8)
         self._unseen = np.full(self._fine[::-1], INK_THRESHOLD, np.uint8)
         self._deepening = DEEPEST * look.features
+        self._given = to_table(look.faint_lines * missing_ink()) if look.faint_lines else None
         self._buffers = threading.local()
 
     def __call__(
         self, fields: FieldPlanes, y: Plane, new_y: Plane, new_ink: Plane, spare: Plane
     ) -> tuple[Plane, Plane]:
-        """Return the paint's luma and the ink response with deeper features and without short lines.
+        """Return the paint's luma with deeper features, and the ink response of the lines that are drawn.
 
         Args:
             fields: The fields.
@@ -113,8 +125,12 @@ class Details:
             deeper = enlarged(room[0], self._full, spare)
             y = np.asarray(cv2.subtract(y, deeper, new_y), np.uint8)
             ink = np.asarray(cv2.addWeighted(ink, 1, deeper, INKED, 0, new_ink), np.uint8)
-        if self._strokes and self._short(fields.ink, luma, skin, plain, room, spare):
-            ink = np.asarray(cv2.subtract(ink, enlarged(room[0], self._full, spare), new_ink), np.uint8)
+        if self._strokes:
+            taken, given = self._lines(fields.ink, luma, skin, plain, room, spare)
+            if given is not None:
+                ink = np.asarray(cv2.add(ink, enlarged(given, self._full, spare), new_ink), np.uint8)
+            if taken is not None:
+                ink = np.asarray(cv2.subtract(ink, enlarged(taken, self._full, spare), new_ink), np.uint8)
         return y, ink
 
     def _own_buffers(self) -> list[Plane]:
@@ -138,33 +154,45 @@ class Details:
         plain *= one == 0
         cv2.multiply(one, two, one, scale=self._deepening / 255)
 
-    def _short(
+    def _lines(
         self, ink: Plane, luma: Plane, skin: Share, plain: Plane, room: list[Plane], spare: Plane
-    ) -> bool:
-        """Write the response of lines that are left out to the first plane of `room`, if there are any."""
+    ) -> tuple[Plane | None, Plane | None]:
+        """Return the response that lines lose and gain in every fine cell; None for nothing."""
         small, long, one, two = room
         # The most of a cell, not the mean, which would lose thin lines.
         cv2.dilate(ink, self._cell, spare, (0, 0))
         cv2.resize(spare, self._fine, small, interpolation=cv2.INTER_NEAREST)
         _open(small, self._strokes, long, one)
+        is_less = self._may_lose(small, long, luma, skin, one, two)
+        taken = given = None
+        if is_less or plain.any():
+            cv2.subtract(small, long, small)
+            taken = np.asarray(cv2.min(small, cv2.max(one, plain, one), small), np.uint8)
+        if self._given is not None:
+            # The most around a cell, so that the sides of a strong line do not gain: it would become wider.
+            cv2.dilate(long, FAINT_SQUARE, two)
+            given = np.asarray(cv2.LUT(two, self._given, two), np.uint8)
+        return taken, given
+
+    def _may_lose(
+        self, small: Plane, long: Plane, luma: Plane, skin: Share, most: Plane, spare: Plane
+    ) -> bool:
+        """Write to `most` how many codes a short line may lose in every fine cell. Return False for none."""
         # Of a cell's line, the part that is seen and short.
-        cv2.max(long, self._unseen, one)
-        cv2.threshold(small, INK_THRESHOLD + VISIBLE, 0, cv2.THRESH_TRUNC, two)
-        crowd = self._share(cv2.subtract(two, one, one), CROWD_WINDOW, VISIBLE)
-        _open(luma, self._bright, one, two)
-        cv2.convertScaleAbs(one, one, LIGHT_RATIO)
-        cv2.subtract(luma, one, one)
-        _between(one, *LIGHT_CODES, out=one)
-        lights = self._share(one, LIGHT_WINDOW, LIGHT_CODES[1] - LIGHT_CODES[0])
-        most = np.maximum(
+        cv2.max(long, self._unseen, most)
+        cv2.threshold(small, INK_THRESHOLD + VISIBLE, 0, cv2.THRESH_TRUNC, spare)
+        crowd = self._share(cv2.subtract(spare, most, most), CROWD_WINDOW, VISIBLE)
+        _open(luma, self._bright, most, spare)
+        cv2.convertScaleAbs(most, most, LIGHT_RATIO)
+        cv2.subtract(luma, most, most)
+        _between(most, *LIGHT_CODES, out=most)
+        lights = self._share(most, LIGHT_WINDOW, LIGHT_CODES[1] - LIGHT_CODES[0])
+        codes = np.maximum(
             CROWD_CODES / 255 * ramp(crowd - SKIN_CROWD * skin, *CROWD),
             ramp(lights - SKIN_LIGHTS * skin, *LIGHTS),
         )
-        if not most.any() and not plain.any():
-            return False
-        cv2.subtract(small, long, small)
-        cv2.min(small, cv2.max(self._weight(most, one), plain, one), small)
-        return True
+        self._weight(codes, most)
+        return bool(codes.any())
 
     def _skin(self, fields: FieldPlanes) -> Share:
         """Return how far every coarse cell lies in the colours of skin.
@@ -185,6 +213,21 @@ class Details:
 
     def _weight(self, share: Share, out: Plane) -> Plane:
         return enlarged(np.rint(255 * share).astype(np.uint8), self._fine, out)
+
+
+def changes_details(look: Look) -> bool:
+    """Return whether a look leaves out lines, draws faint ones, or deepens features."""
+    return look.features > 0 or _changes_lines(look)
+
+
+def _changes_lines(look: Look) -> bool:
+    return look.line_opacity > 0 and (look.line_length > 0 or look.faint_lines > 0)
+
+
+def missing_ink() -> Curve:
+    """Return the codes that a long line lacks to be drawn, for every code of its ink; 0 for noise."""
+    low, high = FAINT_INK
+    return np.asarray(np.clip((CODES - low) / (high - low), 0, 1) * np.clip(DRAWN_INK - CODES, 0, None))
 
 
 def _between(plane: Plane, low: int, high: int, out: Plane) -> Any:

@@ -78,6 +78,7 @@ class Look:
         float,
         Meaning("pixels below which lines are left out in a crowd of lines and around small lights", 0, 40),
     ] = 0.0
+    faint_lines: Annotated[float, _share("how strongly faint lines longer than line_length are drawn")] = 0.0
     line_softness: Annotated[float, Meaning("how soft the edges of lines are", 0.02, 1)] = 0.22
     line_opacity: Annotated[float, _share("how strongly lines cover the paint; 0 draws none")] = 1.0
     line_color: Annotated[str, Meaning("colour of lines")] = "#120d1a"

@@ -17,7 +17,7 @@ import numpy as np
 from engines.frame import ColorInfo, Plane, Planes
 from engines.imaging.field_blocks import FieldPlanes
 from engines.looks import patterns, tables
-from engines.looks.details import Details
+from engines.looks.details import Details, changes_details
 from engines.looks.look import Look
 from engines.looks.pair_table import PairTable, pair_buffer
 from engines.looks.surroundings import cell_side, cells, enlarged, grid_size, halved
@@ -134,8 +134,7 @@ class LookRenderer:
         widen = max(0.0, look.line_width - ENLARGED_LINE_WIDTH * (enlargement - 1))
         # After the screen, which may lie between tones and lines. Less than 0.001 pixels is a rounding error.
         self._make_lines(round(widen * self._scale, 3))
-        detailed = look.features or (look.line_length and look.line_opacity)
-        self._details = Details(look, *self._fields_size) if detailed else None
+        self._details = Details(look, *self._fields_size) if changes_details(look) else None
         self._make_washes()
         self._make_paper()
 

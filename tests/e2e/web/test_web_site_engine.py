@@ -90,12 +90,13 @@ def test_soft_tones_of_equal_fields_are_those_of_python(browser: Any, size: tupl
     assert off.mean() < 0.2 and off.max() < 5
 
 
-DETAILS: dict[str, Any] = {"line_length": 18.0, "features": 1.0}
+DETAILS: dict[str, Any] = {"line_length": 18.0, "faint_lines": 0.8, "features": 1.0}
+NO_DETAILS: dict[str, Any] = dict.fromkeys(DETAILS, 0.0)
 
 
 @pytest.mark.parametrize("size", [(180, 320), (272, 204), (720, 404), (540, 960)])
 def test_details_of_equal_fields_are_those_of_python(browser: Any, size: tuple[int, int]) -> None:
-    """A crowd of dashes on one side and faint spots on the other, in the colours of sky and of skin."""
+    """Dashes on one side and faint spots on the other, in the colours of sky and of skin, and faint lines."""
     height, width = size
     rng = np.random.default_rng(3)
     look = Look(**DETAILS, smooth=1, line_width=0.0)
@@ -108,6 +109,8 @@ def test_details_of_equal_fields_are_those_of_python(browser: Any, size: tuple[i
             y[row : row + 4, column : column + 6] -= np.uint8(rng.integers(0, 12))
             ink[row : row + 2, column : column + 6] = rng.integers(50, 230)
     ink[:, width // 4 : width // 4 + 3] = 230
+    for row in range(10, height - 10, 40):
+        ink[row : row + 3] = np.maximum(ink[row : row + 3], np.uint8(rng.integers(90, 150)))
     u, v = (np.full((height // 2, width // 2), code, np.uint8) for code in (150, 110))
     u[:, width // 4 :], v[:, width // 4 :] = 110, 152
     made = run(
@@ -121,7 +124,7 @@ def test_details_of_equal_fields_are_those_of_python(browser: Any, size: tuple[i
     )  # fmt: skip
     fields = FieldPlanes(y, u, v, ink)
     wanted = LookRenderer(look, COLOR, *size)(fields)[0].astype(np.float64)
-    without = LookRenderer(dataclasses.replace(look, line_length=0.0, features=0.0), COLOR, *size)(fields)[0]
+    without = LookRenderer(dataclasses.replace(look, **NO_DETAILS), COLOR, *size)(fields)[0]
     assert np.abs(without - wanted).mean() > 0.2
     off = np.abs(np.array(made).reshape(size) - wanted)
     assert off.mean() < 0.06 and (off > 8).mean() < 0.001
@@ -139,15 +142,13 @@ def dashed(height: int, width: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("engine", ["webgpu", "webgl2"])
-@pytest.mark.parametrize(
-    "changes", [{}, {"smooth": 0}, {"local": 0.2}, {"features": 0.0}, {"line_length": 0.0}]
-)
+@pytest.mark.parametrize("changes", [{}, {"smooth": 0}, {"local": 0.2}, *({key: 0.0} for key in DETAILS)])
 def test_details_are_drawn_as_in_python(browser: Any, engine: str, changes: dict[str, Any]) -> None:
     picture = dashed(192, 320)
     values = DETAILS | {"line_length": 40.0, "line_density": 1.5, "levels": 0, "gradients": 0.0} | changes
     look = dataclasses.replace(load_style("comic").look or Look(), **values)
     wanted = draw_still(generator("lite"), picture, look)
-    plain = draw_still(generator("lite"), picture, dataclasses.replace(look, line_length=0.0, features=0.0))
+    plain = draw_still(generator("lite"), picture, dataclasses.replace(look, **NO_DETAILS))
     off = apart(drawn_by(browser, engine, "lite", "comic", picture, **values), wanted)
     assert off < MEAN and off < apart(plain, wanted) / 2
 

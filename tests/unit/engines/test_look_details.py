@@ -1,4 +1,4 @@
-"""Short lines that are left out, and faint features that are deepened: by length, number and colour."""
+"""Lines that are left out or drawn, and features that are deepened: by length, strength, number, colour."""
 
 from __future__ import annotations
 
@@ -132,6 +132,35 @@ def test_a_bright_stroke_is_no_light() -> None:
     y[300:420, 358:362] = 220  # and a dash next to it
     ink[350:358, 365:368] = 220
     assert (changed(LINES, fields_of(y, ink))[1][350:358, 365:368] > 200).all()
+
+
+@pytest.mark.parametrize(
+    ("code", "share", "drawn"),
+    [(90, 1.0, 90), (109, 1.0, 133), (130, 1.0, 170), (130, 0.5, 150), (150, 1.0, 170), (200, 1.0, 200)],
+)
+def test_a_faint_line_gains_the_ink_that_it_lacks(code: int, share: float, drawn: int) -> None:
+    ink = flat(code=50)
+    ink[300:304, 100:600] = code
+    gained = changed(replace(LINES, faint_lines=share), fields_of(flat(), ink))[1]
+    assert (gained[301:303, 120:580] == drawn).all()
+    assert (gained[ink == 50] < 150).all() and (gained[320:] == 50).all()
+    assert np.array_equal(changed(LINES, fields_of(flat(), ink))[1], ink)
+
+
+def test_a_faint_line_gains_ink_if_it_is_as_long_as_the_look_says() -> None:
+    ink = flat(code=50)
+    ink[200:204, 100:112] = ink[400:404, 100:160] = 130
+    for length, short in ((18.0, 130), (0.0, 170)):
+        gained = changed(Look(line_length=length, faint_lines=1.0), fields_of(flat(), ink))[1]
+        assert (gained[201:203, 102:110] == short).all() and (gained[401:403, 105:155] == 170).all()
+
+
+def test_a_strong_line_does_not_become_wider() -> None:
+    rows = np.abs(np.arange(720) - 360)[:, None]
+    ink = np.broadcast_to(np.clip(240 - 24 * rows, 50, 240), (720, 720)).astype(np.uint8)
+    assert ((ink > 95) & (ink < 150)).any()
+    gained = changed(replace(LINES, faint_lines=1.0), fields_of(flat(), ink))[1]
+    assert np.array_equal(gained > 150, ink > 150)
 
 
 def test_lines_are_opened_as_scikit_image_opens() -> None:

@@ -1,4 +1,4 @@
-// Short lines that are left out and faint features that are deepened, in JavaScript: engines/looks/details.py.
+// Short lines that are left out and faint ones that are drawn, in JavaScript: engines/looks/details.py.
 
 import { changed, clamp, shrunk } from "./cells.js";
 import { DETAILS, detailsOf, gridOf, isDetailed } from "./grids.js";
@@ -14,15 +14,15 @@ function minus(plane, other) {
  * @param {Record<string, any>} look all its keys
  * @param {{y: Uint8Array, u: Uint8Array, v: Uint8Array, ink: Uint8Array}} fields of paint and ink
  * @param {Uint8Array} y luma of the paint, without speckle
- * @returns {{y: Uint8Array, ink: Uint8Array}} planes with deeper features and fewer lines
+ * @returns {{y: Uint8Array, ink: Uint8Array}} luma with deeper features, and the ink of the lines that are drawn
  */
 export function detailed(look, fields, y, height, width) {
   if (!isDetailed(look)) return { y, ink: fields.ink };
   const [fine, coarse] = ["fine", "coarse"].map((key) => gridOf(key, height, width));
-  const { strokes, bright, square, deepening } = detailsOf(look, height, width);
+  const { strokes, bright, square, deepening, missing } = detailsOf(look, height, width);
   const luma = shrunk(fields.y, width, height, fine), skin = skinOf(fields, height, width, coarse);
   const each = (from, cells, rule) => changed(from, [width, height], cells, fine, rule);
-  const less = (code, taken) => Math.max(0, code - taken);
+  const less = (code, taken) => Math.max(0, code - taken), more = (code, given) => Math.min(255, code + given);
   const share = (plane, { window }, range) => {
     const cells = Float32Array.from(shrunk(plane, fine.columns, fine.rows, coarse), (code) => code / (range.high - range.low));
     return meanAround(cells, coarse, window);
@@ -36,11 +36,12 @@ export function detailed(look, fields, y, height, width) {
     plain = changed(faint, [fine.columns, fine.rows], weights, coarse, (code, weight) => (code ? 0 : rint(weight * look.features)));
     const deeper = changed(faint, [fine.columns, fine.rows], weights, coarse, (code, weight) => rint((code * deepening * weight) / 255));
     y = each(y, deeper, less);
-    ink = each(ink, deeper, (code, given) => Math.min(255, code + DETAILS.feature.inked * given));
+    ink = each(ink, deeper, (code, given) => more(code, DETAILS.feature.inked * given));
   }
   if (strokes.length) {
     const small = largest(fields.ink, width, height, fine), long = opened(small, fine, strokes);
     const short = minus(small, long);
+    if (look.faint_lines) ink = each(ink, largestAround(long, fine, DETAILS.faint.reach).map((code) => missing[code]), more);
     const seen = small.map((code, at) => Math.max(0, Math.min(code, DETAILS.ink.high) - Math.max(long[at], DETAILS.ink.low)));
     const [crowd, lights] = [share(seen, DETAILS.crowd, DETAILS.ink), share(lightsOf(luma, fine, bright), DETAILS.lights, DETAILS.light)];
     const limit = Uint8Array.from(crowd, (one, at) => rint(Math.max(DETAILS.crowd.codes * step(one, skin[at], DETAILS.crowd), 255 * step(lights[at], skin[at], DETAILS.lights))));
@@ -193,9 +194,20 @@ function brightest(plane, grid, strokes, x, y, enough) {
   return dim;
 }
 
+/** A row and a column of cells, which together make a square. */
+function sides(reach) {
+  const side = Array.from({ length: 2 * reach + 1 }, (_, at) => at - reach);
+  return [side.map((at) => [at, 0]), side.map((at) => [0, at])];
+}
+
+/** The largest value of a plane in the square around every cell. */
+function largestAround(plane, grid, reach) {
+  const [row, column] = sides(reach);
+  return most(most(plane, grid, row), grid, column);
+}
+
 /** A plane whose dark places are filled where no square of cells fits in. */
 function closed(plane, grid, reach) {
-  const side = Array.from({ length: 2 * reach + 1 }, (_, at) => at - reach);
-  const [row, column] = [side.map((at) => [at, 0]), side.map((at) => [0, at])];
-  return least(least(most(most(plane, grid, row), grid, column), grid, row), grid, column);
+  const [row, column] = sides(reach);
+  return least(least(largestAround(plane, grid, reach), grid, row), grid, column);
 }

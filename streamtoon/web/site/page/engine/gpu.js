@@ -202,6 +202,7 @@ class GpuEngine {
     const details = detailsOf(look, rows, columns), fine = gridOf("fine", rows, columns);
     real.set([scale / (2 * slopes.step), details.deepening], 22);
     whole.set([fine.columns, fine.rows, fine.step], 24);
+    real.set([look.line_opacity && look.faint_lines], 27);
     this.#device.queue.writeBuffer(this.#fixed.look, 0, numbers);
     this.#device.queue.writeBuffer(this.#fixed.tables, 0, lookShaders.packTables(tables));
     const key = [look.smooth, isDetailed(look), details.reach, look.local > 0, isSoftened(look), look.edge_darkening > 0].join(" ");
@@ -223,7 +224,7 @@ class GpuEngine {
       steps.push(this.#step("median", lookShaders.median, [f.look, from, to], words));
       [from, to, next] = [to, next, to];
     }
-    const ink = isDetailed(look) ? b.fewerLines : b.ink;
+    const ink = isDetailed(look) ? b.drawnInk : b.ink;
     if (isDetailed(look)) {
       for (const [code, resources, groups] of detailShaders.detailSteps(look, rows, columns, f.look, b, from, to)) {
         steps.push(this.#step("details", code, resources, groups));

@@ -11,7 +11,7 @@ export const SLOPE = { soft: 0.1, hard: 0.5, edge: 1, window: 5 };
 export const DETAILS = {
   inkDirections: 8, lightDirections: 4, unseen: 64,
   ink: { low: 150, high: 180 }, crowd: { window: 15, low: 0.03, high: 0.065, skin: 0.02, codes: 60 },
-  light: { ratio: 1.5, low: 20, high: 50 }, lights: { window: 3, low: 0.002, high: 0.008, skin: 0.012 },
+  faint: { low: 95, high: 130, drawn: 170, reach: 2 }, light: { ratio: 1.5, low: 20, high: 50 }, lights: { window: 3, low: 0.002, high: 0.008, skin: 0.012 },
   feature: { size: 18, low: 3, high: 15, deepest: 2, inked: 2 }, texture: { window: 15, low: 0.15, high: 0.4, skin: 0 },
   skin: { axis: [-0.53, 0.848], window: 3, low: 0.15, high: 0.5 },
 };
@@ -30,16 +30,25 @@ export function strokeOf(reach, turn) {
   return Array.from({ length: 2 * reach + 1 }, (_, at) => [rint((at - reach) * across), rint((at - reach) * down)]);
 }
 
-/** What a look's `line_length` and `features` are in the cells of a picture. */
+/** What a look's `line_length`, `faint_lines` and `features` are in the cells of a picture. */
 export function detailsOf(look, height, width) {
   const half = scaleOf(height, width) / (2 * gridOf("fine", height, width).step);
-  const reach = look.line_length && look.line_opacity ? Math.max(1, rint(look.line_length * half)) : 0;
-  const strokes = (count) => Array.from({ length: reach ? count : 0 }, (_, at) => strokeOf(reach, at / count));
+  const reach = look.line_length ? Math.max(1, rint(look.line_length * half)) : 0;
+  const strokes = (count) => Array.from({ length: changesLines(look) ? count : 0 }, (_, at) => strokeOf(reach, at / count));
   return {
     reach, strokes: strokes(DETAILS.inkDirections), bright: strokes(DETAILS.lightDirections),
     square: Math.max(1, rint(DETAILS.feature.size * half)), deepening: DETAILS.feature.deepest * look.features,
+    missing: Uint8Array.from({ length: 256 }, (_, code) => rint(look.faint_lines * missingInk(code))),
   };
 }
 
-/** Whether a look leaves out lines or deepens features. */
-export const isDetailed = (look) => look.features > 0 || (look.line_length > 0 && look.line_opacity > 0);
+const changesLines = (look) => look.line_opacity > 0 && (look.line_length > 0 || look.faint_lines > 0);
+
+/** The codes that a long line lacks to be drawn. */
+function missingInk(code) {
+  const { low, high, drawn } = DETAILS.faint;
+  return Math.min(1, Math.max(0, (code - low) / (high - low))) * Math.max(0, drawn - code);
+}
+
+/** Whether a look leaves out lines, draws faint ones, or deepens features. */
+export const isDetailed = (look) => look.features > 0 || changesLines(look);

@@ -1,4 +1,4 @@
-// Short lines that are left out and faint features that are deepened, in WGSL: engines/looks/details.py.
+// Short lines that are left out and faint ones that are drawn, in WGSL: engines/looks/details.py.
 
 import { DETAILS, detailsOf, gridOf, strokeOf } from "./grids.js";
 import { areaMean, sampleOf } from "./shaders_around.js";
@@ -71,12 +71,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   to[index(own)] = vec4<u32>(packed(found[0]), packed(found[1]), packed(found[2]), wide);
 }`;
 
-/** What is short, what of it is seen, what is a light, and what is faint: four bytes of a fine cell. */
+/** What is short, what of it is seen, what is a light and what is a faint feature, four bytes; and what is long. */
 const found = (reach, square) => `${COMMON}${strokes(reach)}
 @group(0) @binding(0) var<uniform> look: Look;
 @group(0) @binding(1) var<storage, read> cells: array<u32>;
 @group(0) @binding(2) var<storage, read> least: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read_write> to: array<u32>;
+@group(0) @binding(3) var<storage, read_write> to: array<vec2<u32>>;
 ${inside("fine")}
 
 @compute @workgroup_size(8, 8)
@@ -106,18 +106,18 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let seen = top - min(top, max(long, ${DETAILS.ink.low}u));
   let light = clamp(luma - min(luma, u32(round(f32(dim) * ${DETAILS.light.ratio}))), ${DETAILS.light.low}u, ${DETAILS.light.high}u) - ${DETAILS.light.low}u;
   let faint = clamp(around - luma, ${DETAILS.feature.low}u, ${DETAILS.feature.high}u) - ${DETAILS.feature.low}u;
-  to[index(own)] = packed(vec4<u32>(ink - long, seen, light, faint));
+  to[index(own)] = vec2<u32>(packed(vec4<u32>(ink - long, seen, light, faint)), long);
 }`;
 
 /** Shares of every coarse cell: short lines, lights, faintness, and the colours of skin. */
 const coarse = `${COMMON}
 @group(0) @binding(0) var<uniform> look: Look;
-@group(0) @binding(1) var<storage, read> given: array<u32>;
+@group(0) @binding(1) var<storage, read> given: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read> colors: array<u32>;
 @group(0) @binding(3) var<storage, read_write> to: array<vec4<f32>>;
 
 fn color(at: vec2<u32>) -> vec4<f32> { return vec4<f32>(bytes(colors[at.y * (look.size.x / 2u) + at.x])); }
-fn detail(at: vec2<u32>) -> vec4<f32> { return vec4<f32>(bytes(given[at.y * look.fine.x + at.x])); }
+fn detail(at: vec2<u32>) -> vec4<f32> { return vec4<f32>(bytes(given[at.y * look.fine.x + at.x].x)); }
 ${areaMean("color", "vec4<f32>", "slopes")}${areaMean("detail", "vec4<f32>", "slopes")}
 
 @compute @workgroup_size(8, 8)
@@ -165,12 +165,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 }`;
 
 const interpolated = (grid) => `
-fn bytesAt(place: vec2<i32>) -> vec2<f32> {
+fn bytesAt(place: vec2<i32>) -> vec3<f32> {
   let at = vec2<u32>(clamp(place, vec2<i32>(), vec2<i32>(look.${grid}) - 1));
   let word = cells[at.y * look.${grid}.x + at.x];
-  return vec2<f32>(f32(word & 255u), f32((word >> 8u) & 255u));
+  return vec3<f32>(bytes(word).xyz);
 }
-fn interpolated(place: vec2<f32>) -> vec2<f32> {
+fn interpolated(place: vec2<f32>) -> vec3<f32> {
   let low = vec2<i32>(floor(place));
   let part = place - floor(place);
   let upper = mix(bytesAt(low), bytesAt(low + vec2<i32>(1, 0)), part.x);
@@ -178,26 +178,40 @@ fn interpolated(place: vec2<f32>) -> vec2<f32> {
   return round(mix(upper, lower, part.y));
 }`;
 
-/** What is taken from the ink and from luma in every fine cell: two bytes. */
+/** What is taken from the ink and from luma, and given to the ink, in every fine cell: three bytes. */
 const taken = `${COMMON}
 @group(0) @binding(0) var<uniform> look: Look;
 @group(0) @binding(1) var<storage, read> cells: array<u32>;
-@group(0) @binding(2) var<storage, read> given: array<u32>;
+@group(0) @binding(2) var<storage, read> given: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read_write> to: array<u32>;
-${interpolated("slopes")}
+${interpolated("slopes")}${inside("fine")}
+
+/** The ink that a faint line gains, unless there is a stronger one next to it. */
+fn missing(own: vec2<i32>) -> u32 {
+  var long = 0u;
+  for (var y = -${DETAILS.faint.reach}; y <= ${DETAILS.faint.reach}; y++) {
+    for (var x = -${DETAILS.faint.reach}; x <= ${DETAILS.faint.reach}; x++) {
+      let place = own + vec2<i32>(x, y);
+      if (isInside(place)) { long = max(long, given[index(place)].y); }
+    }
+  }
+  let lack = f32(${DETAILS.faint.drawn}u - min(long, ${DETAILS.faint.drawn}u));
+  let share = clamp((f32(long) - ${DETAILS.faint.low}.0) / ${DETAILS.faint.high - DETAILS.faint.low}.0, 0.0, 1.0);
+  return u32(round(look.faintLines * share * lack));
+}
 
 @compute @workgroup_size(8, 8)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (any(id.xy >= look.fine)) { return; }
   let around = interpolated((vec2<f32>(id.xy) + 0.5) * vec2<f32>(look.slopes) / vec2<f32>(look.fine) - 0.5);
   let at = id.y * look.fine.x + id.x;
-  let own = bytes(given[at]);
+  let own = bytes(given[at].x);
   let plain = select(0u, u32(round(around.y * look.deepening / ${DETAILS.feature.deepest}.0)), own.w == 0u);
   let less = vec2<u32>(min(own.x, max(u32(around.x), plain)), u32(round(f32(own.w) * look.deepening * around.y / 255.0)));
-  to[at] = less.x | (less.y << 8u);
+  to[at] = less.x | (less.y << 8u) | (missing(vec2<i32>(id.xy)) << 16u);
 }`;
 
-/** The ink and luma with deeper features, and the ink without short lines. */
+/** Luma with deeper features, and the ink of the lines that are drawn. */
 const detailed = `${COMMON}
 @group(0) @binding(0) var<uniform> look: Look;
 @group(0) @binding(1) var<storage, read> cells: array<u32>;
@@ -215,10 +229,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   var y = bytes(paint[word]);
   var i = bytes(ink[word]);
   for (var one = 0u; one < 4u; one++) {
-    let less = vec2<u32>(interpolated((vec2<f32>(f32(id.x * 4u + one), f32(id.y)) + 0.5) * vec2<f32>(look.fine) / vec2<f32>(look.size) - 0.5));
-    i[one] = min(255u, i[one] + ${DETAILS.feature.inked}u * less.y);
-    i[one] -= min(i[one], less.x);
-    y[one] -= min(y[one], less.y);
+    let change = vec3<u32>(interpolated((vec2<f32>(f32(id.x * 4u + one), f32(id.y)) + 0.5) * vec2<f32>(look.fine) / vec2<f32>(look.size) - 0.5));
+    i[one] = min(255u, i[one] + ${DETAILS.feature.inked}u * change.y);
+    i[one] = min(255u, i[one] + change.z);
+    i[one] -= min(i[one], change.x);
+    y[one] -= min(y[one], change.y);
   }
   toPaint[word] = packed(y);
   toInk[word] = packed(i);
@@ -228,14 +243,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 export function detailBuffers(height, width) {
   const [fine, coarse] = ["fine", "coarse"].map((key) => gridOf(key, height, width)).map(({ columns, rows }) => columns * rows);
   return {
-    fewerLines: width * height, fineCells: 4 * fine, fineLeast: 16 * fine, fineFound: 4 * fine, fineTaken: 4 * fine,
+    drawnInk: width * height, fineCells: 4 * fine, fineLeast: 16 * fine, fineFound: 8 * fine, fineTaken: 4 * fine,
     coarseShares: 16 * coarse, coarseWeights: 4 * coarse,
   };
 }
 
 /**
  * @param {GPUBuffer} uniforms of the look @param {Record<string, GPUBuffer>} b with those of `detailBuffers`
- * @param {GPUBuffer} from luma without speckle @param {GPUBuffer} to where it goes; ink goes to `b.fewerLines`
+ * @param {GPUBuffer} from luma without speckle @param {GPUBuffer} to where it goes; ink goes to `b.drawnInk`
  * @returns {[string, GPUBuffer[], number[]][]} code, resources and groups of every step
  */
 export function detailSteps(look, height, width, uniforms, b, from, to) {
@@ -248,6 +263,6 @@ export function detailSteps(look, height, width, uniforms, b, from, to) {
     [coarse, [b.fineFound, b.colors, b.coarseShares], onCoarse],
     [weights, [b.coarseShares, b.coarseWeights], onCoarse],
     [taken, [b.coarseWeights, b.fineFound, b.fineTaken], onFine],
-    [detailed, [b.fineTaken, from, b.ink, to, b.fewerLines], [Math.ceil(width / 32), Math.ceil(height / 8)]],
+    [detailed, [b.fineTaken, from, b.ink, to, b.drawnInk], [Math.ceil(width / 32), Math.ceil(height / 8)]],
   ].map(([code, resources, groups]) => [code, [uniforms, ...resources], groups]);
 }

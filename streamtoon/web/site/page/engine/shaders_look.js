@@ -45,6 +45,7 @@ struct Look {
   deepening: f32,       // of a faint feature, codes per code
   fine: vec2<u32>,      // cells of lines and features
   side: u32,            // of such a cell, pixels
+  faintLines: f32,      // share of the ink that long lines lack
 }
 fn bytes(word: u32) -> vec4<u32> { return (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u); }
 fn packed(codes: vec4<u32>) -> u32 {
