@@ -76,6 +76,7 @@ class Setup:
     """The style whose network is used: for quality `lite`, the lite form."""
     facts: EngineFacts
     detail: float | None
+    clarity: float
     strength: float
     open_at: OpenRunner
     first: dict[tuple[int, int], Runner]
@@ -143,6 +144,7 @@ class Engine(ABC):
         self.strength = setup.strength
         self._style = setup.style
         self._detail = setup.detail
+        self._clarity = setup.clarity
         self._open_at = setup.open_at
         self._runners = setup.first
         runner = next(iter(setup.first.values()))

@@ -147,6 +147,7 @@ def _open(
         style=form,
         facts=facts,
         detail=detail,
+        clarity=settings.clarity,
         strength=settings.strength,
         open_at=partial(open_form, form),
         first={size.given[:2]: choice.runner},

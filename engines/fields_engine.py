@@ -31,6 +31,7 @@ from engines.frame import ColorInfo, Frame, Planes
 from engines.frame_dedup import PendingDrawing
 from engines.generators import REACH_BLOCKS
 from engines.imaging.field_blocks import FieldPlanes, pack, unpack
+from engines.imaging.local_contrast import with_local_contrast
 from engines.imaging.working_size import BlockSize, extend, field_scale, field_size, fit, reduce
 from engines.looks.look import Look
 from engines.looks.renderer import LookRenderer
@@ -119,7 +120,7 @@ class FieldsEngine(Engine):
         planes, color = _planes(frame), frame.color
         size = self._working_size(frame.height, frame.width)
         if self._device is not None:
-            small = _small(planes, color, size)
+            small = self._seen(planes, color, size)
             drawn = self._device.start((pack(small),), fields_task(size))
             fields: Callable[[], FieldPlanes] = partial(_fetched, drawn, small)
         else:
@@ -150,7 +151,8 @@ class FieldsEngine(Engine):
         before, changed = self._last_fields, self._last.changed_rows(frame)
         if changed is not None and before is not None and not any(changed):
             return before  # another look or strength of the same frame
-        if self.facts.precision != "int8":  # sums of floats may depend on the size of the strip
+        # Sums of floats may depend on the size of the strip, and local contrast on all of the frame.
+        if self.facts.precision != "int8" or self._clarity:
             return PendingDrawing(partial(self._whole, frame, size))
         if self._strips is None or self._strips.size != size:
             reach = REACH_BLOCKS[self._style.generator]
@@ -167,7 +169,7 @@ class FieldsEngine(Engine):
         self, frame: Frame, size: BlockSize, strips: Strips | None = None, wanted: int | None = None
     ) -> FieldPlanes:
         """Compute all rows, with which the runner of a strip of the height `wanted` is opened."""
-        small = _small(_planes(frame), frame.color, size)
+        small = self._seen(_planes(frame), frame.color, size)
         samples = pack(small)
         with self._translate_oom(size):
             blocks = self._runner(size)(samples)
@@ -194,9 +196,14 @@ class FieldsEngine(Engine):
     def _fields(self, planes: Planes, color: ColorInfo) -> FieldPlanes:
         """Return the fields of 4:2:0 planes of any size, at working size."""
         size = self._working_size(*planes[0].shape)
-        small = _small(planes, color, size)
+        small = self._seen(planes, color, size)
         with self._translate_oom(size):
             return unpack(self._runner(size)(pack(small)), small)
+
+    def _seen(self, planes: Planes, color: ColorInfo, size: BlockSize) -> Planes:
+        """Return planes as the network sees them."""
+        y, u, v = _small(planes, color, size)
+        return with_local_contrast(y, self._clarity, full_range=False), u, v
 
     def _translate_oom(self, size: BlockSize) -> AbstractContextManager[None]:
         return translate_oom(f"rendering {size.width}x{size.height} in style {self._style.name}")

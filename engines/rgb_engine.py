@@ -22,10 +22,11 @@ from engines.common.arrays import Bytes
 from engines.common.memory import translate_oom
 from engines.engine import RGB_COLOR, Drawn, Engine, Setup, mixed
 from engines.export.tasks import FrameTask, Samples
-from engines.frame import ColorInfo, Frame, Planes
+from engines.frame import ColorInfo, Frame, Plane, Planes
 from engines.generators import margin_of
 from engines.imaging.color import rgb_to_yuv, yuv_to_rgb
 from engines.imaging.guided_filter import Scratch, at_full_size
+from engines.imaging.local_contrast import with_local_contrast
 from engines.imaging.working_size import WorkingSize, extend, fit, working_scale
 
 
@@ -51,22 +52,28 @@ class RgbEngine(Engine):
         """Return the job of a frame. A device starts now; on the CPU, all work is in the job."""
         if self._device is None:
             return partial(self._draw, frame, strength)
-        return partial(_planes, self._device.start(_of(frame), self._task(frame), strength))
+        if not self._clarity:
+            return partial(_planes, self._device.start(_of(frame), self._task(frame), strength))
+        # At full strength, because the device would mix the cartoon with what it is given.
+        seen = self._seen(frame.y, frame.color), frame.u, frame.v
+        return partial(_mixed, frame, self._device.start(seen, self._task(frame), 1.0), strength)
 
     def _task(self, frame: Frame) -> FrameTask:
         return frame_task(self._style, frame, self._working_size(frame.height, frame.width))
 
     def _draw(self, frame: Frame, strength: float) -> Planes:
         height, width = frame.height, frame.width
-        y = extend(frame.y, height + height % 2, width + width % 2)
+        y = extend(self._seen(frame.y, frame.color), height + height % 2, width + width % 2)
         drawn_y, u, v = self._cartoon((y, frame.u, frame.v), frame.color)
-        y = drawn_y[:height, :width]
-        pairs = ((frame.y, y), (frame.u, u), (frame.v, v))
-        mixed_y, mixed_u, mixed_v = (mixed(source, cartoon, strength) for source, cartoon in pairs)
-        return mixed_y, mixed_u, mixed_v
+        return _mix(frame, (drawn_y[:height, :width], u, v), strength)
 
     def _still(self, planes: Planes) -> Planes:
-        return self._cartoon(planes, RGB_COLOR)
+        y, u, v = planes
+        return self._cartoon((self._seen(y, RGB_COLOR), u, v), RGB_COLOR)
+
+    def _seen(self, y: Plane, color: ColorInfo) -> Plane:
+        """Return luma as the generator sees it."""
+        return with_local_contrast(y, self._clarity, full_range=color.full_range)
 
     def _cartoon(self, planes: Planes, color: ColorInfo) -> Planes:
         """Render three planes, with even luma size and any chroma size, at full strength."""
@@ -110,3 +117,12 @@ def _of(frame: Frame) -> Planes:
 def _planes(job: Callable[[], Samples]) -> Planes:
     y, u, v = job()
     return y, u, v
+
+
+def _mix(source: Frame, cartoon: Planes, strength: float) -> Planes:
+    y, u, v = (mixed(*pair, strength) for pair in zip(_of(source), cartoon, strict=True))
+    return y, u, v
+
+
+def _mixed(source: Frame, job: Callable[[], Samples], strength: float) -> Planes:
+    return _mix(source, _planes(job), strength)

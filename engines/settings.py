@@ -44,6 +44,8 @@ class EngineSettings:
     detail: float | None = None
     """Working size as a share of the frame's size, above 0 and at most 2; None for the quality's own.
     Above 1, which only looks can do, the drawing is reduced to the frame's size."""
+    clarity: float = 0.0
+    """Local contrast that the generator sees, 0 (the source's) to 1: see `engines.imaging.local_contrast`."""
     strength: float = 1.0
     """Share of the cartoon in the result, 0 (the source) to 1."""
     stabilize: float = STABILIZE
@@ -55,7 +57,7 @@ class EngineSettings:
         _check_name("quality", self.quality, QUALITIES)
         if self.detail is not None and not 0 < self.detail <= MAX_DETAIL:
             raise SettingError(f"detail must be above 0 and at most {MAX_DETAIL:g}, not {self.detail}")
-        for name in ("strength", "stabilize"):
+        for name in ("clarity", "strength", "stabilize"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise SettingError(f"{name} must be 0 to 1, not {value}")

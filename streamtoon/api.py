@@ -42,6 +42,7 @@ class Cartoonizer:
             `stream`, it is the best that keeps up with the rate.
         detail: Size at which the style sees an image, as a share of the image's size, 0.25 to 2; None for
             the quality's own.
+        clarity: Local contrast that is added before drawing, 0 to 1, for dim or hazy sources.
         strength: Share of the cartoon in the result, 0 (the source) to 1.
 
     Raises:
@@ -59,6 +60,7 @@ class Cartoonizer:
         precision: AskedPrecision = "auto",
         quality: AskedQuality = "auto",
         detail: float | None = None,
+        clarity: float = 0.0,
         strength: float = 1.0,
     ) -> None:
         if detail is not None and not MIN_DETAIL <= detail <= MAX_DETAIL:
@@ -70,6 +72,7 @@ class Cartoonizer:
             precision=precision,
             quality=quality,
             detail=detail,
+            clarity=clarity,
             strength=strength,
             stabilize=0.0,
         )

@@ -15,7 +15,9 @@ UsageError: Any = typer.BadParameter.__base__
 """The usage error of Click, or of Typer's own copy of it."""
 ENVIRONMENT = "STREAMTOON"
 """Prefix of the environment variables with defaults."""
-SHARED = frozenset("style look strength stabilize detail quality engine device precision quiet".split())
+SHARED = frozenset(
+    "style look strength stabilize clarity detail quality engine device precision quiet".split()
+)
 """Options with the same meaning in all of `DRAWING`; one default can serve all of them."""
 DRAWING = frozenset(("video", "image", "webcam", "stream", "serve"))
 RENAMED = {"--engine-device": "--device"}

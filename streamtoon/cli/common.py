@@ -83,6 +83,16 @@ StabilizeOption = Annotated[
         rich_help_panel=STYLE_PANEL,
     ),
 ]
+ClarityOption = Annotated[
+    float,
+    typer.Option(
+        metavar="X",
+        min=0,
+        max=1,
+        help="Local contrast added before drawing, 0 to 1: draws faces in dim light, and what haze hides.",
+        rich_help_panel=STYLE_PANEL,
+    ),
+]
 DetailOption = Annotated[
     float | None,
     typer.Option(

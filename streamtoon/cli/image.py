@@ -9,6 +9,7 @@ import typer
 
 from streamtoon.cli.common import (
     STYLE_PANEL,
+    ClarityOption,
     DetailOption,
     DeviceOption,
     EngineOption,
@@ -62,6 +63,7 @@ def image(
     look: LookOption = None,
     strength: StrengthOption = 1.0,
     detail: DetailOption = None,
+    clarity: ClarityOption = 0.0,
     side_by_side: Annotated[
         bool,
         typer.Option(
@@ -94,6 +96,7 @@ def image(
         precision=precision,
         quality=quality,
         detail=detail,
+        clarity=clarity,
         strength=strength,
     ) as cartoonizer:
 

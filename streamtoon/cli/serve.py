@@ -14,6 +14,7 @@ import typer
 
 from engines.common.defaults import STABILIZE
 from streamtoon.cli.common import (
+    ClarityOption,
     DeviceOption,
     EngineOption,
     LookOption,
@@ -141,6 +142,7 @@ def serve(
     look: LookOption = None,
     strength: StrengthOption = 1.0,
     stabilize: StabilizeOption = STABILIZE,
+    clarity: ClarityOption = 0.0,
     quality: QualityOption = "auto",
     engine: EngineOption = "auto",
     device: DeviceOption = "auto",
@@ -203,6 +205,7 @@ def serve(
         look=read_changes(look or ()),
         strength=strength,
         stabilize=stabilize,
+        clarity=clarity,
         engine={"backend": engine, "device": device, "precision": precision, "quality": quality},
         limits=Limits(max_sessions, max_upload, max_pixels, max_duration),
         stun=stun,

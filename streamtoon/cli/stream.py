@@ -12,6 +12,7 @@ import typer
 from engines.common.defaults import STABILIZE
 from streamtoon.cli.common import (
     OUTPUT_PANEL,
+    ClarityOption,
     DeviceOption,
     EngineOption,
     JsonOption,
@@ -78,6 +79,7 @@ def stream(
     look: LookOption = None,
     strength: StrengthOption = 1.0,
     stabilize: StabilizeOption = STABILIZE,
+    clarity: ClarityOption = 0.0,
     quality: QualityOption = "auto",
     engine: EngineOption = "auto",
     device: DeviceOption = "auto",
@@ -195,6 +197,7 @@ def stream(
                 quality=quality,
                 strength=strength,
                 stabilize=stabilize,
+                clarity=clarity,
             ),
             width=info.width,
             height=info.height,

@@ -16,6 +16,7 @@ from streamtoon.cli.commands import UsageError
 from streamtoon.cli.common import (
     OUTPUT_PANEL,
     STYLE_PANEL,
+    ClarityOption,
     DecoderOption,
     DetailOption,
     DeviceOption,
@@ -95,6 +96,7 @@ def video(
     strength: StrengthOption = 1.0,
     stabilize: StabilizeOption = STABILIZE,
     detail: DetailOption = None,
+    clarity: ClarityOption = 0.0,
     side_by_side: Annotated[
         bool,
         typer.Option(
@@ -270,6 +272,7 @@ def video(
             detail,
             strength,
             stabilize,
+            clarity,
         )
         convert_on_workers(group, line, kind, choice, {**options, "as_json": as_json, "quiet": quiet})
         return
@@ -282,6 +285,7 @@ def video(
         precision=precision,
         quality=quality,
         detail=detail,
+        clarity=clarity,
         strength=strength,
     ) as cartoonizer:
         if many:

@@ -14,6 +14,7 @@ import typer
 from engines.common.defaults import STABILIZE
 from streamtoon.cli.common import (
     OUTPUT_PANEL,
+    ClarityOption,
     DeviceOption,
     EngineOption,
     JsonOption,
@@ -104,6 +105,7 @@ def webcam(
     look: LookOption = None,
     strength: StrengthOption = 1.0,
     stabilize: StabilizeOption = STABILIZE,
+    clarity: ClarityOption = 0.0,
     quality: QualityOption = "auto",
     engine: EngineOption = "auto",
     device: DeviceOption = "auto",
@@ -188,6 +190,7 @@ def webcam(
                     quality=quality,
                     strength=strength,
                     stabilize=stabilize,
+                    clarity=clarity,
                 ),
                 width=info.width,
                 height=info.height,

@@ -30,6 +30,7 @@ class EngineChoice:
     detail: float | None = None
     strength: float = 1.0
     stabilize: float = 0.0
+    clarity: float = 0.0
 
     def settings(self, device: str | None = None) -> EngineSettings:
         """Load the style and return the settings, with another device if one is given. Raises StyleError."""
@@ -42,6 +43,7 @@ class EngineChoice:
             detail=self.detail,
             strength=self.strength,
             stabilize=self.stabilize,
+            clarity=self.clarity,
         )
 
 

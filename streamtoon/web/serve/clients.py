@@ -234,7 +234,8 @@ class Clients:
         self._take()
         self._uploads += 1
         folder = self._folder / str(self._uploads)
-        upload = Upload(folder, request, self.settings.limits, self.settings.engine, self._disk)
+        engine = self.settings.engine | {"clarity": self.settings.clarity}
+        upload = Upload(folder, request, self.settings.limits, engine, self._disk)
         visitor.files[upload.number] = upload
         visitor.job = asyncio.current_task()
         try:

@@ -68,6 +68,8 @@ class ServeSettings:
     strength: float = 1.0
     stabilize: float = STABILIZE
     """Temporal smoothing of live video, 0 to 1."""
+    clarity: float = 0.0
+    """Local contrast that the network sees in live video and files, 0 to 1."""
     engine: dict[str, str] = field(default_factory=dict)
     """backend, device, precision, quality of `streamtoon.live.renderer.LiveRenderer`."""
     limits: Limits = Limits()
@@ -88,6 +90,7 @@ class ServeSettings:
             quality=self.engine.get("quality", "auto"),
             strength=strength,
             stabilize=self.stabilize,
+            clarity=self.clarity,
         )
 
     def styles(self) -> dict[str, Style]:

@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -88,7 +88,12 @@ class Upload:
     """An uploaded file in a `folder` of its own, whose name is the file's number."""
 
     def __init__(
-        self, folder: Path, request: UploadRequest, limits: Limits, engine: dict[str, str], disk: DiskQuota
+        self,
+        folder: Path,
+        request: UploadRequest,
+        limits: Limits,
+        engine: Mapping[str, str | float],
+        disk: DiskQuota,
     ) -> None:
         self.request, self.folder, self.number = request, folder, folder.name
         self.state: State = "receiving"

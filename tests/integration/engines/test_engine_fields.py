@@ -26,6 +26,7 @@ from engines.fields_engine import FieldsEngine
 from engines.frame import ColorInfo, Frame
 from engines.imaging.color import rgb_to_yuv
 from engines.imaging.field_blocks import FieldPlanes
+from engines.imaging.local_contrast import with_local_contrast
 from engines.looks.look import Look
 from engines.looks.renderer import LookRenderer
 from engines.quantization.nncf_ptq import quantize_style
@@ -261,6 +262,26 @@ def test_a_photograph_is_drawn_as_its_video_is(style: Style) -> None:
     luma = rgb_to_yuv(np.ascontiguousarray(drawn), ColorInfo("bt601", full_range=True))[0]
     # What colour the sRGB cube has no room for is clipped there.
     assert np.abs(luma.astype(int) - video.y).mean() < 3
+
+
+@pytest.mark.parametrize("color", COLORS, ids=lambda color: color.matrix)
+@pytest.mark.parametrize("strength", [1.0, 0.4])
+def test_the_network_alone_sees_more_local_contrast(style: Style, color: ColorInfo, strength: float) -> None:
+    source = picture(np.asarray(data.coffee()[40:168, 60:220]), color)
+    luma = source.y
+    if color.full_range:
+        luma = np.rint(16 + luma * (219 / 255)).astype(np.uint8)
+    luma = with_local_contrast(luma, 0.6, full_range=False)
+    if color.full_range:
+        luma = np.clip(np.rint((luma - 16.0) * (255 / 219)), 0, 255).astype(np.uint8)
+    with opened(style, 160, 128, precision="fp32") as engine:
+        wanted = engine(dataclasses.replace(source, y=luma))
+    with opened(style, 160, 128, precision="fp32", clarity=0.6, strength=strength) as engine:
+        drawn = engine(source)
+    for plane in "yuv":
+        mix = strength * getattr(wanted, plane) + (1 - strength) * getattr(source, plane)
+        off = np.abs(getattr(drawn, plane) - mix)
+        assert off.max() <= 0.51 if not color.full_range else off.mean() < 0.6  # codes of both ranges differ
 
 
 def test_jobs_of_several_threads_come_back_in_order(style: Style) -> None:

@@ -127,6 +127,14 @@ def test_a_clip_is_drawn_bit_for_bit_as_frame_by_frame(style: Style, backend: st
         assert plain.partly_reused == plain.reused == 0
 
 
+def test_frames_with_more_local_contrast_are_drawn_whole(style: Style) -> None:
+    """A change in one row changes the tone curves of others."""
+    with opened(style, clarity=0.7) as engine, opened(style, clarity=0.7) as plain:
+        for frame in list(clip())[:14]:
+            assert same(drawn(engine, frame), whole(plain, frame)), frame.pts
+        assert engine.partly_reused == 0
+
+
 class _Seen:
     """A runner that writes down the shapes that it is given."""
 

@@ -201,8 +201,9 @@ def test_a_blocks_parts_are_all_of_y_then_all_of_u_then_all_of_v() -> None:
 
 
 @pytest.mark.parametrize("throughput", [False, True])
+@pytest.mark.parametrize("asked", [{}, {"clarity": 0.5, "strength": 0.6}], ids=str)
 def test_an_engine_draws_by_it_what_it_draws_on_the_host(
-    throughput: bool, monkeypatch: pytest.MonkeyPatch
+    throughput: bool, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runners: list[CpuBatchesRunner] = []
 
@@ -213,12 +214,11 @@ def test_an_engine_draws_by_it_what_it_draws_on_the_host(
     photos = list(photographs(50, 70).values())[:3]
     sources = [picture(photo, color) for color in (ColorInfo(), ColorInfo("bt601", True)) for photo in photos]
     sources = [sources[0], *sources]  # one is drawn once
-    with open_engine(
-        rgb_style(), backend="torch", device="cpu", precision="fp32", stabilize=0.0, width=70, height=50
-    ) as host:
+    asked = {"stabilize": 0.0, "width": 70, "height": 50} | asked
+    with open_engine(rgb_style(), backend="torch", device="cpu", precision="fp32", **asked) as host:
         wanted = [host(source) for source in sources]
     monkeypatch.setattr(opening, "open_runner", open_cpu)
-    with open_engine(rgb_style(), stabilize=0.0, width=70, height=50, throughput=throughput) as engine:
+    with open_engine(rgb_style(), throughput=throughput, **asked) as engine:
         assert engine.concurrency == (6 if throughput else 2)
         with ThreadPoolExecutor(engine.concurrency) as threads:
             cartoons = render_all(engine, sources, threads)

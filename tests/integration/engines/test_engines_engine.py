@@ -26,6 +26,7 @@ from engines.errors import EngineError, StyleError
 from engines.frame import ColorInfo, Frame
 from engines.imaging.color import rgb_to_yuv, yuv_to_rgb
 from engines.imaging.guided_filter import apply_coefficients, fast_coefficients, guided_filter
+from engines.imaging.local_contrast import with_local_contrast
 from engines.imaging.working_size import WorkingSize, working_scale
 from engines.registry.style import Style, load_style
 
@@ -236,6 +237,19 @@ def test_strength_between_mixes(style: Style) -> None:
         assert np.abs(getattr(drawn[0.25], plane) - mix).max() <= 0.51
 
 
+@pytest.mark.parametrize("color", COLORS, ids=lambda color: color.matrix)
+def test_the_generator_alone_sees_more_local_contrast(style: Style, color: ColorInfo) -> None:
+    source = picture(np.asarray(data.coffee()[40:168, 60:220]), color)
+    clear = with_local_contrast(source.y, 0.6, full_range=color.full_range)
+    with open_engine(style, width=160, height=128, stabilize=0.0) as engine:
+        wanted = engine(dataclasses.replace(source, y=clear))
+    with open_engine(style, width=160, height=128, stabilize=0.0, clarity=0.6, strength=0.5) as engine:
+        drawn = engine(source)
+    for plane in "yuv":
+        mix = 0.5 * getattr(wanted, plane) + 0.5 * getattr(source, plane)
+        assert np.abs(getattr(drawn, plane) - mix).max() <= 0.51
+
+
 def test_photographs_of_any_size(style: Style) -> None:
     with open_engine(style, width=64, height=64, quality="full") as engine:
         for height, width in ((1, 1), (1, 40), (33, 2), (150, 101)):
@@ -319,6 +333,7 @@ def test_a_4k_picture_is_worked_on_at_the_size_of_a_720p_one() -> None:
         ({"detail": 1.5}, "cannot draw above the frame's size; use a detail of at most 1"),
         ({"strength": -0.1}, "strength must be 0 to 1, not -0.1"),
         ({"strength": float("nan")}, "strength must be 0 to 1, not nan"),
+        ({"clarity": 1.5}, "clarity must be 0 to 1, not 1.5"),
         ({"width": 0}, "cannot render frames of 0x8"),
     ],
 )
