@@ -13,6 +13,7 @@ from heic_files import write_heic
 from PIL import Image
 from serve_client import Page, ended, send_file, serving
 
+from streamtoon.api import Cartoonizer
 from streamtoon.web.serve.settings import ServeSettings
 from streamtoon.web.serve.upload import UploadRequest
 
@@ -54,6 +55,25 @@ def test_what_browsers_cannot_show_comes_back_as_a_png(tmp_path: Path) -> None:
             assert file["state"] == "failed" and "still image" in file["error"], file
 
     asyncio.run(talk())
+
+
+def test_a_photo_gets_the_servers_local_contrast() -> None:
+    async def talk() -> Any:
+        settings = ServeSettings("comic", clarity=0.8, engine=ENGINE)
+        async with serving(settings) as (address, http, _):
+            page = Page(http, address)
+            await page.open()
+            assert (await send_file(page, png_of(160, 120), name="in.png", quality="lite"))[0] == 202
+            file = await ended(page)
+            assert file["state"] == "done", file
+            async with http.get(f"{address}/visit/{page.id}/result/{file['id']}") as answer:
+                return np.asarray(Image.open(io.BytesIO(await answer.read())).convert("RGB"))
+
+    drawn = asyncio.run(talk())
+    for clarity, is_same in ((0.8, True), (0.0, False)):
+        asked: Any = {"engine": "openvino", "precision": "fp32", "quality": "lite", "clarity": clarity}
+        with Cartoonizer("comic", **asked) as api:
+            assert np.array_equal(api(ramp(120, 160)), drawn) == is_same
 
 
 @pytest.mark.parametrize(
