@@ -26,7 +26,6 @@ from engines.errors import EngineError, StyleError
 from engines.frame import ColorInfo, Frame
 from engines.imaging.color import rgb_to_yuv, yuv_to_rgb
 from engines.imaging.guided_filter import apply_coefficients, fast_coefficients, guided_filter
-from engines.imaging.local_contrast import with_local_contrast
 from engines.imaging.working_size import WorkingSize, working_scale
 from engines.registry.style import Style, load_style
 
@@ -235,19 +234,6 @@ def test_strength_between_mixes(style: Style) -> None:
     for plane in "yuv":
         mix = 0.25 * getattr(drawn[1.0], plane) + 0.75 * getattr(source, plane)
         assert np.abs(getattr(drawn[0.25], plane) - mix).max() <= 0.51
-
-
-@pytest.mark.parametrize("color", COLORS, ids=lambda color: color.matrix)
-def test_the_generator_alone_sees_more_local_contrast(style: Style, color: ColorInfo) -> None:
-    source = picture(np.asarray(data.coffee()[40:168, 60:220]), color)
-    clear = with_local_contrast(source.y, 0.6, full_range=color.full_range)
-    with open_engine(style, width=160, height=128, stabilize=0.0) as engine:
-        wanted = engine(dataclasses.replace(source, y=clear))
-    with open_engine(style, width=160, height=128, stabilize=0.0, clarity=0.6, strength=0.5) as engine:
-        drawn = engine(source)
-    for plane in "yuv":
-        mix = 0.5 * getattr(wanted, plane) + 0.5 * getattr(source, plane)
-        assert np.abs(getattr(drawn, plane) - mix).max() <= 0.51
 
 
 def test_photographs_of_any_size(style: Style) -> None:
