@@ -42,6 +42,7 @@ from engines.imaging.working_size import extend, fit
 from engines.quantization.activation_ranges import narrow_ranges
 from engines.quantization.equalization import equalized
 from engines.quantization.weight_rounding import round_weights
+from engines.quantization.wide_padding import pad_ahead
 from engines.registry.network import load_network
 from engines.registry.style import CARD, INT8_GRAPH, Style
 from engines.untrusted.folder_validator import file_sha256
@@ -98,6 +99,7 @@ def quantize_style(style: Style, photographs: Iterable[NDArray[np.uint8]]) -> St
     if clipped:
         narrow_ranges(quantized, model, pictures, clipped)
     round_weights(quantized, model, pictures)
+    pad_ahead(quantized)
     onnx.checker.check_model(quantized, full_check=True)
     data = quantized.SerializeToString()
     replace_file(style.folder / INT8_GRAPH, lambda part: part.write_bytes(data))
